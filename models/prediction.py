@@ -1,0 +1,68 @@
+"""What a model or a simulation says of a set of replicas under a workload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from models.latency_law import LatencyLaw
+from models.objective import Metric, Objective
+
+
+class Routing(StrEnum):
+    """How the load balancer picks a replica."""
+
+    RANDOM = "random"
+    ROUND_ROBIN = "round-robin"
+    LEAST_OUTSTANDING = "least-outstanding"
+
+
+class Bottleneck(StrEnum):
+    """What a replica runs out of first as the rate grows."""
+
+    COMPUTE = "compute"
+    MAX_NUM_SEQS = "max_num_seqs"
+    TOKEN_BUDGET = "max_num_batched_tokens"  # noqa: S105 -- the engine's own name of the limit
+    KV_CACHE = "kv_cache"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """The highest rate one replica carries, and what stops it there."""
+
+    requests_per_s: float
+    bottleneck: Bottleneck
+    running: float
+    """Mean running sequences at that rate."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prediction:
+    """Laws of every metric over all requests of all replicas; rates are of all replicas together.
+
+    An unstable system has `stable` False and no laws.
+    """
+
+    stable: bool
+    utilization: float
+    """Arrival rate over capacity; for a closed workload, throughput over capacity."""
+    requests_per_s: float
+    output_tokens_per_s: float
+    capacity: Capacity
+    running: float
+    """Mean running sequences in one replica."""
+    kv_occupancy: float
+    """Mean share of KV memory in use; 0 where memory is ample."""
+    preemptions_per_request: float
+    laws: Mapping[Metric, LatencyLaw]
+
+    def value(self, objective: Objective) -> float | None:
+        """The predicted value of an objective's statistic, seconds; None when unstable."""
+        law = self.laws.get(objective.metric)
+        return None if law is None else law.statistic(objective.quantile)
+
+    def meets(self, objective: Objective) -> bool:
+        """Whether the objective holds. An unstable system meets none."""
+        value = self.value(objective)
+        return value is not None and value <= objective.limit_s
