@@ -1,0 +1,89 @@
+# Two commands do everything on a fresh machine with Python 3.11 or newer: `make demo` and `make test`.
+# Another interpreter: `make PYTHON=python3.13 …`. Another place for the environment: `make VENV=build/venv …`.
+SHELL := bash
+PYTHON ?= python3
+VENV ?= .venv
+bin := $(VENV)/bin
+run := $(bin)/python
+pip := $(run) -m pip --disable-pip-version-check --quiet
+pythons := python3.11 python3.12 python3.13
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check format lint types layers test unit fuzz test-pythons bench bench-accuracy docs wheel clean
+
+help:  ## list the targets
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Replicast needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | head -n 1)." >&2; \
+	    echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "Python's venv module does not work here; on Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
+
+# Editable installs: only a change of pyproject.toml needs another one.
+$(VENV)/.installed: pyproject.toml $(VENV)/pyvenv.cfg
+	@echo "installing replicast"
+	@$(pip) install --editable '.[plot]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml $(VENV)/pyvenv.cfg
+	@echo "installing replicast with the tools that check it"
+	@$(pip) install --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+setup: $(VENV)/.installed-dev  ## create .venv with the project (editable) and all its tools
+
+demo: $(VENV)/.installed  ## install, then size a chat service on a measured A100 profile
+	@echo
+	$(bin)/planner size --profile llama-3.1-8b-a100-vllm --qps 20 --input-tokens 512 --output-tokens 128 \
+	    --slo 'ttft:p99<=500ms' --slo 'itl:p95<=60ms'
+
+check: lint types layers  ## lint, format, strict types and the direction of imports
+
+lint: $(VENV)/.installed-dev
+	$(run) -m ruff check .
+	$(run) -m ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(run) -m mypy
+
+layers: $(VENV)/.installed-dev
+	@$(bin)/lint-imports | sed -n '/^Contracts$$/,$$p'; exit $${PIPESTATUS[0]}
+
+format: $(VENV)/.installed-dev  ## format the code and repair what the linter can
+	$(run) -m ruff check --fix .
+	$(run) -m ruff format .
+
+test: check unit  ## check, then every test
+
+unit: $(VENV)/.installed-dev  ## every test, without the checks
+	$(run) -m pytest $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.installed-dev  ## the property tests with new random examples, many of them
+	HYPOTHESIS_PROFILE=fuzz $(run) -m pytest $(PYTEST_ARGS)
+
+test-pythons:  ## every test on each of Python 3.11, 3.12 and 3.13 that is found
+	@absent=; for python in $(pythons); do \
+	    if ! $$python -c '' 2>/dev/null; then absent="$$absent $$python"; continue; fi; \
+	    echo "== $$python"; \
+	    $(MAKE) --no-print-directory PYTHON=$$python VENV=build/venv-$$python unit || exit 1; \
+	done; \
+	if [ -n "$$absent" ]; then echo "not found, so not tested:$$absent"; fi
+
+bench: $(VENV)/.installed-dev  ## measure speed against the goals, and write docs/speed.md
+	$(run) benchmarks/speed.py --write docs/speed.md
+
+bench-accuracy: $(VENV)/.installed-dev  ## measure accuracy against the simulator, and write docs/accuracy.md
+	$(run) benchmarks/accuracy.py
+
+docs: $(VENV)/.installed-dev  ## write the command reference in README.md from the commands' own help
+	$(run) scripts/readme_help.py --write
+
+wheel: $(VENV)/.installed-dev  ## build dist/replicast-*.whl
+	$(run) -m build --wheel --no-isolation --outdir dist
+
+clean:  ## remove the environment and everything built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
