@@ -1,0 +1,46 @@
+"""README.md is true: its command reference is the commands' help, its links lead somewhere, its commands run."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROSE = README.partition("<!-- commands: begin -->")[0]
+CALL = "import sys; sys.argv[0] = 'planner'; from planner.cli.main import main; sys.exit(main())"
+
+
+def shown_commands() -> list[str]:
+    """Every `$ planner …` of the README, continuation lines joined."""
+    return re.findall(r"^\$ (planner .*)$", PROSE.replace("\\\n", ""), re.MULTILINE)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_command_reference_is_the_help_text():
+    done = run("scripts/readme_help.py")
+    assert done.returncode == 0, f"run `make docs`\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("command", shown_commands())
+def test_a_command_in_the_readme_runs(command):
+    done = run("-c", CALL, *shlex.split(command)[1:])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_make_demo_is_the_example_of_the_readme():
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", "")
+    (shown,) = re.findall(r"\$\(bin\)/(planner size .*)", recipe)
+    assert shlex.split(shown) in [shlex.split(command) for command in shown_commands()]
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", PROSE))))
+def test_a_link_leads_somewhere(link):
+    assert link.startswith("https://") or (ROOT / link).exists()
