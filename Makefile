@@ -65,12 +65,13 @@ fuzz: $(VENV)/.installed-dev  ## the property tests with new random examples, ma
 	HYPOTHESIS_PROFILE=fuzz $(run) -m pytest $(PYTEST_ARGS)
 
 test-pythons:  ## every test on each of Python 3.11, 3.12 and 3.13 that is found
-	@absent=; for python in $(pythons); do \
+	@absent=; failed=; for python in $(pythons); do \
 	    if ! $$python -c '' 2>/dev/null; then absent="$$absent $$python"; continue; fi; \
 	    echo "== $$python"; \
-	    $(MAKE) --no-print-directory PYTHON=$$python VENV=build/venv-$$python unit || exit 1; \
+	    $(MAKE) --no-print-directory PYTHON=$$python VENV=build/venv-$$python unit || failed="$$failed $$python"; \
 	done; \
-	if [ -n "$$absent" ]; then echo "not found, so not tested:$$absent"; fi
+	if [ -n "$$absent" ]; then echo "not found, so not tested:$$absent"; fi; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed"; exit 1; fi
 
 bench: $(VENV)/.installed-dev  ## measure speed against the goals, and write docs/speed.md
 	$(run) benchmarks/speed.py --write docs/speed.md
