@@ -27,7 +27,7 @@ class StepPrior:
     def __post_init__(self) -> None:
         for term in (self.base_s, self.per_prefill_token_s, self.per_decode_s, self.per_kv_token_s):
             if not (math.isfinite(term) and 0.0 < term <= 1e4):
-                raise InvalidInput(f"an expected term of a step time must lie above 0 and below 1e4 seconds, got {term}")
+                raise InvalidInput(f"an expected term of a step time must lie above 0 and below 1e4 s, got {term}")
         if not (math.isfinite(self.per_expert_s) and 0.0 <= self.per_expert_s <= 1e4):
             raise InvalidInput(f"the expected time per expert must lie between 0 and 1e4 s, got {self.per_expert_s}")
         if not (0.0 < self.spread <= 10.0):
