@@ -53,22 +53,52 @@ def capacity(engine: Engine, lengths: TokenLengths, prefix_hit_rate: float = 0.0
     """
     limits = engine.limits
     demand = Demand.of(lengths, prefix_hit_rate, limits.kv_block_size)
+    memory = usable_kv_tokens(engine, lengths)
     per_step = {
         Bottleneck.TOKEN_BUDGET: limits.max_num_batched_tokens / (demand.prompt_tokens + demand.decode_steps),
         Bottleneck.MAX_NUM_SEQS: _sequence_bound(limits.max_num_seqs, limits.max_num_batched_tokens, demand),
-        Bottleneck.KV_CACHE: limits.kv_blocks * limits.kv_block_size / demand.kv_token_steps,
+        Bottleneck.KV_CACHE: memory / demand.kv_token_steps,
     }
     binding = min(per_step, key=lambda limit: per_step[limit])
     x = per_step[binding]
-    rate = _rate(engine, demand, x)
-    doubled = _rate(engine, demand, 2.0 * x)
+    wasted = 0.0
+    if math.isfinite(memory):
+        fullness = min(1.0, x / per_step[Bottleneck.KV_CACHE]) ** 8
+        wasted = fullness * recomputed_tokens(lengths, x * demand.decode_steps)
+    rate = _rate(engine, demand, x, wasted)
+    doubled = _rate(engine, demand, 2.0 * x, wasted)
     bottleneck = Bottleneck.COMPUTE if doubled < 1.1 * rate else binding
     return Capacity(requests_per_s=rate, bottleneck=bottleneck, running=x * demand.decode_steps)
 
 
-def _rate(engine: Engine, demand: Demand, x: float) -> float:
+def usable_kv_tokens(engine: Engine, lengths: TokenLengths) -> float:
+    """KV tokens that a busy engine keeps in use: while the head of the queue does not fit, half of its prompt idles."""
+    limits = engine.limits
+    total = limits.kv_blocks * limits.kv_block_size
+    if not math.isfinite(total):
+        return math.inf
+    head = lengths.prompt.second_moment / lengths.prompt.mean
+    return max(total - 0.5 * head, 0.5 * total)
+
+
+def preemptions_when_full(lengths: TokenLengths, running: float) -> float:
+    """Preemptions per request of an engine that always runs out of KV memory.
+
+    A completion frees prompt and output and admits the next prompt; what is left lets the running set grow until the
+    next completion. Outputs that are long against prompts outgrow it, and the youngest is preempted. The exponents
+    are measured with the step simulator over random engines at saturation (docs/mathematics.md).
+    """
+    return float(1.9 * (lengths.output.mean / lengths.prompt.mean) ** 0.8 * max(running, 1.0) ** -0.2)
+
+
+def recomputed_tokens(lengths: TokenLengths, running: float) -> float:
+    """Prompt tokens computed again per request when KV memory is always full: the prompt and what little had grown."""
+    return preemptions_when_full(lengths, running) * 1.3 * lengths.prompt.mean
+
+
+def _rate(engine: Engine, demand: Demand, x: float, wasted: float = 0.0) -> float:
     decodes = x * demand.decode_steps
-    return x / float(engine.step_time.seconds(x * demand.prompt_tokens, decodes, decodes * demand.context))
+    return x / float(engine.step_time.seconds(x * (demand.prompt_tokens + wasted), decodes, decodes * demand.context))
 
 
 def _sequence_bound(max_num_seqs: int, budget: int, demand: Demand) -> float:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.capacity import Demand, capacity
+from models.capacity import Demand, capacity, usable_kv_tokens
 from models.engine import Engine
 from models.latency_law import LatencyLaw
 from models.lattice import lattice
+from models.lindley import waiting_law
 from models.objective import Metric
 from models.prediction import Capacity, Prediction, Routing
 from models.prompt_backlog import PromptBacklog, solve_backlog
@@ -24,6 +25,7 @@ from models.workload import ClosedArrivals, OpenArrivals, Workload
 Array = NDArray[np.float64]
 
 _POINTS = 4096
+MIX = 1.0
 _NODES = (0.03, 0.25, 0.5, 0.75, 0.97)
 
 
@@ -41,7 +43,13 @@ def predict(engine: Engine, workload: Workload, *, replicas: int, routing: Routi
             capacity=top, running=0.0, kv_occupancy=0.0, preemptions_per_request=0.0, laws={},
         )
     scv = interarrival_scv(routing, replicas, workload.arrivals.burstiness)
-    laws, running = _replica_laws(engine, workload, rate, scv, top)
+    if routing is Routing.LEAST_OUTSTANDING and replicas > 1:
+        d0 = Demand.of(workload.lengths, workload.prefix_hit_rate, engine.limits.kv_block_size)
+        guess = rate * d0.decode_steps * float(mean_step_s(engine, d0, rate, np.array([1.0]))[0])
+        share = 1.0 / (1.0 + guess)
+        scv = share * workload.arrivals.burstiness / replicas + (1.0 - share)
+    spread = workload.arrivals.burstiness / replicas if routing is Routing.LEAST_OUTSTANDING else scv
+    laws, running = _replica_laws(engine, workload, rate, scv, spread, top)
     return Prediction(
         stable=True, utilization=load, requests_per_s=workload.arrivals.rate_per_s, output_tokens_per_s=tokens,
         capacity=top, running=running, kv_occupancy=0.0, preemptions_per_request=0.0, laws=laws,
@@ -53,15 +61,13 @@ def _quantile(atoms: Atoms, u: Array) -> Array:
     return np.asarray(atoms.values[np.minimum(index, atoms.values.size - 1)])
 
 
-def _replica_laws(engine: Engine, workload: Workload, rate: float, scv: float, top: Capacity) -> tuple[dict[Metric, LatencyLaw], float]:
+def _replica_laws(engine: Engine, workload: Workload, rate: float, scv: float, spread_scv: float, top: Capacity) -> tuple[dict[Metric, LatencyLaw], float]:
     limits, lengths = engine.limits, workload.lengths
     demand = Demand.of(lengths, workload.prefix_hit_rate, limits.kv_block_size)
     budget = float(limits.max_num_batched_tokens)
     hit = 1.0 - workload.prefix_hit_rate
     prompt = lengths.prompt if hit == 1.0 else lengths.prompt.map(np.maximum(1.0, np.rint(lengths.prompt.values * hit)))
-    slots = min(float(limits.max_num_seqs), limits.kv_blocks * limits.kv_block_size * (demand.decode_steps + 1.0) / demand.kv_token_steps)
-    slow = occupancy(engine, demand, rate, slots, top.requests_per_s)
-
+    slots = min(limits.max_num_seqs * (demand.decode_steps + 1e-9) / (demand.decode_steps + max(1.0, demand.prompt_tokens / budget)), usable_kv_tokens(engine, lengths) * (demand.decode_steps + 1.0) / demand.kv_token_steps)
     # Burstiness widens the law of the occupancy: peakedness of an infinite-server system (Whitt 1983).
     output = lengths.output
     steps = np.maximum(output.values - 1.0, 0.0)
@@ -69,16 +75,14 @@ def _replica_laws(engine: Engine, workload: Workload, rate: float, scv: float, t
     survival = 1.0 - np.concatenate([[0.0], np.cumsum(output.weights)])
     edges = np.concatenate([[0.0], steps])
     kappa = float(np.sum(survival[:-1] ** 2 * np.diff(edges)) / mean_steps)
-    peaked = max(0.05, 1.0 + (scv - 1.0) * kappa)
+    peaked = max(0.05, 1.0 + (spread_scv - 1.0) * kappa)
+    wait_scv = 0.5 * (spread_scv + output.scv)
+    slow = occupancy(engine, demand, rate, slots, top.requests_per_s, peaked, wait_scv)
 
     cube = lattice(_POINTS, 9)
     u_slow, u_x, u_in, u_before, u_after, u_prompt, u_output, u_noise, u_wait = cube
     mean_d, var_d = slow.mean, slow.variance
     decode = slow.quantiles(u_slow)
-    if abs(peaked - 1.0) > 0.01:
-        decode = np.clip(mean_d + np.sqrt(peaked) * (decode - mean_d), 0.0, slots)
-        if mean_d < 3.0:
-            decode = np.rint(decode)
     decode = np.minimum(decode, budget - 1.0)
 
     # Context of the running set varies too.
@@ -102,13 +106,9 @@ def _replica_laws(engine: Engine, workload: Workload, rate: float, scv: float, t
 
     solved = [solve(float(d)) for d in node_d]
     ratio_d = np.array([s.life_step_s / s.mean_step_s for s in solved])
-    slow = occupancy(engine, demand, rate, slots, top.requests_per_s, (node_d, ratio_d))
+    slow = occupancy(engine, demand, rate, slots, top.requests_per_s, peaked, wait_scv, (node_d, ratio_d))
     mean_d = slow.mean
     decode = slow.quantiles(u_slow)
-    if abs(peaked - 1.0) > 0.01:
-        decode = np.clip(mean_d + np.sqrt(peaked) * (decode - mean_d), 0.0, slots)
-        if mean_d < 3.0:
-            decode = np.rint(decode)
     decode = np.minimum(decode, budget - 1.0)
     bounds = 0.5 * (node_d[1:] + node_d[:-1])
     chain_d = mean_d + keep * (decode - mean_d)
@@ -141,6 +141,16 @@ def _replica_laws(engine: Engine, workload: Workload, rate: float, scv: float, t
     # spread of the context read
     itl = LatencyLaw.from_atoms(gap, size_biased + 1e-12) if size_biased.sum() > 0 else None
 
+    if abs(scv - 1.0) > 0.02:
+        per_token = full_s / room_mean
+        work = Atoms(values=prompt.values, weights=prompt.weights)
+        heavy = rate * prompt.mean * per_token
+        reach = 8.0 * prompt.second_moment / prompt.mean * max(scv, 1.0) / max(1.0 - heavy, 0.02) + 2.0 * prompt.values[-1] * (prompt.values.size < 3)
+        speed = room_mean / full_s
+        true_wait = waiting_law(work, speed / rate, scv, top=reach).quantile(u_x)
+        plain_wait = waiting_law(work, speed / rate, 1.0, top=reach).quantile(u_x)
+        x_seen = np.maximum(x_seen + MIX * (true_wait - plain_wait), 0.0)
+
     # TTFT
     t_seen = step_at(np.minimum(x_seen, room), decode)
     ahead_time = u_in * t_seen
@@ -167,8 +177,7 @@ def _replica_laws(engine: Engine, workload: Workload, rate: float, scv: float, t
     prefill = whole * t_full + step_at(last, decode)
     wait = np.zeros(_POINTS)
     if slow.full_probability > 1e-6:
-        hold = output.scv * 1.0
-        mean_wait = 0.5 * (scv + hold) / (top.requests_per_s - rate)
+        mean_wait = wait_scv / (top.requests_per_s - rate)
         chance = slow.full_probability
         waits = u_slow > 1.0 - chance
         v = np.clip((u_slow - (1.0 - chance)) / chance, 0.0, 1.0 - 1e-9)

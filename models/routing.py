@@ -21,6 +21,8 @@ def interarrival_scv(routing: Routing, replicas: int, burstiness: float) -> floa
     """
     if replicas <= 1:
         return burstiness
+    if routing is Routing.LEAST_OUTSTANDING:
+        return 1.0
     if routing is Routing.RANDOM:
         return 1.0 + (burstiness - 1.0) / replicas
     return burstiness / replicas

@@ -62,7 +62,7 @@ def mean_step_s(engine: Engine, demand: Demand, rate_per_s: float, decoding: Arr
     return np.asarray(seconds)
 
 
-def occupancy(engine: Engine, demand: Demand, rate_per_s: float, slots: float, saturation_per_s: float, longer: tuple[Array, Array] | None = None) -> Occupancy:
+def occupancy(engine: Engine, demand: Demand, rate_per_s: float, slots: float, saturation_per_s: float, peaked: float, wait_scv: float, longer: tuple[Array, Array] | None = None) -> Occupancy:
     """Stationary law with births at the arrival rate and deaths at d / (steps × T(d)).
 
     Processor sharing with a speed that depends on the state only: insensitive to the law of output lengths
@@ -78,10 +78,11 @@ def occupancy(engine: Engine, demand: Demand, rate_per_s: float, slots: float, s
     with np.errstate(divide="ignore"):
         ratio = np.log(rate_per_s * steps * seconds[1:]) - np.log(states[1:])
     logs = np.concatenate([[0.0], np.cumsum(ratio * np.diff(states))])
+    logs = logs / peaked
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
     load = min(rate_per_s / saturation_per_s, 0.9999)
-    waiting = weights[-1] / (1.0 - load)
+    waiting = weights[-1] * (1.0 + load / (1.0 - load) * wait_scv)
     weights[-1] = waiting
     total = weights.sum()
     weights /= total
