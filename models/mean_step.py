@@ -16,6 +16,7 @@ from models.measurement import Measurement
 from models.step_time import StepTime
 
 _ITERATIONS = 400
+_LEAST_STEP_S = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def steady_point(
     Users beyond the running set's bound (sequences, KV memory) wait. An open load beyond capacity gives the capacity.
     """
     seats = _seats(point, limits)
-    step = float(step_time.seconds(0.0, 1.0, 0.0))
+    step = _LEAST_STEP_S + float(step_time.seconds(0.0, 1.0, 0.0))
     rate, prefill = 0.0, step
     for _ in range(_ITERATIONS):
         offered = _offered(point, seats, overhead_s + 0.5 * step, prefill, step)
@@ -84,7 +85,7 @@ def steady_point(
         mean = MeanStep.at(rate, step, point, limits)
         steps = prefill_steps(point, mean.decodes, limits)
         prefill = steps * float(step_time.seconds(point.input_tokens / steps, mean.decodes, mean.kv_tokens))
-        following = 0.5 * (step + mean.seconds(step_time))
+        following = max(_LEAST_STEP_S, 0.5 * (step + mean.seconds(step_time)))
         if math.isclose(following, step, rel_tol=1e-10):
             break
         step = following
@@ -104,7 +105,7 @@ def _seats(point: Measurement, limits: EngineLimits) -> float:
 
 def _offered(point: Measurement, seats: float, outside_s: float, prefill_s: float, step_s: float) -> float:
     """The rate that the load asks for and the running set admits."""
-    inside = prefill_s + point.decode_steps * step_s
+    inside = max(_LEAST_STEP_S, prefill_s + point.decode_steps * step_s)
     if point.concurrency is None:
         assert point.arrival_rate_per_s is not None
         return min(point.arrival_rate_per_s, seats / inside)

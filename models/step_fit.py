@@ -20,7 +20,7 @@ from models.errors import InvalidInput
 from models.mean_step import SteadyPoint, steady_point
 from models.measurement import Measurement
 from models.step_prior import StepPrior
-from models.step_regression import Form, Solution, assumed_prior, solve
+from models.step_regression import Form, Solution, solve
 from models.step_time import StepTime
 
 Prior = StepPrior
@@ -91,10 +91,9 @@ def fit(
         )
     if experts is not None and not (1 <= experts[1] <= experts[0]):
         raise InvalidInput(f"a mixture of experts needs 1 ≤ experts per token ≤ experts, got {experts}")
-    expected = prior if prior is not None else assumed_prior(points)
-    form, error = _choose(points, limits, expected, experts)
-    solution = solve(points, form=form, limits=limits, prior=expected, experts=experts)
-    return _report(points, limits, expected, solution, error)
+    form, error = _choose(points, limits, prior, experts)
+    solution = solve(points, form=form, limits=limits, prior=prior, experts=experts)
+    return _report(points, limits, solution, error)
 
 
 def distinct(measurements: Sequence[Measurement]) -> tuple[Measurement, ...]:
@@ -107,7 +106,7 @@ def leave_one_out(
     *,
     form: Form,
     limits: EngineLimits,
-    prior: StepPrior,
+    prior: StepPrior | None = None,
     experts: tuple[int, int] | None = None,
 ) -> list[float]:
     """Relative error of TPOT at each point, predicted by a fit to all the others."""
@@ -120,7 +119,7 @@ def leave_one_out(
 
 
 def _choose(
-    points: Sequence[Measurement], limits: EngineLimits, prior: StepPrior, experts: tuple[int, int] | None
+    points: Sequence[Measurement], limits: EngineLimits, prior: StepPrior | None, experts: tuple[int, int] | None
 ) -> tuple[Form, float | None]:
     """The form with the least cross-validated error (mean of absolute errors), and its median."""
     if len(points) < MIN_POINTS_FOR_A_CHOICE:
@@ -145,7 +144,6 @@ def _tpot_error(solution: Solution, point: Measurement, limits: EngineLimits) ->
 def _report(
     points: Sequence[Measurement],
     limits: EngineLimits,
-    prior: StepPrior,
     solution: Solution,
     cross_validated: float | None,
 ) -> StepFit:
@@ -166,15 +164,15 @@ def _report(
         cross_validated_error=cross_validated,
         uncertainty=solution.uncertainty,
         covariance=solution.covariance,
-        notes=_notes(points, prior, solution),
+        notes=_notes(points, solution),
     )
 
 
-def _notes(points: Sequence[Measurement], prior: StepPrior, solution: Solution) -> tuple[str, ...]:
+def _notes(points: Sequence[Measurement], solution: Solution) -> tuple[str, ...]:
     notes = []
     leaning = [name for name, share in solution.prior_share.items() if share > 0.5]
     if leaning:
-        notes.append(f"{', '.join(leaning)}: more from the prior than from the points ({prior.source})")
+        notes.append(f"{', '.join(leaning)}: more from the prior than from the points ({solution.prior.source})")
     if len(points) < MIN_POINTS_FOR_A_CHOICE:
         count = f"{len(points)} point{'s' if len(points) > 1 else ''}"
         notes.append(f"{count}: a straight line, its terms apart only by the prior; measure at least four loads")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,7 +22,7 @@ TPOT_NOISE = 0.03
 """Relative error of a measured TPOT about any of our forms before the points say better (public curves: 2–4 %)."""
 LEAST_NOISE = 0.003
 """No measurement is trusted further than this."""
-TTFT_NOISE = 0.4
+TTFT_NOISE = 0.2
 """Relative error of TTFT about the fluid: cohorts of a closed loop prefill together, warm-ups are in it."""
 OVERHEAD_S = 0.03
 """Expected size of what is spent outside the engine before a first token."""
@@ -41,6 +41,8 @@ class Solution:
     overhead_s: float
     uncertainty: dict[str, float]
     covariance: tuple[tuple[float, ...], ...]
+    prior: StepPrior
+    """The expectation that stood beside the points, scaled to them."""
     prior_share: dict[str, float]
     """How much of each term's certainty comes from the prior, 0 to 1."""
 
@@ -72,16 +74,38 @@ def assumed_prior(points: Sequence[Measurement]) -> StepPrior:
     )
 
 
+def _scaled(prior: StepPrior, points: Sequence[Measurement], limits: EngineLimits) -> StepPrior:
+    """The prior with all terms times one factor, so that it meets the points in the median.
+
+    Data sheets say how the terms compare; how much of them an engine reaches is one unknown that a single point tells.
+    """
+    expected = np.array([prior.base_s, prior.per_prefill_token_s, prior.per_decode_s, prior.per_kv_token_s, 0.0])
+    factor = float(np.median([1.0 / (_tpot_row(point, "linear", limits, None) @ expected) for point in points]))
+    return replace(
+        prior,
+        base_s=prior.base_s * factor,
+        per_prefill_token_s=prior.per_prefill_token_s * factor,
+        per_decode_s=prior.per_decode_s * factor,
+        per_kv_token_s=prior.per_kv_token_s * factor,
+        per_expert_s=prior.per_expert_s * factor,
+        source=f"{prior.source}; all times {factor:.2f} to meet the points",
+    )
+
+
 def solve(
     points: Sequence[Measurement],
     *,
     form: Form,
     limits: EngineLimits,
-    prior: StepPrior,
+    prior: StepPrior | None = None,
     experts: tuple[int, int] | None = None,
 ) -> Solution:
-    """Terms of one form, with the noise of the points found from the points and outliers weighted down."""
-    names, rows = _rows(points, form, limits, prior, experts)
+    """Terms of one form, with the noise of the points found from the points and outliers weighted down.
+
+    The prior is scaled to the points first; without one, a loose one is assumed from them.
+    """
+    expected = _scaled(prior if prior is not None else assumed_prior(points), points, limits)
+    names, rows = _rows(points, form, limits, expected, experts)
     noise, weights = TPOT_NOISE, np.ones(len(rows.tpot))
     terms, matrix = np.zeros(len(names)), rows.tpot
     for _ in range(_ROUNDS):
@@ -94,7 +118,7 @@ def solve(
             # As many terms as points: what is left says nothing of the noise, but the points must be met.
             noise = LEAST_NOISE if len(residual) < 3 else TPOT_NOISE
         weights = np.sqrt(np.minimum(1.0, _HUBER * noise / np.maximum(residual, 1e-12)))
-    return _solution(form, names, terms, matrix, rows, experts)
+    return _solution(form, names, terms, matrix, rows, expected, experts)
 
 
 def _rows(
@@ -191,7 +215,13 @@ def _non_negative(matrix: Array, target: Array) -> Array:
 
 
 def _solution(
-    form: Form, names: list[str], terms: Array, matrix: Array, rows: _Rows, experts: tuple[int, int] | None
+    form: Form,
+    names: list[str],
+    terms: Array,
+    matrix: Array,
+    rows: _Rows,
+    prior: StepPrior,
+    experts: tuple[int, int] | None,
 ) -> Solution:
     scale = np.linalg.norm(matrix, axis=0)
     information = (matrix / scale).T @ (matrix / scale)
@@ -207,6 +237,7 @@ def _solution(
         overhead_s=float(terms[-1]),
         uncertainty=relative,
         covariance=tuple(tuple(float(covariance[i, j]) for j in kept) for i in kept),
+        prior=prior,
         prior_share={names[i]: float(share[i]) for i in kept},
     )
 
