@@ -3,89 +3,96 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.capacity import Demand
-from models.engine import Engine
+from models.replica_load import ReplicaLoad
 
 Array = NDArray[np.float64]
 
-_STATES = 4096
+_STATES = 2048
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Occupancy:
-    """Law of the decoding sequences of one replica, and the chance that all slots are taken."""
+    """Law of the decoding sequences of one replica, and of the wait for a slot."""
 
     decoding: Array
     """States (s,), ascending from 0 to the number of slots."""
     weights: Array
-    """Probability of each (s,), the last one including everything that waits."""
-    step_s: Array
-    """Mean step time in each state (s,)."""
+    """Probability of each (s,); the last includes everything that waits."""
     full_probability: float
-    """Probability that an arrival waits for a slot."""
+    """Probability that an arrival finds every slot taken and waits."""
+    mean_wait_s: float
+    """Mean of that wait, given that there is one."""
 
     def quantiles(self, u: Array) -> Array:
         """Decoding sequences at probabilities u (n,)."""
         index = np.searchsorted(np.cumsum(self.weights), u)
         return np.asarray(self.decoding[np.minimum(index, self.decoding.size - 1)])
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """Mean decoding sequences."""
         return float(self.decoding @ self.weights)
 
-    @property
-    def variance(self) -> float:
-        """Variance of the decoding sequences."""
-        return float((self.decoding - self.mean) ** 2 @ self.weights)
 
-
-def mean_step_s(engine: Engine, demand: Demand, rate_per_s: float, decoding: Array) -> Array:
-    """Mean step time with `decoding` sequences while prompts arrive at the rate: the fixed point of t = t(λP·t, d, k)."""
-    budget = float(engine.limits.max_num_batched_tokens)
-    room = np.maximum(budget - decoding, 1.0)
-    context = decoding * demand.context
-    seconds = engine.step_time.seconds(0.0, decoding, context)
-    tokens = rate_per_s * demand.prompt_tokens
-    for _ in range(200):
-        following = engine.step_time.seconds(np.minimum(tokens * seconds, room), decoding, context)
-        done = np.max(np.abs(following - seconds)) < 1e-9 * np.max(following)
-        # Secant step of the linear case: t = c + r·t converges at once.
-        slope = np.where(following > seconds, 0.0, 0.0)
-        seconds = following + slope
-        if done:
+def mean_step_s(load: ReplicaLoad, decoding: Array) -> Array:
+    """Mean step time (s,) with so many decoding sequences while prompts arrive: the fixed point of t = t(λP·t, d, k)."""
+    room = load.room(decoding)
+    tokens = load.rate_per_s * load.demand.prompt_tokens
+    low = load.step_s(0.0, decoding)
+    high = load.step_s(room, decoding)
+    # t(λP·t) − t changes sign between the empty and the full step unless prompts outrun the room: regula falsi.
+    seconds = low
+    for _ in range(60):
+        following = load.step_s(np.minimum(tokens * seconds, room), decoding)
+        share = np.minimum((following - low) / np.maximum(seconds, 1e-300), 0.999999)
+        solved = np.minimum(np.maximum(low / (1.0 - share), following), high)
+        settled = np.all(np.abs(solved - seconds) <= 1e-10 * seconds)
+        seconds = solved
+        if settled:
             break
     return np.asarray(seconds)
 
 
-def occupancy(engine: Engine, demand: Demand, rate_per_s: float, slots: float, saturation_per_s: float, peaked: float, wait_scv: float, longer: tuple[Array, Array] | None = None) -> Occupancy:
+def open_occupancy(load: ReplicaLoad, *, peakedness: float, slowdown: tuple[Array, Array] | None = None) -> Occupancy:
     """Stationary law with births at the arrival rate and deaths at d / (steps × T(d)).
 
     Processor sharing with a speed that depends on the state only: insensitive to the law of output lengths
-    (Cohen 1979). Slots are limited processor sharing (Zhang, Dai, Zwart 2009): beyond them requests wait, served at the
-    saturation rate.
+    (Cohen 1979). `peakedness` widens it for arrivals other than Poisson, as for an infinite-server system.
+    `slowdown`: (d, factor) tables by which steps are longer during a request's life than at large. Slots make it
+    limited processor sharing (Zhang, Dai, Zwart 2009): beyond them requests wait, served at the saturation rate, with
+    the Allen–Cunneen factor for variability.
     """
-    top = max(1, int(min(slots, 1e6)))
+    top = max(1, int(min(load.slots, load.budget, 1e7)))
     states = np.arange(top + 1.0) if top < _STATES else np.unique(np.rint(np.linspace(0.0, 1.0, _STATES) ** 2 * top))
-    seconds = mean_step_s(engine, demand, rate_per_s, states)
-    steps = max(demand.decode_steps, 1e-9)
-    if longer is not None:
-        seconds = seconds * np.interp(states, *longer)
-    with np.errstate(divide="ignore"):
-        ratio = np.log(rate_per_s * steps * seconds[1:]) - np.log(states[1:])
-    logs = np.concatenate([[0.0], np.cumsum(ratio * np.diff(states))])
-    logs = logs / peaked
+    seconds = mean_step_s(load, states)
+    if slowdown is not None:
+        seconds = seconds * np.interp(states, *slowdown)
+    steps = max(load.demand.decode_steps, 1e-9)
+    ratio = np.log(load.rate_per_s * steps * seconds[1:]) - np.log(states[1:])
+    logs = np.concatenate([[0.0], np.cumsum(ratio * np.diff(states))]) / peakedness
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
-    load = min(rate_per_s / saturation_per_s, 0.9999)
-    waiting = weights[-1] * (1.0 + load / (1.0 - load) * wait_scv)
+    share = min(load.rate_per_s / load.saturation_per_s, 0.99999)
+    waiting = float(weights[-1] * (1.0 + share / (1.0 - share) * load.wait_scv))
     weights[-1] = waiting
-    total = weights.sum()
-    weights /= total
+    total = float(weights.sum())
     return Occupancy(
-        decoding=states, weights=weights, step_s=seconds, full_probability=float(waiting / total)
+        decoding=states,
+        weights=weights / total,
+        full_probability=waiting / total,
+        mean_wait_s=load.wait_scv / (load.saturation_per_s * (1.0 - share)) / load.pooled,
     )
+
+
+def closed_occupancy(load: ReplicaLoad, *, mean: float, variance: float) -> Occupancy:
+    """A closed system holds its population: a narrow law around the mean, never beyond the slots."""
+    top = max(1, int(min(load.slots, load.budget, mean + 8.0 * variance**0.5 + 2.0)))
+    low = max(0.0, np.floor(mean - 8.0 * variance**0.5 - 1.0))
+    states = np.unique(np.rint(np.linspace(low, top, min(512, int(top - low) + 1))))
+    weights = np.exp(-0.5 * (states - mean) ** 2 / max(variance, 0.05))
+    return Occupancy(decoding=states, weights=weights / weights.sum(), full_probability=0.0, mean_wait_s=0.0)

@@ -1,0 +1,80 @@
+"""What one replica is asked to carry, in the quantities that its laws depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.capacity import Demand
+from models.engine import Engine
+from models.token_lengths import Atoms, TokenLengths
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReplicaLoad:
+    """Arrivals at one replica and the work that they bring."""
+
+    engine: Engine
+    lengths: TokenLengths
+    prefix_hit_rate: float
+    rate_per_s: float
+    gap_scv: float
+    """Squared coefficient of variation of the gaps between arrivals at this replica."""
+    occupancy_scv: float
+    """The same of the stream that moves the occupancy: under least-outstanding routing that of all replicas."""
+    pooled: int = 1
+    """Replicas among which the balancer evens out the occupancy."""
+    slots: float
+    """Sequences that fit: the sequence limit, or what KV memory holds of them."""
+    saturation_per_s: float
+
+    @cached_property
+    def demand(self) -> Demand:
+        """Mean work of a request."""
+        return Demand.of(self.lengths, self.prefix_hit_rate, self.engine.limits.kv_block_size)
+
+    @cached_property
+    def prompt(self) -> Atoms:
+        """Law of the prompt tokens that need computing."""
+        share = 1.0 - self.prefix_hit_rate
+        prompt = self.lengths.prompt
+        return prompt if share == 1.0 else prompt.map(np.maximum(1.0, np.rint(prompt.values * share)))
+
+    @property
+    def budget(self) -> float:
+        """Token budget of a step."""
+        return float(self.engine.limits.max_num_batched_tokens)
+
+    def step_s(self, prompt_tokens: Array | float, decoding: Array | float) -> Array:
+        """Seconds of steps with so many prompt tokens and decoding sequences of average context."""
+        return np.asarray(
+            self.engine.step_time.seconds(prompt_tokens, decoding, np.asarray(decoding) * self.demand.context)
+        )
+
+    def room(self, decoding: Array) -> Array:
+        """Prompt tokens that a step holds beside its decodes."""
+        return np.maximum(self.budget - decoding, 1.0)
+
+    @cached_property
+    def overlap(self) -> float:
+        """(1/E[S])·∫(1−F)²: how much of the arrivals' variability reaches the occupancy; 1 for a fixed length.
+
+        Heavy-traffic peakedness of an infinite-server system (Whitt 1983, QNA, §5; Eick, Massey, Whitt 1993).
+        """
+        output = self.lengths.output
+        steps = np.maximum(output.values - 1.0, 0.0)
+        mean = float(steps @ output.weights)
+        if mean <= 0.0:
+            return 1.0
+        survival = 1.0 - np.concatenate([[0.0], np.cumsum(output.weights)[:-1]])
+        return float(survival**2 @ np.diff(np.concatenate([[0.0], steps])) / mean)
+
+    @cached_property
+    def wait_scv(self) -> float:
+        """Mean of the variabilities of arrivals and holding times: the Allen–Cunneen factor of waiting for a slot."""
+        return 0.5 * (self.occupancy_scv + self.lengths.output.scv)
