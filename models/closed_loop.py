@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,76 +29,136 @@ def closed_laws(
     return _mixed(load, max(1.0, users), think_time_s)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Cycle:
+    """What the last rounds of a deterministic closed loop showed."""
+
+    ttft: list[tuple[float, float]]
+    queue: list[tuple[float, float]]
+    e2e: list[tuple[float, float]]
+    gaps: list[tuple[float, float]]
+
+
 def _cohort(load: ReplicaLoad, users: float) -> tuple[float, dict[Metric, LatencyLaw], Occupancy]:
-    """All users in step: prompts of all fill steps one after another, each user decoding once its prompt is done."""
-    count = round(users)
+    """Users of equal lengths, step by step in cohorts until the rounds repeat: no chance is left to integrate over.
+
+    Users whose prompts end in one step decode, finish and ask again together. Steps without prompts are taken in one
+    leap to the next finish.
+    """
+    count, decode = round(users), round(load.demand.decode_steps)
+    horizon = 6 * count
+    clock, finished = 0.0, 0
+    waiting: list[list[float]] = [[float(count), 0.0, count * load.prompt.mean, -1.0]]
+    running: list[list[float]] = []
+    seen = _Cycle(ttft=[], queue=[], e2e=[], gaps=[])
+    began, base = 0.0, 0
+    while finished < horizon:
+        late = finished >= horizon // 2
+        if late and not base:
+            began, base = clock, finished
+        decoding = sum(cohort[0] for cohort in running)
+        budget = max(load.budget - decoding, 1.0)
+        leap = 1.0 if waiting else min(cohort[1] for cohort in running)
+        age = sum(cohort[0] * (decode - cohort[1]) for cohort in running) + decoding * 0.5 * (leap + 1.0)
+        taken = min(budget, sum(group[2] for group in waiting))
+        kv = decoding * load.lengths.prompt.mean + age
+        step = float(load.engine.step_time.seconds(taken, decoding, kv))
+        for group in waiting:
+            if group[3] < 0.0 and taken > 0.0:
+                group[3] = clock
+            break
+        clock += step * leap
+        if late and decoding:
+            seen.gaps.append((step, decoding * leap))
+        _advance(running, leap)
+        done = _prefill(load, waiting, taken, clock, seen if late else None)
+        ended = [cohort for cohort in running if cohort[1] <= 0.0] if decode else done
+        running = [cohort for cohort in running if cohort[1] > 0.0]
+        if decode:
+            running += done
+        for cohort in ended:
+            finished += int(cohort[0])
+            if late:
+                seen.e2e.append((clock - cohort[2], cohort[0]))
+            waiting.append([cohort[0], clock, cohort[0] * load.prompt.mean, -1.0])
+    rate = (finished - base) / max(clock - began, 1e-12)
+    held = Occupancy(
+        decoding=np.array([float(count)]), weights=np.ones(1), full_probability=0.0, mean_wait_s=0.0, population=True
+    )
+    return rate, _cycle_laws(seen, decode), held
+
+
+def _advance(running: list[list[float]], steps: float) -> None:
+    for cohort in running:
+        cohort[1] -= steps
+
+
+def _prefill(
+    load: ReplicaLoad, waiting: list[list[float]], tokens: float, clock: float, seen: _Cycle | None
+) -> list[list[float]]:
+    """Give prompt tokens to the groups in their order; return the cohorts whose prompts are complete."""
+    done: list[list[float]] = []
     prompt = load.prompt.mean
-    decode = round(load.demand.decode_steps)
-    first = np.zeros(count)
-    clock = 0.0
-    gaps: list[tuple[float, int]] = []
-    left = count * prompt
-    done = 0
-    while left > 0.0:
-        tokens = min(left, max(load.budget - done, 1.0))
-        step = float(load.step_s(tokens, float(done)))
-        clock += step
-        left -= tokens
-        if done and decode:
-            gaps.append((step, done))
-        finished = count if left <= 0.0 else int((count * prompt - left) // prompt)
-        first[done:finished] = clock
-        done = finished
-    ages = np.arange(1.0, decode + 1.0)
-    steps = np.asarray(load.engine.step_time.seconds(0.0, float(count), count * (load.lengths.prompt.mean + ages)))
-    total = clock + float(steps.sum())
-    lag = first[-1] - first
-    values = np.concatenate([[gap for gap, _ in gaps], steps])
-    weights = np.concatenate([[float(many) for _, many in gaps], np.full(decode, float(count))])
-    e2e = np.full(count, total)
-    ones = np.ones(count)
+    while waiting and tokens > 1e-9:
+        group = waiting[0]
+        used = min(tokens, group[2])
+        tokens -= used
+        left = group[2] - used
+        complete = group[0] - math.ceil(left / prompt - 1e-9)
+        if complete > 0.0:
+            done.append([complete, float(round(load.demand.decode_steps)), group[1]])
+            if seen is not None:
+                seen.ttft.append((clock - group[1], complete))
+                seen.queue.append((max(group[3], group[1]) - group[1], complete))
+            group[0] -= complete
+        group[2] = left
+        if group[0] <= 0.0:
+            waiting.pop(0)
+        else:
+            group[3] = clock
+    return done
+
+
+def _cycle_laws(seen: _Cycle, decode: int) -> dict[Metric, LatencyLaw]:
     laws: dict[Metric, LatencyLaw] = {
-        "ttft": LatencyLaw.from_atoms(first, ones),
-        "e2e": LatencyLaw.from_atoms(e2e, ones),
-        "queue": LatencyLaw.from_atoms(np.maximum(first - first[0], 0.0), ones),
+        "ttft": _law(seen.ttft),
+        "e2e": _law(seen.e2e),
+        "queue": _law(seen.queue),
     }
     if decode:
-        laws["itl"] = LatencyLaw.from_atoms(values, weights)
-        laws["tpot"] = LatencyLaw.from_atoms((float(steps.sum()) + lag) / decode, ones)
-    held = Occupancy(
-        decoding=np.array([float(count)]), weights=np.ones(1), full_probability=0.0, mean_wait_s=0.0
-    )
-    return count / total, laws, held
+        laws["itl"] = _law(seen.gaps)
+        # A cohort's e2e less its TTFT; cohorts differ little, so the mean TTFT stands for each.
+        e2e = [(max(value - laws["ttft"].mean_s, 0.0) / decode, weight) for value, weight in seen.e2e]
+        laws["tpot"] = _law(e2e)
+    return laws
+
+
+def _law(values: list[tuple[float, float]]) -> LatencyLaw:
+    table = np.array(values)
+    return LatencyLaw.from_atoms(table[:, 0], table[:, 1])
 
 
 def _mixed(
     load: ReplicaLoad, users: float, think_time_s: float
 ) -> tuple[float, dict[Metric, LatencyLaw], Occupancy]:
-    """Solve users = rate × (e2e + think) by secant on the rate, the occupancy held at what the rate implies."""
-    low, high = 0.0, load.saturation_per_s * 0.9999
-    demand = load.demand
-    rate = min(high, users / (think_time_s + demand.decode_steps * float(load.step_s(0.0, users)) + 1e-9))
-    if users <= 1.0 and think_time_s == 0.0:
-        rate = min(rate, high)
-    best: tuple[dict[Metric, LatencyLaw], Occupancy] | None = None
-    for _ in range(12):
-        decoding = _decoding(load, rate, users, think_time_s)
-        idle = min(1.0, rate * think_time_s / users)
-        variance = max(0.05, decoding * idle + 0.02 * decoding)
-        held = closed_occupancy(replace(load, rate_per_s=rate), mean=decoding, variance=variance)
-        laws, slow = replica_laws(replace(load, rate_per_s=rate), held)
-        best = laws, slow
-        inside = rate * (laws["e2e"].mean_s + think_time_s)
-        if abs(inside / users - 1.0) < 2e-3 or high - low < 1e-4 * high:
+    """Solve users = rate × (e2e + think): secant steps on logarithms, kept inside a shrinking bracket."""
+    low, high = 1e-9, load.saturation_per_s * 0.9999
+    floor_s = load.demand.decode_steps * float(load.step_s(0.0, 1.0)) + float(load.step_s(load.prompt.mean, 0.0))
+    rate = min(high, 0.7 * users / (think_time_s + floor_s))
+    power = 1.5
+    previous: tuple[float, float] | None = None
+    while True:
+        laws, slow = _at_rate(load, rate, users, think_time_s)
+        error = math.log(rate * (laws["e2e"].mean_s + think_time_s) / users)
+        if abs(error) < 3e-3 or high / low < 1.0005 or (rate >= high * 0.9999 and error < 0.0):
             break
-        if inside > users:
-            high = rate
-        else:
-            low = rate
-        guess = rate * users / inside
-        rate = guess if low < guess < high else 0.5 * (low + high)
-    assert best is not None
-    laws, slow = best
+        low, high = (low, rate) if error > 0.0 else (rate, high)
+        if previous is not None and previous[0] != rate:
+            slope = (error - previous[1]) / math.log(rate / previous[0])
+            power = min(max(slope, 1.0), 20.0)
+        previous = (rate, error)
+        guess = rate * math.exp(-error / power)
+        rate = guess if low < guess < high else math.sqrt(low * high) if low > 1e-6 else 0.5 * (low + high)
     waiting = users - rate * (laws["e2e"].mean_s + think_time_s)
     if waiting > 0.005 * users:
         # More users than the replica can run: the rest wait for a slot, each about as long as all the others.
@@ -106,6 +167,16 @@ def _mixed(
             law = laws[metric]
             laws[metric] = LatencyLaw(values_s=law.values_s + wait, cdf=law.cdf, mean_s=law.mean_s + wait)
     return rate, laws, slow
+
+
+def _at_rate(
+    load: ReplicaLoad, rate: float, users: float, think_time_s: float
+) -> tuple[dict[Metric, LatencyLaw], Occupancy]:
+    at_rate = replace(load, rate_per_s=rate)
+    decoding = _decoding(load, rate, users, think_time_s)
+    thinking = min(1.0, rate * think_time_s / users)
+    held = closed_occupancy(at_rate, mean=decoding, variance=max(0.05, decoding * thinking + 0.02 * decoding))
+    return replica_laws(at_rate, held)
 
 
 def _decoding(load: ReplicaLoad, rate: float, users: float, think_time_s: float) -> float:

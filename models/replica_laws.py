@@ -268,7 +268,7 @@ def _decode_phase(
     step_s = nodes.at_points("mean_step_s", decoding)
     ratio = np.maximum(count, 1.0) * step_s / max(life_s, 1e-12)
     fade = np.sqrt(2.0 / ratio * (1.0 - (1.0 - np.exp(-ratio)) / ratio))
-    lived = slow.mean + fade * (decoding - slow.mean) + 1.0
+    lived = slow.mean + fade * (decoding - slow.mean) + (0.0 if slow.population else 1.0)
     table = np.linspace(0.0, max(load.slots, 1.0) + 1.0, 128) if load.slots < 1e5 else np.geomspace(1.0, 1e7, 128)
     mean_s = np.interp(lived, table, mean_step_s(load, table))
     bare_s = load.step_s(0.0, lived)

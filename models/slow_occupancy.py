@@ -27,6 +27,8 @@ class Occupancy:
     """Probability that an arrival finds every slot taken and waits."""
     mean_wait_s: float
     """Mean of that wait, given that there is one."""
+    population: bool = False
+    """Whether the occupancy is that of a fixed population, which an arriving request is already part of."""
 
     def quantiles(self, u: Array) -> Array:
         """Decoding sequences at probabilities u (n,)."""
@@ -95,4 +97,6 @@ def closed_occupancy(load: ReplicaLoad, *, mean: float, variance: float) -> Occu
     low = max(0.0, np.floor(mean - 8.0 * variance**0.5 - 1.0))
     states = np.unique(np.rint(np.linspace(low, top, min(512, int(top - low) + 1))))
     weights = np.exp(-0.5 * (states - mean) ** 2 / max(variance, 0.05))
-    return Occupancy(decoding=states, weights=weights / weights.sum(), full_probability=0.0, mean_wait_s=0.0)
+    return Occupancy(
+        decoding=states, weights=weights / weights.sum(), full_probability=0.0, mean_wait_s=0.0, population=True
+    )

@@ -26,7 +26,7 @@ from models.step_time import StepTime
 Prior = StepPrior
 
 MIN_POINTS_FOR_A_CHOICE = 4
-"""With fewer distinct points the straight line is taken: leaving one out would leave too few."""
+"""With fewer distinct loads the straight line is taken: leaving one out would leave too few."""
 SIMPLER_WITHIN = 1.02
 """The simpler form is kept where its cross-validated error is within 2 % of the best."""
 
@@ -109,20 +109,27 @@ def leave_one_out(
     prior: StepPrior | None = None,
     experts: tuple[int, int] | None = None,
 ) -> list[float]:
-    """Relative error of TPOT at each point, predicted by a fit to all the others."""
+    """Relative error of TPOT at each point, predicted by a fit to all points of other loads.
+
+    Repetitions of one load are left out together: a twin in the fit would make the test too easy.
+    """
     errors = []
-    for index, point in enumerate(points):
-        rest = [*points[:index], *points[index + 1 :]]
+    for point in points:
+        rest = [other for other in points if _load(other) != _load(point)]
         solution = solve(rest, form=form, limits=limits, prior=prior, experts=experts)
         errors.append(_tpot_error(solution, point, limits))
     return errors
+
+
+def _load(point: Measurement) -> tuple[float | None, ...]:
+    return point.concurrency, point.arrival_rate_per_s, point.input_tokens, point.output_tokens
 
 
 def _choose(
     points: Sequence[Measurement], limits: EngineLimits, prior: StepPrior | None, experts: tuple[int, int] | None
 ) -> tuple[Form, float | None]:
     """The form with the least cross-validated error (mean of absolute errors), and its median."""
-    if len(points) < MIN_POINTS_FOR_A_CHOICE:
+    if len({_load(point) for point in points}) < MIN_POINTS_FOR_A_CHOICE:
         return "linear", None
     forms: list[Form] = ["linear", "sqrt"]
     if experts is not None:
