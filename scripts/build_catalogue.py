@@ -1,0 +1,511 @@
+"""Builds `planner/catalogue/profiles/` and the table of `docs/catalogue.md` from measurements kept in the project.
+
+    python scripts/build_catalogue.py            # writes the profiles and the table
+    python scripts/build_catalogue.py --check    # says what would change; exit code 1 where anything would
+
+One profile for each engine, version, model, GPU, precision and parallelism with at least four distinct loads.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from models.engine import EngineLimits  # noqa: E402 -- found through the line above
+from models.errors import InvalidInput  # noqa: E402
+from models.measurement import LatencySummary, Measurement  # noqa: E402
+from models.step_fit import StepFit, fit  # noqa: E402
+from models.step_time import ExpertsStepTime, LinearStepTime, SqrtStepTime, StepTime  # noqa: E402
+from planner.hardware import find_gpu, find_model, gpu_name, kv_cache_tokens, step_prior  # noqa: E402
+
+CATALOGUE = ROOT / "planner" / "catalogue"
+PROFILES = CATALOGUE / "profiles"
+PAGE = ROOT / "docs" / "catalogue.md"
+BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
+
+MIN_LOADS = 4
+WORST_ERROR = 0.15
+"""A curve whose left-out points are missed by more than this in the median is not shipped."""
+LICENCE = "Apache-2.0"
+PACKAGE = "aiconfigurator-core 0.12.0 (NVIDIA), systems/silicon_sample.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetUp:
+    """What makes two measurements comparable."""
+
+    engine: str
+    version: str
+    model: str
+    gpu: str
+    precision: str
+    tensor_parallel: int
+    pipeline_parallel: int
+    expert_parallel: int
+
+    @property
+    def gpus(self) -> int:
+        return self.tensor_parallel * self.pipeline_parallel
+
+    @property
+    def weights(self) -> str:
+        """Precision of the weights; 16 bits where the source states none."""
+        return self.precision or "bf16"
+
+    @property
+    def base_name(self) -> str:
+        model = self.model.rpartition("/")[2].lower().removeprefix("meta-")
+        model = re.sub(r"(-instruct|-fp8|-nvfp4)+$", "", model)
+        gpu = gpu_name(self.gpu).partition("-")[0].lower()
+        parts = [model, "" if self.weights == "bf16" else self.weights, gpu, self.engine, f"tp{self.tensor_parallel}"]
+        if self.expert_parallel > 1:
+            parts.append(f"ep{self.expert_parallel}")
+        return "-".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One profile to ship: its name, its document and its fit."""
+
+    name: str
+    document: dict[str, Any]
+    fit: StepFit
+
+
+def main() -> int:
+    entries, refused = build()
+    texts = {f"{entry.name}.yaml": text_of(entry.document) for entry in entries}
+    page = page_text(entries, refused)
+    if "--check" in sys.argv[1:]:
+        return _report_differences(texts, page)
+    PROFILES.mkdir(parents=True, exist_ok=True)
+    for stale in PROFILES.glob("*.yaml"):
+        if stale.name not in texts:
+            stale.unlink()
+    for name, text in texts.items():
+        (PROFILES / name).write_text(text, encoding="utf-8")
+    PAGE.write_text(page, encoding="utf-8")
+    print(f"{len(texts)} profiles; {sum(refused.values())} set-ups not shipped")
+    return 0
+
+
+def build() -> tuple[list[Entry], dict[str, int]]:
+    """Every profile, and how many set-ups were not shipped by reason."""
+    groups: dict[SetUp, dict[Measurement, str]] = defaultdict(dict)
+    refused: dict[str, int] = defaultdict(int)
+    for (setup, _), rows in _source_groups().items():
+        reason = _not_one_replica(rows[0])
+        if reason:
+            refused[reason] += 1
+            continue
+        for row in rows:
+            groups[setup].setdefault(_measurement(row), row["measured"])
+    entries = [published(*row) for row in PUBLISHED]
+    names = _names(groups)
+    shipped: set[frozenset[Measurement]] = set()
+    for setup in sorted(groups, key=lambda s: names[s]):
+        dated = groups[setup]
+        if frozenset(dated) in shipped:
+            refused["the very points of another profile under another model's name"] += 1
+            continue
+        shipped.add(frozenset(dated))
+        if len({(m.concurrency, m.input_tokens, m.output_tokens) for m in dated}) < MIN_LOADS:
+            refused[f"fewer than {MIN_LOADS} loads"] += 1
+            continue
+        entry = _measured(names[setup], setup, list(dated), max(dated.values()))
+        if (entry.fit.cross_validated_error or 0.0) > WORST_ERROR:
+            refused[f"left-out points missed by more than {WORST_ERROR:.0%} in the median"] += 1
+            continue
+        entries.append(entry)
+    return entries, dict(refused)
+
+
+# --- measured curves -------------------------------------------------------------------------------------------------
+
+
+def _source_groups() -> dict[tuple[SetUp, tuple[int, ...]], list[dict[str, str]]]:
+    """Rows by set-up and by the parallelism that a set-up does not name."""
+    groups: dict[tuple[SetUp, tuple[int, ...]], list[dict[str, str]]] = defaultdict(list)
+    with (CATALOGUE / "sources" / "silicon.csv").open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            if row["engine"] in ("vllm", "trtllm"):
+                groups[_setup(row), _parallelism(row)[:2]].append(row)
+    return groups
+
+
+def _setup(row: dict[str, str]) -> SetUp:
+    return SetUp(
+        engine=row["engine"],
+        version=row["engine_version"],
+        model=row["model"],
+        gpu=row["gpu"],
+        precision=row["precision"],
+        tensor_parallel=int(row["tensor_parallel"]),
+        pipeline_parallel=int(row["pipeline_parallel"]),
+        expert_parallel=_parallelism(row)[2],
+    )
+
+
+def _parallelism(row: dict[str, str]) -> tuple[int, int, int]:
+    """Attention data parallel, experts' tensor parallel, expert parallel; 0 or nothing is 1."""
+    columns = ("attention_data_parallel", "moe_tensor_parallel", "moe_expert_parallel")
+    attention, moe, expert = (max(1, int(row[column] or 1)) for column in columns)
+    return attention, moe, expert
+
+
+def _not_one_replica(row: dict[str, str]) -> str:
+    """Why a row is not a plain replica of one node, or nothing."""
+    tensor = int(row["tensor_parallel"])
+    attention, moe, expert = _parallelism(row)
+    if attention > 1:
+        return "attention data parallel: the source does not say whether concurrency is per rank"
+    gpu = find_gpu(gpu_name(row["gpu"]))
+    if gpu is None or tensor * int(row["pipeline_parallel"]) > gpu.gpus_per_node:
+        return "more GPUs than a node: disaggregated or wide expert parallel"
+    if moe * expert not in (1, tensor):
+        return "parallelism columns contradict one another"
+    return ""
+
+
+def _measurement(row: dict[str, str]) -> Measurement:
+    return Measurement(
+        concurrency=float(row["concurrency"]),
+        input_tokens=float(row["input_tokens"]),
+        output_tokens=float(row["output_tokens"]),
+        ttft=LatencySummary(mean_s=round(float(row["ttft_ms"]) / 1e3, 7)),
+        tpot=LatencySummary(mean_s=round(float(row["tpot_ms"]) / 1e3, 8)),
+    )
+
+
+def _names(setups: Iterable[SetUp]) -> dict[SetUp, str]:
+    """Names by set-up: plain where one version was measured, else with the version."""
+    taken: dict[str, list[SetUp]] = defaultdict(list)
+    for setup in setups:
+        taken[setup.base_name].append(setup)
+    names = {}
+    for base, rivals in taken.items():
+        for setup in rivals:
+            version = re.sub(r"^(nightly-.{7}).*", r"\1", setup.version)
+            names[setup] = base if len(rivals) == 1 or not version else f"{base}-v{version}".replace("-vn", "-n")
+    return names
+
+
+def _measured(name: str, setup: SetUp, points: list[Measurement], date: str) -> Entry:
+    points.sort(key=lambda m: (m.input_tokens, m.output_tokens, m.concurrency or 0.0, m.tpot_s or 0.0))
+    limits, notes = _limits(setup, points)
+    gpu, shape = find_gpu(gpu_name(setup.gpu)), find_model(setup.model)
+    prior = step_prior(gpu, shape, precision=setup.weights, gpus_per_replica=setup.gpus) if gpu and shape else None
+    experts = (shape.experts, shape.experts_per_token) if shape and shape.experts and shape.experts_per_token else None
+    result = fit(points, limits=limits, prior=prior, experts=experts)
+    if not setup.precision:
+        notes.append("precision: not stated by the source; the model's own 16 bits assumed")
+    return Entry(
+        name=name, fit=result, document=_document(name, setup, limits, points, result, [*notes, *result.notes], date)
+    )
+
+
+def _limits(setup: SetUp, points: list[Measurement]) -> tuple[EngineLimits, list[str]]:
+    """The engine's defaults, KV memory estimated from data sheets, and words on which is which."""
+    most, longest = max(p.concurrency or 1.0 for p in points), max(p.input_tokens for p in points)
+    if setup.engine == "vllm":
+        seqs, budget, block, chunked = 1024, 8192, 16, True
+        where = "vLLM V1's defaults for serving on GPUs of 70 GiB and more"
+    else:
+        seqs, budget, block, chunked = 2048, 8192, 32, False
+        where = "TensorRT-LLM's defaults"
+    notes = [f"limits: {where} assumed (the source states none)"]
+    if most > seqs or longest > budget:
+        seqs, budget = max(seqs, int(most)), max(budget, int(longest))
+        notes[0] += ", raised to what was measured"
+    kv_cache, note = _kv_cache(setup, points)
+    notes.append(note)
+    return (
+        EngineLimits(
+            max_num_seqs=seqs,
+            max_num_batched_tokens=budget,
+            kv_cache_tokens=kv_cache,
+            kv_block_size=block,
+            chunked_prefill=chunked,
+        ),
+        notes,
+    )
+
+
+def _kv_cache(setup: SetUp, points: list[Measurement]) -> tuple[int | None, str]:
+    gpu, shape = find_gpu(gpu_name(setup.gpu)), find_model(setup.model)
+    held = int(max(_running(point) * (point.input_tokens + 0.5 * point.output_tokens) for point in points))
+    width = 1.0 if setup.engine == "trtllm" and setup.weights != "bf16" else 2.0
+    estimate = None
+    if gpu is not None and shape is not None:
+        estimate = kv_cache_tokens(
+            gpu,
+            shape,
+            precision=setup.weights,
+            tensor_parallel=setup.tensor_parallel,
+            pipeline_parallel=setup.pipeline_parallel,
+            kv_bytes_per_value=width,
+        )
+    if estimate is None:
+        return None, "kvCacheTokens: unknown (no shape of this model at this precision); ample memory assumed"
+    kind = "8-bit" if width == 1.0 else "16-bit"
+    if estimate >= held:
+        return estimate, f"kvCacheTokens: estimated from data sheets with {kind} KV, not reported by the engine"
+    return held, f"kvCacheTokens: what the points held; the data sheets' estimate with {kind} KV is {estimate:,}"
+
+
+def _running(point: Measurement) -> float:
+    """Decoding sequences in the mean, by Little's law from measured latencies."""
+    decoding = point.decode_steps * (point.tpot_s or 0.0)
+    return (point.concurrency or 0.0) * decoding / ((point.ttft_s or 0.0) + decoding)
+
+
+def _document(
+    name: str,
+    setup: SetUp,
+    limits: EngineLimits,
+    points: list[Measurement],
+    result: StepFit,
+    notes: list[str],
+    date: str,
+) -> dict[str, Any]:
+    engine = "vllm" if setup.engine == "vllm" else "triton-trtllm"
+    provenance: dict[str, Any] = {
+        "source": f"{PACKAGE}: InferenceX dumps and NVIDIA's runs",
+        "licence": LICENCE,
+        **({"date": date} if date else {}),
+        "points": result.points,
+        "medianError": round(result.median_error, 4),
+    }
+    if result.cross_validated_error is not None:
+        provenance["crossValidatedError"] = round(result.cross_validated_error, 4)
+    provenance["notes"] = notes
+    return profile_document(
+        name,
+        engine=engine,
+        version=setup.version,
+        model=setup.model,
+        quantization="none" if setup.weights == "bf16" else setup.weights,
+        gpu={
+            "type": gpu_name(setup.gpu),
+            "perReplica": setup.gpus,
+            "tensorParallel": setup.tensor_parallel,
+            "pipelineParallel": setup.pipeline_parallel,
+            "nodesPerReplica": 1,
+        },
+        limits=limits,
+        step_time=result.step_time,
+        measurements=[_row(point) for point in points],
+        provenance=provenance,
+    )
+
+
+# --- published single rows -------------------------------------------------------------------------------------------
+
+PUBLISHED = (
+    ("llama-3.1-8b-a100-vllm", "vllm", 3500.0, 0.025, EngineLimits(max_num_seqs=256, max_num_batched_tokens=2048)),
+    (
+        "llama-3.1-8b-a100-triton",
+        "triton-trtllm",
+        4200.0,
+        0.020,
+        EngineLimits(max_num_seqs=2048, max_num_batched_tokens=8192, kv_block_size=32, chunked_prefill=False),
+    ),
+)
+_PUBLISHED_E2E = {"p50": 0.045, "p99": 0.12}
+
+
+def published(name: str, engine: str, tokens_per_s: float, ttft_s: float, assumed: EngineLimits) -> Entry:
+    """A published row of Llama-3.1-8B on an A100: 32 users, 512 prompt and 128 output tokens."""
+    gpu, shape = find_gpu("A100-SXM4-80GB"), find_model("meta-llama/Llama-3.1-8B-Instruct")
+    assert gpu is not None
+    assert shape is not None
+    limits = EngineLimits(
+        max_num_seqs=assumed.max_num_seqs,
+        max_num_batched_tokens=assumed.max_num_batched_tokens,
+        kv_cache_tokens=kv_cache_tokens(gpu, shape, precision="bf16"),
+        kv_block_size=assumed.kv_block_size,
+        chunked_prefill=assumed.chunked_prefill,
+    )
+    point = Measurement(
+        concurrency=32.0,
+        input_tokens=512.0,
+        output_tokens=128.0,
+        ttft=LatencySummary(mean_s=ttft_s),
+        output_tokens_per_s=tokens_per_s,
+    )
+    result = fit([point], limits=limits, prior=step_prior(gpu, shape, precision="bf16"))
+    row = {**_row(point), "e2e": _PUBLISHED_E2E}
+    provenance = {
+        "source": "published comparison of vLLM and Triton with TensorRT-LLM on one A100 80 GB; not measured by us",
+        "licence": "facts",
+        "points": 1,
+        "medianError": round(result.median_error, 4),
+        "notes": [
+            "limits: the engine's defaults assumed (the source states none)",
+            "kvCacheTokens: estimated from data sheets with 16-bit KV, not reported by the engine",
+            "e2e: as published; contradicts the throughput (see `planner profile check`) and was not used in the fit",
+            *result.notes,
+        ],
+    }
+    document = profile_document(
+        name,
+        engine=engine,
+        version="",
+        model="meta-llama/Llama-3.1-8B-Instruct",
+        quantization="none",
+        gpu={
+            "type": gpu.name,
+            "perReplica": 1,
+            "tensorParallel": 1,
+            "pipelineParallel": 1,
+            "nodesPerReplica": 1,
+        },
+        limits=limits,
+        step_time=result.step_time,
+        measurements=[row],
+        provenance=provenance,
+    )
+    return Entry(name=name, document=document, fit=result)
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+
+def profile_document(
+    name: str,
+    *,
+    engine: str,
+    version: str,
+    model: str,
+    quantization: str,
+    gpu: dict[str, Any],
+    limits: EngineLimits,
+    step_time: StepTime,
+    measurements: list[dict[str, Any]],
+    provenance: dict[str, Any],
+) -> dict[str, Any]:
+    """An `EngineProfile` as plain data, in the order people read it."""
+    bounds: dict[str, Any] = {
+        "maxNumSeqs": limits.max_num_seqs,
+        "maxNumBatchedTokens": limits.max_num_batched_tokens,
+    }
+    if limits.kv_cache_tokens is not None:
+        bounds["kvCacheTokens"] = limits.kv_cache_tokens
+    bounds |= {"kvBlockSize": limits.kv_block_size, "chunkedPrefill": limits.chunked_prefill}
+    return {
+        "apiVersion": "replicast.dev/v1alpha1",
+        "kind": "EngineProfile",
+        "metadata": {"name": name},
+        "spec": {
+            "engine": engine,
+            **({"engineVersion": version} if version else {}),
+            "model": model,
+            "quantization": quantization,
+            "gpu": gpu,
+            "limits": bounds,
+            "stepTime": _step_time(step_time),
+            "provenance": [provenance],
+            "measurements": measurements,
+        },
+    }
+
+
+def _step_time(step_time: StepTime) -> dict[str, Any]:
+    if isinstance(step_time, SqrtStepTime):
+        return {**_step_time(step_time.linear), "perSqrtDecode": _short(step_time.per_sqrt_decode_s)}
+    if isinstance(step_time, ExpertsStepTime):
+        return {
+            **_step_time(step_time.linear),
+            "experts": step_time.experts,
+            "expertsPerToken": step_time.experts_per_token,
+            "perExpert": _short(step_time.per_expert_s),
+        }
+    if not isinstance(step_time, LinearStepTime):
+        raise InvalidInput(f"no written form for {type(step_time).__name__}")
+    return {
+        "base": _short(step_time.base_s),
+        "perPrefillToken": _short(step_time.per_prefill_token_s),
+        "perDecodeSequence": _short(step_time.per_decode_s),
+        "perKvToken": _short(step_time.per_kv_token_s),
+    }
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def _row(point: Measurement) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "concurrency": int(point.concurrency or 0),
+        "inputTokens": int(point.input_tokens),
+        "outputTokens": int(point.output_tokens),
+    }
+    if point.output_tokens_per_s is not None:
+        row["outputTokensPerSecond"] = point.output_tokens_per_s
+    for metric in ("ttft", "tpot"):
+        summary = getattr(point, metric)
+        if summary is not None:
+            row[metric] = {"mean": summary.mean_s}
+    return row
+
+
+def text_of(document: dict[str, Any]) -> str:
+    """YAML with a row a measurement."""
+    import yaml
+
+    spec = dict(document["spec"])
+    rows = spec.pop("measurements")
+    head = yaml.safe_dump({**document, "spec": spec}, sort_keys=False, width=110, allow_unicode=True)
+    lines = [yaml.safe_dump(row, sort_keys=False, default_flow_style=True, width=1000).strip() for row in rows]
+    return f"# Built by scripts/build_catalogue.py; do not edit.\n{head}  measurements:\n" + "".join(
+        f"  - {line}\n" for line in lines
+    )
+
+
+def page_text(entries: list[Entry], refused: dict[str, int]) -> str:
+    """`docs/catalogue.md` with its generated part renewed."""
+    old = PAGE.read_text(encoding="utf-8")
+    head, _, rest = old.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return f"{head}{BEGIN}\n{''.join(_table(entries, refused))}{END}{tail}"
+
+
+def _table(entries: list[Entry], refused: dict[str, int]) -> Iterator[str]:
+    errors = [entry.fit.cross_validated_error for entry in entries if entry.fit.cross_validated_error is not None]
+    middle = sorted(errors)[len(errors) // 2]
+    yield f"\n{len(entries)} profiles; the median over profiles of the left-out error is {middle:.1%}.\n\n"
+    yield "| profile | points | form | error at its points, median | worst | at left-out loads, median |\n"
+    yield "| --- | ---: | --- | ---: | ---: | ---: |\n"
+    for entry in entries:
+        left_out = entry.fit.cross_validated_error
+        yield (
+            f"| `{entry.name}` | {entry.fit.points} | {entry.fit.form} | {entry.fit.median_error:.1%} "
+            f"| {entry.fit.worst_error:.1%} | {'–' if left_out is None else f'{left_out:.1%}'} |\n"
+        )
+    yield "\nNot shipped:\n\n"
+    for reason, count in sorted(refused.items(), key=lambda item: -item[1]):
+        yield f"- {count} × {reason}\n"
+    yield "\n"
+
+
+def _report_differences(texts: dict[str, str], page: str) -> int:
+    there = {path.name: path.read_text(encoding="utf-8") for path in PROFILES.glob("*.yaml")}
+    different = sorted(name for name in there.keys() | texts.keys() if there.get(name) != texts.get(name))
+    if PAGE.read_text(encoding="utf-8") != page:
+        different.append(PAGE.name)
+    for name in different:
+        print(f"differs: {name}")
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
