@@ -120,6 +120,7 @@ def _load(
         pooled=pooled,
         slots=min(by_sequences, by_memory),
         saturation_per_s=top.requests_per_s,
+        memory_bound=by_memory < by_sequences,
     )
 
 

@@ -32,7 +32,7 @@ class LatencyLaw:
         values, mass = values[keep], mass[keep]
         if values.size == 0:
             raise InvalidInput("a latency law needs at least one value")
-        order = np.argsort(values, kind="stable")
+        order = np.argsort(values)
         values, mass = values[order], mass[order] / mass.sum()
         return cls(values_s=values, cdf=np.cumsum(mass), mean_s=float(values @ mass))
 

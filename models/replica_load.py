@@ -32,6 +32,8 @@ class ReplicaLoad:
     slots: float
     """Sequences that fit: the sequence limit, or what KV memory holds of them."""
     saturation_per_s: float
+    memory_bound: bool = False
+    """Whether it is KV memory that limits the slots."""
 
     @cached_property
     def demand(self) -> Demand:
@@ -73,6 +75,20 @@ class ReplicaLoad:
             return 1.0
         survival = 1.0 - np.concatenate([[0.0], np.cumsum(output.weights)[:-1]])
         return float(survival**2 @ np.diff(np.concatenate([[0.0], steps])) / mean)
+
+    @cached_property
+    def held_scv(self) -> float:
+        """Squared coefficient of variation of the KV tokens that a running sequence holds, over decode steps."""
+        prompt, output = self.lengths.prompt, self.lengths.output
+        length = output.values
+        step_weights = output.weights * length / output.mean
+        first = prompt.mean + 0.5 * float(length @ step_weights)
+        second = (
+            prompt.second_moment
+            + prompt.mean * float(length @ step_weights)
+            + float(length**2 @ step_weights) / 3.0
+        )
+        return max(0.0, second / first**2 - 1.0)
 
     @cached_property
     def wait_scv(self) -> float:

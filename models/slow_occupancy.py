@@ -76,19 +76,28 @@ def open_occupancy(load: ReplicaLoad, *, peakedness: float, slowdown: tuple[Arra
         seconds = seconds * np.interp(states, *slowdown)
     steps = max(load.demand.decode_steps, 1e-9)
     ratio = np.log(load.rate_per_s * steps * seconds[1:]) - np.log(states[1:])
-    logs = np.concatenate([[0.0], np.cumsum(ratio * np.diff(states))]) / peakedness
-    weights = np.exp(logs - logs.max())
-    weights /= weights.sum()
+    logs = np.concatenate([[0.0], np.cumsum(ratio * np.diff(states))])
     share = min(load.rate_per_s / load.saturation_per_s, 0.99999)
-    waiting = float(weights[-1] * (1.0 + share / (1.0 - share) * load.wait_scv))
-    weights[-1] = waiting
-    total = float(weights.sum())
+    tail = 1.0 + share / (1.0 - share) * load.wait_scv
+    weights, full = _capped(logs / peakedness, tail)
+    if load.memory_bound:
+        # Memory in use varies more than the number of sequences that hold it: a random sum of what each holds.
+        full = _capped(logs / (peakedness * (1.0 + load.held_scv)), tail)[1]
     return Occupancy(
         decoding=states,
-        weights=weights / total,
-        full_probability=waiting / total,
+        weights=weights,
+        full_probability=full,
         mean_wait_s=load.wait_scv / (load.saturation_per_s * (1.0 - share)) / load.pooled,
     )
+
+
+def _capped(logs: Array, tail: float) -> tuple[Array, float]:
+    """Normalised weights with everything that waits in the last state, and the probability of waiting."""
+    weights = np.exp(logs - logs.max())
+    weights /= weights.sum()
+    weights[-1] *= tail
+    weights /= weights.sum()
+    return weights, float(weights[-1])
 
 
 def closed_occupancy(load: ReplicaLoad, *, mean: float, variance: float) -> Occupancy:
