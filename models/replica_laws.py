@@ -88,8 +88,10 @@ def replica_laws(load: ReplicaLoad, held: Occupancy | None = None) -> tuple[dict
         slow = open_occupancy(load, peakedness=peakedness + gusts, slowdown=(nodes_at, slowdown))
         decoding = slow.quantiles(cause.occupancy)
     chain_at = slow.mean + keep * (decoding - slow.mean)
+    nearest = np.searchsorted(0.5 * (nodes_at[1:] + nodes_at[:-1]), chain_at)
+    alone = 1 if nodes_at[0] < 0.5 < nodes_at[-1] else 0
     nodes = _Nodes(
-        decoding=nodes_at, solved=chains, of_point=np.searchsorted(0.5 * (nodes_at[1:] + nodes_at[:-1]), chain_at)
+        decoding=nodes_at, solved=chains, of_point=np.where(decoding < 0.5, 0, np.maximum(nearest, alone))
     )
     nearer = _nearer(load, slow.mean, life_s)
     gaps = _gap_law(load, nodes, cause, decoding, nearer)
@@ -124,7 +126,10 @@ def _keep(load: ReplicaLoad, mean: float, life_s: float) -> float:
 
 def _solve_nodes(load: ReplicaLoad, mean: float, keep: float, decoding: Array) -> tuple[Array, list[PromptBacklog]]:
     spread = mean + keep * (np.quantile(decoding, _NODES) - mean)
-    nodes_at = np.unique(np.maximum(np.round(spread, 2), 0.0))
+    # Whoever decodes is there itself: chains below one sequence serve only those that find the engine without any.
+    idle = [0.0] if decoding[decoding < 0.5].size else []
+    busy = np.maximum(spread[spread >= 0.5], 1.0) if (spread >= 0.5).any() else np.array([1.0])
+    nodes_at = np.unique(np.concatenate([idle, np.round(busy, 2)]))
     chains = [
         solve_backlog(
             lambda tokens, d=d: load.step_s(tokens, d),
@@ -227,26 +232,32 @@ def _backlog_met(load: ReplicaLoad, nodes: _Nodes, cause: _Causes, mean: float) 
     """Tokens waiting at the start of the step that an arrival lands in: steps are met in proportion to their length.
 
     Arrivals other than Poisson meet another backlog than stands at any time, and remember it over many steps: the
-    difference between the GI/G/1 and the M/G/1 wait at the same probability, in tokens.
+    chance to meet one is scaled, and its size shifted, as the GI/G/1 wait stands to the M/G/1 wait.
     """
+    u, shift = _as_met(load, cause.backlog, mean)
     met = np.empty(_POINTS)
     for chain, d, points in nodes.each():
         seconds = load.step_s(np.minimum(chain.grid, max(load.budget - d, 1.0)), d)
-        met[points] = _draw(chain.grid, chain.weights * seconds, cause.backlog[points])
-    if abs(load.gap_scv - 1.0) < _POISSON_ENOUGH:
-        return met
+        met[points] = _draw(chain.grid, chain.weights * seconds, u[points])
+    return np.maximum(met + shift, 0.0)
+
+
+def _as_met(load: ReplicaLoad, u: Array, mean: float) -> tuple[Array, Array]:
+    """Probabilities (n,) at which to read the backlog at any time, and tokens (n,) to add, for one met on arrival."""
     room = float(load.room(np.array([mean]))[0])
     speed = room / float(load.step_s(room, mean))
     share = load.rate_per_s * load.prompt.mean / speed
-    if share >= 0.995:
-        return met
+    if abs(load.gap_scv - 1.0) < _POISSON_ENOUGH or share >= 0.995:
+        return u, np.zeros(u.size)
     tail = load.prompt.second_moment / load.prompt.mean
     top = 8.0 * tail * max(load.gap_scv, 1.0) / max(1.0 - share, 0.02) + 2.0 * tail
-    waits = [
-        waiting_law(load.prompt, speed / load.rate_per_s, scv, top=top).quantile(cause.backlog)
-        for scv in (load.gap_scv, 1.0)
-    ]
-    return np.maximum(met + waits[0] - waits[1], 0.0)
+    met, plain = (
+        waiting_law(load.prompt, speed / load.rate_per_s, scv, top=top) for scv in (load.gap_scv, 1.0)
+    )
+    factor = (1.0 - float(met.cdf[0])) / max(1.0 - float(plain.cdf[0]), 1e-12)
+    read = np.maximum(1.0 - (1.0 - u) / max(factor, 1e-9), 0.0)
+    shift = np.where(read > 0.0, met.quantile(u) - plain.quantile(read), 0.0)
+    return read, shift
 
 
 def _decode_phase(
