@@ -17,7 +17,6 @@ from models.routing import interarrival_scv
 from models.slow_occupancy import Occupancy, mean_step_s
 from models.workload import ClosedArrivals, OpenArrivals, Workload
 
-
 def predict(engine: Engine, workload: Workload, *, replicas: int, routing: Routing = Routing.RANDOM) -> Prediction:
     """Predict the laws of ttft, itl, tpot, e2e and queue for `replicas` replicas under the workload.
 
@@ -53,13 +52,14 @@ def _open(
         )
     load = _load(engine, workload, rate, top)
     scv = interarrival_scv(routing, replicas, arrivals.burstiness)
-    pooled = 1
+    pooled, drawn = 1, 0.0
     spread = scv
     if routing is Routing.LEAST_OUTSTANDING and replicas > 1:
         pooled = replicas
         spread = arrivals.burstiness / replicas
-        scv = _drawn_scv(load, spread)
-    load = _load(engine, workload, rate, top, gap_scv=scv, occupancy_scv=spread, pooled=pooled)
+        drawn = _drawn(load)
+        scv = drawn * spread + (1.0 - drawn)
+    load = _load(engine, workload, rate, top, gap_scv=scv, occupancy_scv=spread, pooled=pooled, drawn=drawn)
     laws, slow = replica_laws(load)
     return Prediction(
         stable=True,
@@ -104,6 +104,7 @@ def _load(
     gap_scv: float = 1.0,
     occupancy_scv: float = 1.0,
     pooled: int = 1,
+    drawn: float = 0.0,
 ) -> ReplicaLoad:
     limits = engine.limits
     demand = Demand.of(workload.lengths, workload.prefix_hit_rate, limits.kv_block_size)
@@ -118,21 +119,21 @@ def _load(
         gap_scv=gap_scv,
         occupancy_scv=occupancy_scv,
         pooled=pooled,
+        drawn=drawn,
         slots=min(by_sequences, by_memory),
         saturation_per_s=top.requests_per_s,
         memory_bound=by_memory < by_sequences,
     )
 
 
-def _drawn_scv(load: ReplicaLoad, spread: float) -> float:
-    """Variability of the gaps at one of several replicas under least-outstanding routing.
+def _drawn(load: ReplicaLoad) -> float:
+    """How far arrivals avoid busy replicas under least-outstanding routing.
 
     The replica with a departure draws the next arrival: with many sequences decoding its arrivals look like their
     departures, near Poisson; with few, arrivals avoid the busy replicas and come as evenly as by turns.
     """
     step = float(mean_step_s(load, np.array([1.0]))[0])
-    drawn = 1.0 / (1.0 + load.rate_per_s * load.demand.decode_steps * step)
-    return drawn * spread + (1.0 - drawn)
+    return 1.0 / (1.0 + 0.25 * load.rate_per_s * load.demand.decode_steps * step)
 
 
 def _require_room(engine: Engine, workload: Workload) -> None:

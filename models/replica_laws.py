@@ -84,7 +84,7 @@ def replica_laws(load: ReplicaLoad, held: Occupancy | None = None) -> tuple[dict
     if slow is None:
         mid = float(np.interp(first.mean, nodes_at, [chain.step_variance_rate_s2 for chain in chains]))
         gusts = load.overlap * load.rate_per_s * load.demand.decode_steps * mid / max(life_s, 1e-12) / load.pooled
-        slowdown = np.array([chain.life_step_s / chain.mean_step_s for chain in chains])
+        slowdown = np.array([1.0 + (1.0 - load.drawn) * (chain.life_step_s / chain.mean_step_s - 1.0) for chain in chains])
         slow = open_occupancy(load, peakedness=peakedness + gusts, slowdown=(nodes_at, slowdown))
         decoding = slow.quantiles(cause.occupancy)
     chain_at = slow.mean + keep * (decoding - slow.mean)
@@ -165,7 +165,8 @@ def _gap_law(load: ReplicaLoad, nodes: _Nodes, cause: _Causes, decoding: Array, 
     """Gaps between tokens: the steps of a decode phase, weighted by the sequences that decode in them."""
     tokens = np.empty(_POINTS)
     for chain, _, points in nodes.each():
-        tokens[points] = _draw(chain.grid, _scaled(chain.life_weights, nearer), cause.backlog[points])
+        life = (1.0 - load.drawn) * chain.life_weights + load.drawn * chain.weights
+        tokens[points] = _draw(chain.grid, _scaled(life, nearer), cause.backlog[points])
     gap = load.step_s(np.minimum(tokens, load.room(decoding)), np.maximum(decoding, 1.0))
     return LatencyLaw.from_atoms(gap, np.maximum(decoding, 1e-9))
 
@@ -283,7 +284,7 @@ def _decode_phase(
     table = np.linspace(0.0, max(load.slots, 1.0) + 1.0, 128) if load.slots < 1e5 else np.geomspace(1.0, 1e7, 128)
     mean_s = np.interp(lived, table, mean_step_s(load, table))
     bare_s = load.step_s(0.0, lived)
-    excess = nodes.at_points("start_excess_s", decoding)
+    excess = (1.0 - load.drawn) * nodes.at_points("start_excess_s", decoding)
     decay = nodes.at_points("start_decay", decoding)
     bare = count * bare_s
     prompts = np.maximum(count * (mean_s - bare_s) + excess * (1.0 - decay**count), 0.0) * nearer

@@ -29,6 +29,8 @@ class ReplicaLoad:
     """The same of the stream that moves the occupancy: under least-outstanding routing that of all replicas."""
     pooled: int = 1
     """Replicas among which the balancer evens out the occupancy."""
+    drawn: float = 0.0
+    """How far arrivals avoid a busy replica: 0 as under random routing, 1 where the balancer always finds an idle one."""
     slots: float
     """Sequences that fit: the sequence limit, or what KV memory holds of them."""
     saturation_per_s: float
