@@ -1,0 +1,62 @@
+"""What must hold from one load to the next: with more users nothing gets faster, and no throughput is lost."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+
+from models.measurement import Measurement
+from planner.checks.finding import Finding, Severity, Subject, seconds
+
+SLACK = 0.05
+"""Repeated runs of one load differ by about this much."""
+COLD = 0.30
+"""TTFT that falls by more than this with more users was measured cold."""
+
+
+def findings(subject: Subject) -> Iterator[Finding]:
+    """Falls between neighbouring loads of the same lengths."""
+    curves: dict[tuple[float, float, bool], list[tuple[float, int, Measurement]]] = defaultdict(list)
+    for index, point in enumerate(subject.measurements):
+        load = point.concurrency if point.concurrency is not None else point.arrival_rate_per_s
+        closed = point.concurrency is not None
+        curves[point.input_tokens, point.output_tokens, closed].append((load or 0.0, index, point))
+    for curve in curves.values():
+        curve.sort(key=lambda entry: entry[:2])
+        for (low, _, before), (high, index, after) in itertools.pairwise(curve):
+            if high > low:
+                yield from _falls(subject.where(index), before, after)
+
+
+def _falls(where: str, before: Measurement, after: Measurement) -> Iterator[Finding]:
+    first, second = before.rate_per_s, after.rate_per_s
+    if before.concurrency is not None and first and second and second < first * (1.0 - SLACK):
+        yield Finding(
+            severity=Severity.WARNING,
+            code="throughput-falls",
+            where=where,
+            what=f"{second:.4g} requests/s, less than the {first:.4g} of {before}",
+            meaning="preemption, a saturated client or another tenant: the engine's step time does not explain it",
+            remedy="look for preemptions in the engine's log; measure this load again",
+        )
+    first, second = before.tpot_s, after.tpot_s
+    if first and second and second < first * (1.0 - SLACK):
+        yield Finding(
+            severity=Severity.WARNING,
+            code="tpot-falls",
+            where=where,
+            what=f"TPOT {seconds(second)}, less than the {seconds(first)} of {before}",
+            meaning="a fuller step cannot be quicker: the lighter run was disturbed or cold, and its latency misleads",
+            remedy=f"measure {before} again, warm",
+        )
+    first, second = before.ttft_s, after.ttft_s
+    if first and second and second < first * (1.0 - COLD):
+        yield Finding(
+            severity=Severity.NOTE,
+            code="ttft-falls",
+            where=where,
+            what=f"TTFT {seconds(second)}, less than the {seconds(first)} of {before}",
+            meaning="the lighter run has warm-up or too few requests in it; the fit gives TTFT little weight",
+            remedy=f"measure {before} again after a warm-up",
+        )

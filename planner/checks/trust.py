@@ -1,0 +1,113 @@
+"""Whether a profile can be relied on: how its step time meets its points, how many there are, whose, how old."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from statistics import median
+
+from models.mean_step import steady_point
+from planner.checks.finding import Finding, Severity, Subject
+
+MEDIAN_ERROR, ONE_ERROR = 0.10, 0.30
+"""Relative errors of TPOT over all points, and at one, that a plan's margins do not cover."""
+FEW_LOADS = 4
+STALE_DAYS = 365
+
+
+def findings(subject: Subject, today: date) -> Iterator[Finding]:
+    """How far to trust the profile on a given day."""
+    yield from _residuals(subject)
+    yield from _few_points(subject)
+    yield from _provenance(subject, today)
+
+
+def _residuals(subject: Subject) -> Iterator[Finding]:
+    """The step time's TPOT at the profile's own points (fluid mean step, `models.mean_step`)."""
+    if subject.step_time is None:
+        return
+    errors: list[tuple[float, int]] = []
+    for index, point in enumerate(subject.measurements):
+        if point.tpot_s is not None:
+            predicted = steady_point(subject.step_time, point, subject.limits)
+            errors.append((predicted.tpot_s / point.tpot_s - 1.0, index))
+    if not errors:
+        return
+    middle = median(abs(error) for error, _ in errors)
+    worst, index = max(errors, key=lambda entry: abs(entry[0]))
+    if middle > MEDIAN_ERROR:
+        yield Finding(
+            severity=Severity.WARNING,
+            code="step-time-misses-points",
+            where="stepTime",
+            what=f"stepTime misses the profile's own TPOT by {middle:.0%} in the median",
+            meaning="plans inherit that error: the terms are of another engine, GPU or unit than the measurements",
+            remedy="fit the step time to these measurements, or correct the limits",
+        )
+    if abs(worst) > ONE_ERROR:
+        yield Finding(
+            severity=Severity.WARNING,
+            code="step-time-misses-point",
+            where=subject.where(index),
+            what=f"stepTime gives a TPOT {abs(worst):.0%} {'above' if worst > 0 else 'below'} what was measured here",
+            meaning="this load behaves unlike the others: disturbed, or bounded by a limit that the profile lacks",
+            remedy="check maxNumSeqs and kvCacheTokens against the engine's log, or measure this load again",
+        )
+
+
+def _few_points(subject: Subject) -> Iterator[Finding]:
+    loads = {
+        (p.concurrency, p.arrival_rate_per_s, p.input_tokens, p.output_tokens)
+        for p in subject.measurements
+        if p.tpot_s is not None
+    }
+    if loads and len(loads) < FEW_LOADS:
+        yield Finding(
+            severity=Severity.WARNING,
+            code="few-points",
+            where="measurements",
+            what=f"{len(loads)} load{'s' if len(loads) > 1 else ''} measured; four tell the terms of a step apart",
+            meaning="between the measured loads plans rest on data sheets and assumptions, not on measurements",
+            remedy="measure 1, 8, 32 and 128 users, and one load with prompts four times as long",
+        )
+
+
+def _provenance(subject: Subject, today: date) -> Iterator[Finding]:
+    if not subject.provenance or any(not entry.source for entry in subject.provenance):
+        yield Finding(
+            severity=Severity.WARNING,
+            code="no-provenance",
+            where="provenance",
+            what="the profile does not say who measured it",
+            meaning="nobody can tell whether its set-up is yours",
+            remedy="add provenance with source and date",
+        )
+        return
+    dates = [entry.measured for entry in subject.provenance if entry.measured is not None]
+    if not dates:
+        yield Finding(
+            severity=Severity.NOTE,
+            code="undated",
+            where="provenance",
+            what="the profile does not say when it was measured",
+            meaning="engines gain speed from release to release; an old profile buys too many GPUs",
+            remedy="add the date of the measurement",
+        )
+    elif (today - max(dates)).days > STALE_DAYS:
+        yield Finding(
+            severity=Severity.NOTE,
+            code="stale",
+            where="provenance",
+            what=f"measured on {max(dates)}, {(today - max(dates)).days} days ago",
+            meaning="engines gain speed from release to release; an old profile buys too many GPUs",
+            remedy="measure again with the version that you run",
+        )
+    elif max(dates) > today:
+        yield Finding(
+            severity=Severity.WARNING,
+            code="date-in-future",
+            where="provenance",
+            what=f"measured on {max(dates)}, which is after today ({today})",
+            meaning="the date is wrong, so the profile's age cannot be told",
+            remedy="correct the date",
+        )
