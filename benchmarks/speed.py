@@ -152,18 +152,18 @@ def engine() -> Engine:
 
 
 def workload(rate_per_s: float) -> Workload:
-    """512 tokens in, 128 out."""
+    """512 tokens in, 128 out, open arrivals."""
     from models.token_lengths import TokenLengths
     from models.workload import OpenArrivals, Workload
 
     return Workload(arrivals=OpenArrivals(rate_per_s=rate_per_s), lengths=TokenLengths.of(512, 128))
 
 
-def at_load(load: float) -> Workload:
-    """The rate at which one replica is busy for that share of its capacity."""
+def rate_at(load: float) -> float:
+    """Requests a second that are that share of one replica's capacity."""
     from models.capacity import capacity
 
-    return workload(load * capacity(engine(), workload(1.0).lengths).requests_per_s)
+    return load * capacity(engine(), workload(1.0).lengths).requests_per_s
 
 
 def predictions() -> Iterator[Figure]:
@@ -171,15 +171,43 @@ def predictions() -> Iterator[Figure]:
     from models.continuous_batching import predict
 
     for load in (0.3, 0.7, 0.95):
-        seconds = median_seconds(partial(predict, engine(), at_load(load), replicas=1))
+        seconds = median_seconds(partial(predict, engine(), workload(rate_at(load)), replicas=1))
         yield Figure(what=f"one prediction, {load:.0%} load", value=1e3 * seconds, unit="ms", at_most=5)
+
+
+def sizings() -> Iterator[Figure]:
+    """One sizing in this process, the least of 1 to 1,000 replicas, and that its cost does not grow with the answer."""
+    from models.objective import Objective
+    from planner.sizing import size
+
+    objectives = [
+        Objective(metric="ttft", quantile=0.99, limit_s=0.5),
+        Objective(metric="itl", quantile=0.95, limit_s=0.06),
+    ]
+
+    def timed(rate_per_s: float, most: int) -> tuple[float, int]:
+        ask = partial(size, engine(), workload(rate_per_s), objectives, max_replicas=most)
+        return 1e3 * median_seconds(ask), ask().replicas
+
+    rate_of_one = rate_at(0.7)
+    ten, tens = timed(10 * rate_of_one, 1000)
+    for rate_per_s, most in ((20.0, 1000), (500 * rate_of_one, 1000)):
+        seconds, replicas = timed(rate_per_s, most)
+        yield Figure(what=f"one sizing over 1–1,000, answer {replicas:,}", value=seconds, unit="ms", at_most=20)
+    for what, rate_per_s in (
+        ("10,000 times one replica's load", 1e4 * rate_of_one),
+        ("100,000 requests a second", 1e5),
+    ):
+        seconds, replicas = timed(rate_per_s, 1_000_000)
+        ratio = f"sizing {what} (answer {replicas:,}) ÷ sizing ten times (answer {tens})"
+        yield Figure(what=ratio, value=seconds / ten, unit="×", at_most=1)
 
 
 def simulator() -> Iterator[Figure]:
     """Requests that the step simulator serves in a second on one core, compilation left out."""
     from models.simulation.replicas import simulate
 
-    question, requests = at_load(0.8), 200_000
+    question, requests = workload(rate_at(0.8)), 200_000
     simulate(engine(), question, replicas=1, requests=1_000, seed=1)
     seconds = median_seconds(lambda: simulate(engine(), question, replicas=1, requests=requests, seed=2), repeats=3)
     what = "simulated requests a second, 512/128 tokens, 80 % load"
@@ -225,7 +253,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the Markdown document")
     arguments = parser.parse_args()
     figures: list[Figure] = []
-    for measure in (whole_processes, fleet, predictions, simulator):
+    for measure in (whole_processes, fleet, predictions, sizings, simulator):
         for figure in measure():
             print("  ".join(cell for cell in figure.cells() if cell), flush=True)
             figures.append(figure)
