@@ -27,6 +27,8 @@ Prior = StepPrior
 
 MIN_POINTS_FOR_A_CHOICE = 4
 """With fewer distinct loads the straight line is taken: leaving one out would leave too few."""
+MAX_TPOT_S = 1e3
+"""A slower token is a mistake of units or a stalled engine."""
 SIMPLER_WITHIN = 1.02
 """The simpler form is kept where its cross-validated error is within 2 % of the best."""
 
@@ -88,6 +90,12 @@ def fit(
             "no measurement tells how long a token takes",
             remedy="give tpot or itl, or ttft with requestsPerSecond or outputTokensPerSecond at a concurrency, "
             "for outputs of at least two tokens",
+        )
+    slowest = max(point.tpot_s or 0.0 for point in points)
+    if slowest > MAX_TPOT_S:
+        raise InvalidInput(
+            f"a token of {slowest:g} s is beyond any engine: check the units",
+            remedy="latencies are in seconds, rates per second; drop the points of a stalled engine",
         )
     if experts is not None and not (1 <= experts[1] <= experts[0]):
         raise InvalidInput(f"a mixture of experts needs 1 ≤ experts per token ≤ experts, got {experts}")

@@ -98,9 +98,7 @@ def test_users_that_idle_are_a_note() -> None:
 def test_token_rate_against_request_rate() -> None:
     point = a_point(32)
     assert point.requests_per_s is not None
-    expect_only(
-        with_changed(output_tokens_per_s=point.requests_per_s * 640.0), "token-rate", Severity.CONTRADICTION
-    )
+    expect_only(with_changed(output_tokens_per_s=point.requests_per_s * 640.0), "token-rate", Severity.CONTRADICTION)
 
 
 def test_e2e_below_its_parts() -> None:
