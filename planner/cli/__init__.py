@@ -1,0 +1,1 @@
+"""The `planner` command: one file a subcommand, loaded when it is asked for."""

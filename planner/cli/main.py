@@ -1,0 +1,85 @@
+"""The entry point: subcommands by name, errors as one message with a remedy, exit codes 0, 1 and 2."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from planner import __version__
+
+_COMMANDS = {
+    "size": ("planner.cli.size", "The least replicas and GPUs that meet latency objectives under a load."),
+    "predict": ("planner.cli.predict", "What given replicas do under a load, or the highest load they carry."),
+    "simulate": ("planner.cli.simulate", "The same question answered by the step simulator."),
+    "profile": ("planner.cli.profile", "Engine profiles: list, show, check."),
+    "completion": ("planner.cli.completion", "Shell completion for bash, zsh or fish."),
+}
+
+_EPILOG = """\b
+Examples:
+  planner profile list
+  planner size --profile llama-3.1-8b-a100-vllm --qps 20 --input-tokens 512 \\
+      --output-tokens 128 --slo 'ttft:p99<=500ms' --slo 'itl:p95<=60ms'
+
+Exit codes: 0 done, 1 no feasible plan, 2 bad input."""
+
+
+class _Lazy(click.Group):
+    """Knows its subcommands by name and first line, and imports one only to run it or show its help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command: Any = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.command(cls=_Lazy, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="planner")
+def cli() -> None:
+    """Replicast: how many replicas and GPUs for this load at this latency."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit. Mistakes of the user end in one message, never in a traceback."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    try:
+        result = cli.main(arguments, prog_name="planner", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.Abort:
+        click.echo("stopped", err=True)
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing is wrong, and nothing more can be said on stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        from models.errors import NoFeasiblePlan, ReplicastError
+
+        if not isinstance(error, ReplicastError):
+            raise
+        click.echo(f"{'no plan' if isinstance(error, NoFeasiblePlan) else 'error'}: {error}", err=True)
+        if error.remedy:
+            click.echo(f"  {error.remedy}", err=True)
+        return 1 if isinstance(error, NoFeasiblePlan) else 2
+    return result if isinstance(result, int) else 0

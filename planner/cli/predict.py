@@ -1,0 +1,92 @@
+"""`planner predict`: what given replicas do under a load."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from models.continuous_batching import predict as predict_laws
+from models.prediction import Routing
+from models.workload import OpenArrivals
+from planner.cli.options import (
+    objective_option,
+    output_options,
+    painter,
+    profile_option,
+    require_profile,
+    stated_workload,
+    workload_options,
+)
+from planner.objective import parse_objectives
+from planner.plan import Answer, load_assumptions, range_warnings
+from planner.profile import load_profile
+from planner.reports.structured import render
+from planner.reports.table import answer_table
+from planner.sizing import max_rate
+
+_EPILOG = """\b
+Examples:
+  planner predict --profile llama-3.1-8b-a100-vllm --replicas 2 --qps 20 \\
+      --input-tokens 512 --output-tokens 128
+  planner predict --profile llama-3.1-8b-a100-vllm --replicas 4 --max-qps \\
+      --input-tokens 512 --output-tokens 128 --slo 'ttft:p99<=300ms'"""
+
+
+@click.command(epilog=_EPILOG)
+@profile_option
+@click.option("--replicas", type=click.IntRange(1, 10_000_000), required=True, help="Replicas behind the balancer.")
+@click.option("--max-qps", is_flag=True, help="Find the highest rate that meets every --slo.")
+@workload_options
+@objective_option
+@output_options
+def predict(
+    profile_name: str | None,
+    replicas: int,
+    max_qps: bool,
+    slo: tuple[str, ...],
+    form: str,
+    gpu_price: float | None,
+    **options: Any,
+) -> int:
+    """What given replicas do under a load: the law of every latency, throughput and utilisation.
+
+    An unstable system (more arrives than can be served) is told as such, with exit code 0.
+    """
+    name = require_profile(profile_name)
+    routing = Routing(options.pop("routing"))
+    objectives = parse_objectives(slo)
+    if max_qps and options["qps"] is not None:
+        raise click.UsageError("--max-qps finds the rate: drop --qps")
+    if max_qps and options["concurrency"] is not None:
+        raise click.UsageError("--max-qps needs open arrivals: drop --concurrency")
+    if max_qps and not objectives:
+        raise click.UsageError("--max-qps needs an objective: add for example --slo 'ttft:p99<=500ms'")
+    stated = stated_workload(options, needs_rate=not max_qps)
+    profile = load_profile(name)
+    engine, workload = profile.to_engine(), stated.workload
+    if max_qps:
+        rate, prediction = max_rate(engine, workload, objectives, replicas=replicas, routing=routing)
+        workload = workload.at_rate(rate)
+    else:
+        prediction = predict_laws(engine, workload, replicas=replicas, routing=routing)
+    answer = Answer(
+        profile=profile,
+        workload=workload,
+        objectives=objectives,
+        replicas=replicas,
+        prediction=prediction,
+        assumptions=(*stated.assumptions, *load_assumptions(profile, workload)),
+        warnings=range_warnings(profile, workload, prediction),
+        gpu_price_per_h=gpu_price,
+    )
+    if form == "table":
+        if max_qps and isinstance(workload.arrivals, OpenArrivals):
+            click.echo(f"{workload.arrivals.rate_per_s:.4g} requests/s is the highest rate that meets every objective.")
+        click.echo(answer_table(answer, "predicted", painter()), nl=False)
+    else:
+        fields = answer.as_dict()
+        if max_qps and isinstance(workload.arrivals, OpenArrivals):
+            fields["max_qps"] = workload.arrivals.rate_per_s
+        click.echo(render(fields, form), nl=False)  # type: ignore[arg-type]
+    return 0

@@ -1,0 +1,99 @@
+"""`planner simulate`: the step simulator on the same question."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from models.prediction import Routing
+from planner.cli.options import (
+    objective_option,
+    output_options,
+    painter,
+    profile_option,
+    require_profile,
+    stated_workload,
+    workload_options,
+)
+from planner.objective import parse_objectives
+from planner.plan import Answer, load_assumptions, range_warnings
+from planner.profile import load_profile
+from planner.reports.structured import render
+from planner.reports.table import answer_table
+
+_EPILOG = """\b
+Examples:
+  planner simulate --profile llama-3.1-8b-a100-vllm --replicas 2 --qps 20 \\
+      --input-tokens 512 --output-tokens 128
+  planner simulate --profile llama-3.1-8b-a100-vllm --replicas 1 --concurrency 32 \\
+      --input-tokens 512 --output-tokens 128 --requests 50000 --seed 7 -o json"""
+
+
+@click.command(epilog=_EPILOG)
+@profile_option
+@click.option("--replicas", type=click.IntRange(1, 10_000_000), required=True, help="Replicas behind the balancer.")
+@workload_options
+@objective_option
+@click.option(
+    "--requests", type=click.IntRange(1000, 1_000_000_000), default=200_000, show_default=True,
+    help="Requests to serve, all replicas together.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Seed of the chance.")
+@output_options
+def simulate(
+    profile_name: str | None,
+    replicas: int,
+    slo: tuple[str, ...],
+    requests: int,
+    seed: int,
+    form: str,
+    gpu_price: float | None,
+    **options: Any,
+) -> int:
+    """Serve many requests step by step, as vLLM's scheduler does, and report the laws observed.
+
+    Slower than `planner predict` and independent of it: the two check each other. The first run on a machine compiles
+    the simulator (some seconds).
+    """
+    name = require_profile(profile_name)
+    routing = Routing(options.pop("routing"))
+    objectives = parse_objectives(slo)
+    stated = stated_workload(options)
+    profile = load_profile(name)
+    engine = profile.to_engine()
+    from models.simulation.replicas import simulate as run
+
+    shown = sys.stderr.isatty() or requests >= 1_000_000
+    with click.progressbar(length=1000, label="simulating", file=sys.stderr, width=40, hidden=not shown) as bar:
+        done = 0
+
+        def tell(share: float) -> None:
+            nonlocal done
+            step = int(1000 * share) - done
+            done += step
+            bar.update(step)
+
+        result = run(
+            engine, stated.workload, replicas=replicas, routing=routing, requests=requests, seed=seed, progress=tell
+        )
+    answer = Answer(
+        profile=profile,
+        workload=stated.workload,
+        objectives=objectives,
+        replicas=replicas,
+        prediction=result.prediction,
+        assumptions=(
+            *stated.assumptions,
+            *load_assumptions(profile, stated.workload),
+            f"{result.requests:,} requests counted, seed {seed}",
+        ),
+        warnings=range_warnings(profile, stated.workload, result.prediction),
+        gpu_price_per_h=gpu_price,
+    )
+    if form == "table":
+        click.echo(answer_table(answer, "simulated", painter()), nl=False)
+    else:
+        click.echo(render({**answer.as_dict(), "requests": result.requests, "seed": seed}, form), nl=False)  # type: ignore[arg-type]
+    return 0

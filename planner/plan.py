@@ -1,0 +1,212 @@
+"""The plan: what `planner size`, `predict` and `simulate` answer, as data in SI units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from models.objective import METRICS, Objective
+from models.prediction import Prediction
+from models.workload import OpenArrivals, Workload
+from planner.profile import EngineProfile
+from planner.sizing import Sizing, binding, violated
+
+STATISTICS: tuple[tuple[str, float | None], ...] = (
+    ("mean", None),
+    ("p50", 0.5),
+    ("p90", 0.9),
+    ("p95", 0.95),
+    ("p99", 0.99),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A prediction or simulation of `replicas` replicas, with what was asked and assumed."""
+
+    profile: EngineProfile
+    workload: Workload
+    objectives: tuple[Objective, ...]
+    replicas: int
+    prediction: Prediction
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...]
+    gpu_price_per_h: float | None = None
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all replicas."""
+        return self.replicas * self.profile.spec.gpu.per_replica
+
+    @property
+    def nodes(self) -> int | None:
+        """Nodes taken by replicas that span nodes; None where several replicas share a node."""
+        per_replica = self.profile.spec.gpu.nodes_per_replica
+        return self.replicas * per_replica if per_replica > 1 else None
+
+    def cost(self) -> dict[str, Any]:
+        """Cost per hour and per million output tokens; null without a price."""
+        if self.gpu_price_per_h is None:
+            return {"per_hour": None, "per_million_output_tokens": None, "note": "no price given (--gpu-price)"}
+        per_hour = self.gpus * self.gpu_price_per_h
+        tokens_per_h = self.prediction.output_tokens_per_s * 3600.0
+        return {
+            "per_hour": per_hour,
+            "per_million_output_tokens": per_hour / tokens_per_h * 1e6 if tokens_per_h > 0.0 else None,
+            "gpu_per_hour": self.gpu_price_per_h,
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields of `predict` and `simulate`."""
+        return {
+            "profile": self.profile.name,
+            "replicas": self.replicas,
+            "gpus": self.gpus,
+            "nodes": self.nodes,
+            "utilization": self.prediction.utilization,
+            "stable": self.prediction.stable,
+            "cost": self.cost(),
+            "objectives": objective_rows(self.prediction, self.objectives),
+            "predicted": predicted(self.prediction, self.gpus, self.objectives),
+            "capacity": capacity_dict(self.prediction, self.replicas),
+            "assumptions": list(self.assumptions),
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The least replicas, and what one fewer would do."""
+
+    answer: Answer
+    sizing: Sizing
+
+    @property
+    def binding(self) -> Objective:
+        """The objective nearest to its limit: of one replica fewer where that breaks one, else of the plan."""
+        fewer = self.sizing.one_fewer
+        broken = violated(fewer, self.answer.objectives) if fewer is not None else ()
+        return binding(self.answer.prediction, broken or self.answer.objectives)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields of `size`."""
+        answer = self.answer
+        fields = answer.as_dict()
+        fields["feasible"] = True
+        fields["binding"] = {
+            "objective": str(self.binding),
+            "predicted": answer.prediction.value(self.binding),
+            "bottleneck": answer.prediction.capacity.bottleneck.value,
+        }
+        fewer = self.sizing.one_fewer
+        fields["one_fewer"] = None
+        if fewer is not None:
+            gpus = (answer.replicas - 1) * answer.profile.spec.gpu.per_replica
+            fields["one_fewer"] = {
+                "replicas": answer.replicas - 1,
+                "stable": fewer.stable,
+                "utilization": fewer.utilization,
+                "violates": [str(objective) for objective in violated(fewer, answer.objectives)],
+                "predicted": predicted(fewer, gpus, answer.objectives),
+            }
+        return fields
+
+
+def predicted(prediction: Prediction, gpus: int, objectives: Sequence[Objective]) -> dict[str, Any]:
+    """Every metric's statistics (and those that objectives ask for), seconds; null when unstable."""
+    fields: dict[str, Any] = {}
+    for metric in METRICS:
+        law = prediction.laws.get(metric)
+        asked = [(o.statistic, o.quantile) for o in objectives if o.metric == metric]
+        statistics = dict([*STATISTICS, *asked])
+        fields[metric] = {name: None if law is None else law.statistic(q) for name, q in statistics.items()}
+    carried = prediction.requests_per_s if prediction.stable else None
+    tokens = prediction.output_tokens_per_s if prediction.stable else None
+    fields["throughput"] = {
+        "requests_per_s": carried,
+        "output_tokens_per_s": tokens,
+        "output_tokens_per_s_per_gpu": None if tokens is None or gpus < 1 else tokens / gpus,
+    }
+    fields["running_per_replica"] = prediction.running
+    fields["kv_occupancy"] = prediction.kv_occupancy
+    fields["preemptions_per_request"] = prediction.preemptions_per_request
+    return fields
+
+
+def objective_rows(prediction: Prediction, objectives: Sequence[Objective]) -> list[dict[str, Any]]:
+    """Each objective with its predicted value, whether it holds and its margin (a share of the limit)."""
+    rows = []
+    for objective in objectives:
+        value = prediction.value(objective)
+        rows.append(
+            {
+                "objective": str(objective),
+                "limit": objective.limit_s,
+                "predicted": value,
+                "met": prediction.meets(objective),
+                "margin": None if value is None else 1.0 - value / objective.limit_s,
+            }
+        )
+    return rows
+
+
+def capacity_dict(prediction: Prediction, replicas: int) -> dict[str, Any]:
+    """The highest rate of all replicas together and of one, and what stops it."""
+    top = prediction.capacity
+    return {
+        "requests_per_s": top.requests_per_s * replicas,
+        "requests_per_s_per_replica": top.requests_per_s,
+        "bottleneck": top.bottleneck.value,
+    }
+
+
+def range_warnings(profile: EngineProfile, workload: Workload, prediction: Prediction) -> tuple[str, ...]:
+    """Where the question leaves what was measured, in words."""
+    points = profile.spec.measurements
+    if not points:
+        return ()
+    warnings = []
+    for name, asked, seen in (
+        ("prompts", workload.lengths.prompt.mean, [point.input_tokens for point in points]),
+        ("answers", workload.lengths.output.mean, [point.output_tokens for point in points]),
+    ):
+        low, high = min(seen), max(seen)
+        if asked < low / 2.0 or asked > high * 2.0:
+            measured = f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
+            warnings.append(
+                f"{name} of {asked:,.0f} tokens are far outside what the profile was measured with ({measured}): "
+                "expect larger errors, and measure there before buying"
+            )
+    loads = [point.concurrency for point in points if point.concurrency is not None]
+    if loads and prediction.stable and prediction.running > 2.0 * max(loads):
+        warnings.append(
+            f"{prediction.running:.0f} sequences decode at a time in a replica; the profile was measured up to "
+            f"{max(loads):.0f}"
+        )
+    error = [entry.median_error for entry in profile.spec.provenance if entry.median_error is not None]
+    if profile.spec.step_time is None and profile.fitted[1] is not None:
+        error = [profile.fitted[1]]
+    if error and max(error) > 0.05:
+        warnings.append(f"the profile's step time misses its own measurements by {max(error):.0%} in the median")
+    if len(points) == 1:
+        warnings.append("the profile rests on one measured point; measure at least four loads before buying GPUs on it")
+    if prediction.preemptions_per_request > 0.01:
+        warnings.append(
+            f"KV memory runs short: about {prediction.preemptions_per_request:.2f} preemptions a request; the tail of "
+            "TTFT is uncertain there"
+        )
+    return tuple(warnings)
+
+
+def load_assumptions(profile: EngineProfile, workload: Workload) -> tuple[str, ...]:
+    """What every answer on this profile assumes."""
+    limits = profile.spec.limits
+    memory = f"{limits.kv_cache_tokens:,} KV tokens" if limits.kv_cache_tokens else "ample KV memory"
+    notes = [
+        f"a replica runs at most {limits.max_num_seqs} sequences, {limits.max_num_batched_tokens:,} tokens a step, "
+        f"{memory}, chunked prefill {'on' if limits.chunked_prefill else 'off'}"
+    ]
+    if isinstance(workload.arrivals, OpenArrivals) and workload.prefix_hit_rate == 0.0:
+        notes.append("no prompt tokens are found in a prefix cache (--prefix-hit-rate 0)")
+    return tuple(notes)

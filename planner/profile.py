@@ -1,0 +1,327 @@
+"""The engine profile: what was measured of one engine, model, GPU and parallelism, as a file."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from models.engine import Engine, EngineLimits
+from models.errors import InvalidInput
+from models.measurement import LatencySummary, Measurement
+from models.step_prior import StepPrior
+from models.step_time import ExpertsStepTime, LinearStepTime, RooflineStepTime, SqrtStepTime, StepTime
+from planner.files import line_of, parse_document, read_text
+
+CATALOGUE = Path(__file__).parent / "catalogue" / "profiles"
+
+Positive = Annotated[float, Field(gt=0.0, lt=1e12, allow_inf_nan=False)]
+Term = Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10**12)]
+Text = Annotated[str, Field(max_length=2000)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False, str_strip_whitespace=True
+    )
+
+
+class Metadata(_Part):
+    """Kubernetes object metadata: only the name and labels matter here."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253)]
+    namespace: Text | None = None
+    labels: dict[str, Text] = {}
+    annotations: dict[str, Text] = {}
+
+
+class Gpu(_Part):
+    """GPUs of one replica."""
+
+    type: Annotated[str, Field(min_length=1, max_length=100)]
+    per_replica: Annotated[int, Field(ge=1, le=4096)] = 1
+    tensor_parallel: Annotated[int, Field(ge=1, le=4096)] = 1
+    pipeline_parallel: Annotated[int, Field(ge=1, le=4096)] = 1
+    nodes_per_replica: Annotated[int, Field(ge=1, le=4096)] = 1
+
+
+class Limits(_Part):
+    """What bounds a step; the defaults are vLLM V1's."""
+
+    max_num_seqs: Annotated[int, Field(ge=1, le=100_000)] = 256
+    max_num_batched_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 2048
+    kv_cache_tokens: Count | None = None
+    kv_block_size: Annotated[int, Field(ge=1, le=65536)] = 16
+    chunked_prefill: bool = True
+
+    def to_limits(self) -> EngineLimits:
+        """The same in the models' terms."""
+        return EngineLimits(**self.model_dump())
+
+
+class StepTimeTerms(_Part):
+    """Terms of a step time, seconds. Which form they make follows from which are there."""
+
+    base: Term = 0.0
+    per_prefill_token: Term = 0.0
+    per_decode_sequence: Term = 0.0
+    per_kv_token: Term = 0.0
+    per_sqrt_decode: Term | None = None
+    experts: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    experts_per_token: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    per_expert: Term | None = None
+    weights: Term | None = None
+    per_token_compute: Term | None = None
+    graph_sizes: Annotated[tuple[int, ...], Field(max_length=4096)] = ()
+
+    def to_step_time(self) -> StepTime:
+        """The step time. Raises InvalidInput where terms of two forms are mixed."""
+        experts = (self.experts, self.experts_per_token, self.per_expert)
+        roofline = (self.weights, self.per_token_compute)
+        forms = [self.per_sqrt_decode is not None, any(e is not None for e in experts), any(r is not None for r in roofline)]
+        if sum(forms) > 1 or (forms[1] and None in experts) or (forms[2] and None in roofline):
+            raise InvalidInput(
+                "spec.stepTime mixes or lacks terms",
+                remedy="give base, perPrefillToken, perDecodeSequence, perKvToken and at most one of: perSqrtDecode; "
+                "experts with expertsPerToken and perExpert; weights with perTokenCompute",
+            )
+        if self.weights is not None and self.per_token_compute is not None:
+            return RooflineStepTime(
+                overhead_s=self.base,
+                weights_s=self.weights,
+                per_kv_token_s=self.per_kv_token,
+                per_token_compute_s=self.per_token_compute,
+                graph_sizes=self.graph_sizes,
+            )
+        linear = LinearStepTime(
+            base_s=self.base,
+            per_prefill_token_s=self.per_prefill_token,
+            per_decode_s=self.per_decode_sequence,
+            per_kv_token_s=self.per_kv_token,
+        )
+        if not linear.seconds(0.0, 1.0, 1.0) > 0.0:
+            raise InvalidInput("spec.stepTime makes a step last no time", remedy="give base, in seconds")
+        if self.per_sqrt_decode is not None:
+            return SqrtStepTime(linear=linear, per_sqrt_decode_s=self.per_sqrt_decode)
+        if self.experts is not None and self.experts_per_token is not None and self.per_expert is not None:
+            return ExpertsStepTime(
+                linear=linear,
+                experts=self.experts,
+                experts_per_token=self.experts_per_token,
+                per_expert_s=self.per_expert,
+            )
+        return linear
+
+
+class Latencies(_Part):
+    """Statistics of one measured latency, seconds."""
+
+    mean: Positive | None = None
+    p50: Positive | None = None
+    p90: Positive | None = None
+    p95: Positive | None = None
+    p99: Positive | None = None
+
+    def to_summary(self) -> LatencySummary:
+        """The same in the models' terms."""
+        return LatencySummary(mean_s=self.mean, p50_s=self.p50, p90_s=self.p90, p95_s=self.p95, p99_s=self.p99)
+
+
+class MeasuredPoint(_Part):
+    """One measured load."""
+
+    concurrency: Positive | None = None
+    arrival_rate: Positive | None = None
+    burstiness: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
+    capacity_only: bool = False
+    input_tokens: Positive
+    output_tokens: Positive
+    requests_per_second: Positive | None = None
+    output_tokens_per_second: Positive | None = None
+    requests: Annotated[int, Field(ge=0)] | None = None
+    failed: Annotated[int, Field(ge=0)] | None = None
+    ttft: Latencies | None = None
+    tpot: Latencies | None = None
+    itl: Latencies | None = None
+    e2e: Latencies | None = Field(default=None, alias="e2e")
+    queue: Latencies | None = None
+    source: Text | None = None
+
+    def to_measurement(self) -> Measurement:
+        """The same in the models' terms."""
+        laws = {name: getattr(self, name) for name in ("ttft", "tpot", "itl", "e2e", "queue")}
+        return Measurement(
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            concurrency=self.concurrency,
+            arrival_rate_per_s=self.arrival_rate,
+            requests_per_s=self.requests_per_second,
+            output_tokens_per_s=self.output_tokens_per_second,
+            **{name: law.to_summary() if law else None for name, law in laws.items()},
+        )
+
+
+class ColdStart(_Part):
+    """Seconds from a raised replica count to Ready, measured."""
+
+    p50: Positive
+    p95: Positive
+
+
+class Provenance(_Part):
+    """Where the numbers come from."""
+
+    source: Text | None = None
+    licence: Text | None = None
+    date: Text | None = None
+    points: Annotated[int, Field(ge=0)] | None = None
+    median_error: Annotated[float, Field(ge=0.0)] | None = None
+    cross_validated_error: Annotated[float, Field(ge=0.0)] | None = None
+    notes: tuple[Text, ...] = ()
+
+
+class Spec(_Part):
+    """What was measured, and what was made of it."""
+
+    engine: Literal["vllm", "triton-trtllm", "triton"]
+    engine_version: Text | None = None
+    model: Annotated[str, Field(min_length=1, max_length=200)]
+    quantization: Text = "none"
+    gpu: Gpu
+    limits: Limits = Limits()
+    step_time: StepTimeTerms | None = None
+    cold_start: ColdStart | None = None
+    measurements: Annotated[tuple[MeasuredPoint, ...], Field(max_length=100_000)] = ()
+    provenance: tuple[Provenance, ...] = ()
+
+
+class EngineProfile(_Part):
+    """An engine profile file; the same schema is the EngineProfile custom resource."""
+
+    api_version: Literal["replicast.dev/v1alpha1"]
+    kind: Literal["EngineProfile"]
+    metadata: Metadata
+    spec: Spec
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.metadata.name
+
+    @cached_property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Measured points in the models' terms."""
+        return tuple(point.to_measurement() for point in self.spec.measurements)
+
+    @cached_property
+    def fitted(self) -> tuple[StepTime, float | None]:
+        """The step time, and the median error of its fit where it was fitted on load."""
+        if self.spec.step_time is not None:
+            return self.spec.step_time.to_step_time(), None
+        if not self.spec.measurements:
+            raise InvalidInput(
+                f"profile {self.name} has neither spec.stepTime nor spec.measurements",
+                remedy="give the step time's terms, or the measured points to fit them from",
+            )
+        from models.step_fit import fit
+
+        usable = [
+            point.to_measurement() for point in self.spec.measurements if not point.capacity_only
+        ]
+        result = fit(usable, limits=self.spec.limits.to_limits(), prior=self._prior(), experts=None)
+        return result.step_time, result.median_error
+
+    def _prior(self) -> StepPrior | None:
+        from planner.hardware import find_gpu, find_model, step_prior
+
+        gpu, shape = find_gpu(self.spec.gpu.type), find_model(self.spec.model)
+        if gpu is None or shape is None:
+            return None
+        precision = "bf16" if self.spec.quantization in ("none", "") else self.spec.quantization
+        return step_prior(gpu, shape, precision=precision, gpus_per_replica=self.spec.gpu.per_replica)
+
+    def to_engine(self) -> Engine:
+        """The engine of one replica. Raises InvalidInput for profiles that are not of a continuous-batching engine."""
+        if self.spec.engine == "triton":
+            raise InvalidInput(
+                f"profile {self.name} is of Triton's dynamic batcher, which this command does not size yet",
+                remedy="use a profile of vllm or triton-trtllm",
+            )
+        return Engine(step_time=self.fitted[0], limits=self.spec.limits.to_limits())
+
+
+def load_profile(name_or_path: str) -> EngineProfile:
+    """A profile from a file, or by name from the catalogue that ships with Replicast."""
+    shipped = CATALOGUE / f"{name_or_path}.yaml"
+    looks_like_file = "/" in name_or_path or "\\" in name_or_path or name_or_path.endswith((".yaml", ".yml", ".json"))
+    if not looks_like_file and shipped.is_file():
+        return parse_profile(read_text(shipped, what="profile"), name=name_or_path)
+    path = Path(name_or_path)
+    if not looks_like_file and not path.exists():
+        names = catalogue_names()
+        close = difflib.get_close_matches(name_or_path, names, n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(close)}? " if close else ""
+        raise InvalidInput(
+            f"there is no profile {name_or_path[:120]!r} in the catalogue and no such file",
+            remedy=f"{hint}`planner profile list` shows all names",
+        )
+    return parse_profile(read_text(path, what="profile"), name=name_or_path)
+
+
+def catalogue_names() -> list[str]:
+    """Names of the profiles that ship, in alphabetical order."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in CATALOGUE.glob("*.yaml"))
+
+
+def parse_profile(text: str, *, name: str) -> EngineProfile:
+    """Validate a profile's text; an error names the field, its line and what is allowed."""
+    document = parse_document(text, name=name, what="profile")
+    try:
+        return EngineProfile.model_validate(document)
+    except ValidationError as error:
+        message, remedy = _first_problem(error, text, name)
+        raise InvalidInput(message, remedy=remedy) from None
+
+
+def _first_problem(error: ValidationError, text: str, name: str) -> tuple[str, str]:
+    problem = error.errors(include_url=False, include_input=True)[0]
+    path = tuple(step for step in problem["loc"] if isinstance(step, str | int))
+    field = ".".join(f"[{step}]" if isinstance(step, int) else step for step in path).replace(".[", "[") or "the file"
+    line = line_of(text, path)
+    place = f"profile {name}" + (f", line {line}" if line else "")
+    more = f" ({error.error_count() - 1} more problems)" if error.error_count() > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(path[:-1])
+        close = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return f"{place}: unknown field {field}{more}", f"{hint}known here: {', '.join(known)}"
+    if problem["type"] == "missing":
+        return f"{place}: {field} is missing{more}", "add it"
+    return f"{place}: {field}: {problem['msg'][:200]}, got {str(problem['input'])[:60]!r}{more}", "mend that field"
+
+
+def _fields_at(path: tuple[str | int, ...]) -> list[str]:
+    part: Any = EngineProfile
+    for step in path:
+        if isinstance(step, int):
+            continue
+        found = next((f for f in part.model_fields.values() if f.alias == step), None)
+        part = _model_of(found.annotation) if found else None
+        if part is None:
+            return []
+    return sorted(str(field.alias) for field in part.model_fields.values())
+
+
+def _model_of(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_of(inner)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,47 @@
+"""A whole question to `planner size`, and the plan that answers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.objective import Objective
+from models.prediction import Routing
+from models.workload import Workload
+from planner.plan import Answer, Plan, load_assumptions, range_warnings
+from planner.profile import EngineProfile
+from planner.sizing import MAX_REPLICAS, size
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizingRequest:
+    """What to size, for which load, to which objectives."""
+
+    profile: EngineProfile
+    workload: Workload
+    objectives: tuple[Objective, ...]
+    routing: Routing = Routing.RANDOM
+    max_replicas: int = MAX_REPLICAS
+    gpu_price_per_h: float | None = None
+    assumptions: tuple[str, ...] = ()
+
+
+def make_plan(request: SizingRequest) -> Plan:
+    """The plan. Raises NoFeasiblePlan where there is none."""
+    sizing = size(
+        request.profile.to_engine(),
+        request.workload,
+        request.objectives,
+        routing=request.routing,
+        max_replicas=request.max_replicas,
+    )
+    answer = Answer(
+        profile=request.profile,
+        workload=request.workload,
+        objectives=request.objectives,
+        replicas=sizing.replicas,
+        prediction=sizing.prediction,
+        assumptions=(*request.assumptions, *load_assumptions(request.profile, request.workload)),
+        warnings=range_warnings(request.profile, request.workload, sizing.prediction),
+        gpu_price_per_h=request.gpu_price_per_h,
+    )
+    return Plan(answer=answer, sizing=sizing)

@@ -1,0 +1,59 @@
+"""Numbers with units, as people write them: parsed at the edge, formatted for reading. Inside all is SI."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from models.errors import InvalidInput
+
+_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_NUMBER = re.compile(r"^\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([a-zµ]*)\s*$")
+
+
+def parse_seconds(text: str, *, what: str) -> float:
+    """Seconds from `200ms`, `0.2s`, `250us`, `2m` or a plain number of seconds.
+
+    `what` names the input in the error. Raises InvalidInput for anything else, negative or not finite.
+    """
+    match = _NUMBER.match(text)
+    unit = match.group(2) if match else ""
+    if match is None or (unit and unit not in _SECONDS):
+        raise InvalidInput(
+            f"{what}: {text!r} is not a duration", remedy="write a number with a unit, such as 200ms, 0.2s or 2m"
+        )
+    seconds = float(match.group(1)) * _SECONDS.get(unit, 1.0)
+    if not math.isfinite(seconds):
+        raise InvalidInput(f"{what}: {text!r} is not a finite duration", remedy="write for example 200ms or 0.2s")
+    return seconds
+
+
+def format_seconds(seconds: float | None) -> str:
+    """Three significant digits with the unit that reads best: `45.2 ms`, `1.17 s`, `2.5 min`."""
+    if seconds is None or not math.isfinite(seconds):
+        return "—"
+    if seconds < 1e-3:
+        return f"{_three(seconds * 1e6)} µs"
+    if seconds < 1.0:
+        return f"{_three(seconds * 1e3)} ms"
+    if seconds < 120.0:
+        return f"{_three(seconds)} s"
+    return f"{_three(seconds / 60.0)} min" if seconds < 7200.0 else f"{_three(seconds / 3600.0)} h"
+
+
+def format_number(value: float) -> str:
+    """Three significant digits, thousands separated: `3,500`, `16.6`, `0.042`."""
+    return f"{value:,.0f}" if abs(value) >= 1000.0 else _three(value)
+
+
+def format_share(value: float) -> str:
+    """A fraction as a percentage: `71 %`."""
+    percent = 100.0 * value
+    return f"{percent:.0f} %" if abs(percent) >= 10.0 or percent == 0.0 else f"{percent:.1f} %"
+
+
+def _three(value: float) -> str:
+    if value == 0.0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:.{min(digits, 6)}f}"

@@ -1,0 +1,140 @@
+"""From command-line options to a workload, with what was assumed on the way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from models.errors import InvalidInput
+from models.token_lengths import TokenLengths
+from models.workload import ClosedArrivals, OpenArrivals, Workload
+from planner.files import read_trace
+from planner.units import format_number, format_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadOptions:
+    """What a user says of the load; None is not said."""
+
+    qps: float | None = None
+    concurrency: int | None = None
+    think_time_s: float = 0.0
+    trace: Path | None = None
+    trace_window_s: float = 300.0
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+    input_cv: float = 0.0
+    output_cv: float = 0.0
+    burstiness: float | None = None
+    prefix_hit_rate: float = 0.0
+    needs_rate: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatedWorkload:
+    """A workload and, in words, what was assumed."""
+
+    workload: Workload
+    assumptions: tuple[str, ...] = field(default=())
+
+
+def build_workload(options: WorkloadOptions) -> StatedWorkload:
+    """The workload that the options describe. Raises InvalidInput naming the option that is wrong or missing."""
+    _check(options)
+    notes: list[str] = []
+    if options.trace is not None:
+        lengths, rate, burstiness = _from_trace(options, notes)
+    else:
+        assert options.input_tokens is not None
+        assert options.output_tokens is not None
+        lengths = TokenLengths.of(
+            options.input_tokens,
+            options.output_tokens,
+            prompt_cv=options.input_cv,
+            output_cv=options.output_cv,
+        )
+        rate, burstiness = options.qps, options.burstiness
+        if options.output_cv == 0.0:
+            notes.append("every answer has the same length (--output-cv 0); real chat traffic is nearer 1")
+    if options.concurrency is not None:
+        arrivals: OpenArrivals | ClosedArrivals = ClosedArrivals(
+            users=options.concurrency, think_time_s=options.think_time_s
+        )
+    else:
+        if burstiness is None:
+            notes.append("arrivals are Poisson (--burstiness 1)")
+        arrivals = OpenArrivals(
+            rate_per_s=1.0 if rate is None else rate, burstiness=1.0 if burstiness is None else burstiness
+        )
+    return StatedWorkload(
+        workload=Workload(arrivals=arrivals, lengths=lengths, prefix_hit_rate=options.prefix_hit_rate),
+        assumptions=tuple(notes),
+    )
+
+
+def _check(options: WorkloadOptions) -> None:
+    for name, value in (
+        ("--qps", options.qps),
+        ("--input-tokens", options.input_tokens),
+        ("--output-tokens", options.output_tokens),
+        ("--burstiness", options.burstiness),
+        ("--input-cv", options.input_cv),
+        ("--output-cv", options.output_cv),
+        ("--prefix-hit-rate", options.prefix_hit_rate),
+    ):
+        if value is not None and not math.isfinite(value):
+            raise InvalidInput(f"{name} is not a finite number: {value}", remedy="give a finite number")
+    if options.qps is not None and options.concurrency is not None:
+        raise InvalidInput("--qps and --concurrency exclude each other", remedy="keep one of them")
+    if options.concurrency is None and options.think_time_s > 0.0:
+        raise InvalidInput("--think-time belongs to --concurrency", remedy="add --concurrency N or drop --think-time")
+    if options.concurrency is not None and options.burstiness is not None:
+        raise InvalidInput("--burstiness belongs to --qps or --trace", remedy="drop it: users wait for their answers")
+    if options.trace is not None:
+        given = [n for n, v in (("--input-tokens", options.input_tokens), ("--output-tokens", options.output_tokens)) if v]
+        if given:
+            raise InvalidInput(f"{' and '.join(given)} and --trace exclude each other", remedy="the trace has lengths")
+        return
+    if options.needs_rate and options.qps is None and options.concurrency is None:
+        raise InvalidInput("no load is given", remedy="add --qps RATE, --concurrency USERS or --trace FILE")
+    missing = [n for n, v in (("--input-tokens", options.input_tokens), ("--output-tokens", options.output_tokens)) if v is None]
+    if missing:
+        raise InvalidInput(f"{' and '.join(missing)} missing", remedy="say how long prompts and answers are, in tokens")
+
+
+def _from_trace(
+    options: WorkloadOptions, notes: list[str]
+) -> tuple[TokenLengths, float | None, float | None]:
+    assert options.trace is not None
+    rows = np.array(list(read_trace(options.trace)), dtype=float)
+    if rows.shape[0] < 2:
+        raise InvalidInput(f"trace {options.trace} has fewer than two requests", remedy="use a longer trace")
+    arrival = np.sort(rows[:, 0])
+    lengths = TokenLengths.from_table(rows[:, 1], rows[:, 2])
+    notes.append(
+        f"lengths are those of the {arrival.size:,} requests of {options.trace.name}: mean "
+        f"{format_number(lengths.prompt.mean)} in, {format_number(lengths.output.mean)} out"
+    )
+    if options.qps is not None or options.concurrency is not None:
+        return lengths, options.qps, options.burstiness
+    window = min(options.trace_window_s, float(arrival[-1] - arrival[0]))
+    if window <= 0.0:
+        raise InvalidInput(
+            f"all requests of trace {options.trace} arrive at one moment", remedy="give the rate with --qps"
+        )
+    # The busiest window starts at an arrival.
+    counts = np.searchsorted(arrival, arrival + window, side="right") - np.arange(arrival.size)
+    busiest = int(np.argmax(counts))
+    rate = float(counts[busiest]) / window
+    gaps = np.diff(arrival[busiest : busiest + int(counts[busiest])])
+    burstiness = options.burstiness
+    if burstiness is None:
+        burstiness = float(min(100.0, np.var(gaps) / np.mean(gaps) ** 2)) if gaps.size > 20 and gaps.mean() > 0 else 1.0
+    notes.append(
+        f"rate {format_number(rate)} per second and burstiness {format_number(burstiness)} of the busiest "
+        f"{format_seconds(window)} of the trace"
+    )
+    return lengths, rate, burstiness
