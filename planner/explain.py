@@ -1,0 +1,107 @@
+"""The reasoning behind a plan, step by step, with the names of the formulas in docs/mathematics.md."""
+
+from __future__ import annotations
+
+from models.capacity import Demand
+from models.prediction import Prediction
+from models.workload import ClosedArrivals, OpenArrivals
+from planner.plan import Plan
+from planner.sizing import violated
+from planner.sizing_request import SizingRequest
+from planner.units import format_number, format_seconds, format_share
+
+
+def explain_plan(request: SizingRequest, plan: Plan) -> str:
+    """Paragraphs: the work of a request, capacity, occupancy, steps, waiting, search, and what was not considered."""
+    parts = [
+        ("Work of one request", _work(request)),
+        ("Step time", _steps(request, plan)),
+        ("Capacity (fluid limit, operational laws)", _capacity(request, plan)),
+        ("Occupancy (birth–death chain, limited processor sharing)", _occupancy(request, plan.answer.prediction)),
+        ("First token (prompt backlog chain; Lindley's recursion where arrivals are not Poisson)", _first_token(plan)),
+        ("Search (least replicas, monotone)", _search(plan)),
+    ]
+    lines = ["", "How this was decided"]
+    for title, sentences in parts:
+        lines += ["", f"  {title}"]
+        lines += [f"    {sentence}" for sentence in sentences]
+    return "\n".join(lines) + "\n"
+
+
+def _demand(request: SizingRequest) -> Demand:
+    block = request.profile.spec.limits.kv_block_size
+    return Demand.of(request.workload.lengths, request.workload.prefix_hit_rate, block)
+
+
+def _work(request: SizingRequest) -> list[str]:
+    demand, lengths = _demand(request), request.workload.lengths
+    return [
+        f"{format_number(demand.prompt_tokens)} prompt tokens to compute of {format_number(lengths.prompt.mean)}, "
+        f"coefficient of variation {lengths.prompt.scv**0.5:.2f}",
+        f"{format_number(demand.decode_steps)} decode steps after the first token, coefficient of variation "
+        f"{lengths.output.scv**0.5:.2f}; each reads {format_number(demand.context)} tokens of KV on average",
+    ]
+
+
+def _steps(request: SizingRequest, plan: Plan) -> list[str]:
+    step_time, demand = request.profile.to_engine().step_time, _demand(request)
+    running = plan.answer.prediction.running
+    bare = float(step_time.seconds(0.0, running, running * demand.context))
+    full = float(request.profile.spec.limits.max_num_batched_tokens) - running
+    packed = float(step_time.seconds(max(full, 1.0), running, running * demand.context))
+    return [
+        f"with {format_number(running)} sequences decoding and no prompt: {format_seconds(bare)}",
+        f"with a step full of prompt tokens: {format_seconds(packed)}",
+    ]
+
+
+def _capacity(request: SizingRequest, plan: Plan) -> list[str]:
+    top = plan.answer.prediction.capacity
+    lines = [
+        f"a replica saturates at {format_number(top.requests_per_s)} requests/s with {format_number(top.running)} "
+        f"sequences decoding; what binds there: {top.bottleneck.value}"
+    ]
+    arrivals = request.workload.arrivals
+    if isinstance(arrivals, OpenArrivals):
+        least = arrivals.rate_per_s / top.requests_per_s
+        lines.append(
+            f"{format_number(arrivals.rate_per_s)} / {format_number(top.requests_per_s)} = {least:.2f}: fewer replicas "
+            "would let the queue grow for ever"
+        )
+    return lines
+
+
+def _occupancy(request: SizingRequest, prediction: Prediction) -> list[str]:
+    lines = []
+    if isinstance(request.workload.arrivals, ClosedArrivals):
+        lines.append("users = rate × (e2e + think time) closes the loop (Little's law)")
+    lines.append(
+        f"mean {format_number(prediction.running)} sequences decoding in a replica at {format_share(prediction.utilization)} "
+        "utilisation"
+    )
+    if request.profile.spec.limits.kv_cache_tokens:
+        lines.append(
+            f"KV memory {format_share(prediction.kv_occupancy)} full on average, "
+            f"{prediction.preemptions_per_request:.3f} preemptions a request"
+        )
+    return lines
+
+
+def _first_token(plan: Plan) -> list[str]:
+    laws = plan.answer.prediction.laws
+    queue, ttft = laws["queue"], laws["ttft"]
+    return [
+        f"wait until admission: mean {format_seconds(queue.mean_s)}, p99 {format_seconds(queue.quantile(0.99))}",
+        f"then the steps that compute the prompt: mean {format_seconds(ttft.mean_s - queue.mean_s)}",
+    ]
+
+
+def _search(plan: Plan) -> list[str]:
+    objectives = plan.answer.objectives
+    lines = [f"{plan.answer.replicas:,} replicas hold {', '.join(str(objective) for objective in objectives)}"]
+    fewer = plan.sizing.one_fewer
+    if fewer is not None:
+        broken = ", ".join(str(objective) for objective in violated(fewer, objectives)) or "nothing"
+        state = "is unstable" if not fewer.stable else f"breaks {broken}"
+        lines.append(f"{plan.answer.replicas - 1:,} {state}")
+    return lines

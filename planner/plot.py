@@ -1,0 +1,104 @@
+"""Latency percentiles against replicas and against load, with the objectives and the chosen point, as SVG or PNG."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from models.continuous_batching import predict
+from models.errors import InvalidInput
+from models.objective import Metric, Objective
+from models.workload import ClosedArrivals, OpenArrivals
+from planner.files import write_atomically
+from planner.plan import Plan
+from planner.sizing_request import SizingRequest
+
+if TYPE_CHECKING:
+    from models.prediction import Prediction
+
+_PERCENTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
+_POINTS = 13
+
+
+def draw_plan(request: SizingRequest, plan: Plan, path: Path) -> None:
+    """Write the picture. Raises InvalidInput for another suffix than .svg or .png, or without matplotlib."""
+    form = path.suffix.lower().lstrip(".")
+    if form not in ("svg", "png"):
+        raise InvalidInput(f"--plot {path}: the file's name must end in .svg or .png", remedy="for example plan.svg")
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        raise InvalidInput("--plot needs matplotlib", remedy="install it with: pip install 'replicast[plot]'") from None
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    metrics = list(dict.fromkeys(objective.metric for objective in request.objectives))
+    with mpl.rc_context({"svg.hashsalt": "replicast", "svg.fonttype": "none", "font.size": 9}):
+        figure, axes = pyplot.subplots(len(metrics), 2, figsize=(10, 3.2 * len(metrics)), squeeze=False)
+        replicas, by_replicas = _over_replicas(request, plan)
+        loads, by_load, unit = _over_load(request, plan)
+        chosen_load = float(loads[np.argmin(np.abs(loads - _load(request)))])
+        for row, metric in zip(axes, metrics, strict=True):
+            limits = [objective for objective in request.objectives if objective.metric == metric]
+            _draw(row[0], replicas, by_replicas, metric, limits, float(plan.answer.replicas))
+            row[0].set_xlabel("replicas")
+            _draw(row[1], loads, by_load, metric, limits, chosen_load)
+            row[1].set_xlabel(f"{unit}, {plan.answer.replicas} replicas")
+        axes[0][0].legend(loc="upper right", fontsize=8)
+        figure.suptitle(f"{request.profile.name}: {plan.answer.replicas} replicas, {plan.answer.gpus} GPUs")
+        figure.tight_layout()
+        stream = io.BytesIO()
+        metadata = {"Date": None} if form == "svg" else {"Software": None}
+        figure.savefig(stream, format=form, metadata=metadata, dpi=140)
+        pyplot.close(figure)
+    write_atomically(path, stream.getvalue())
+
+
+def _load(request: SizingRequest) -> float:
+    arrivals = request.workload.arrivals
+    return arrivals.rate_per_s if isinstance(arrivals, OpenArrivals) else float(arrivals.users)
+
+
+def _over_replicas(request: SizingRequest, plan: Plan) -> tuple[Any, list[Prediction]]:
+    chosen = plan.answer.replicas
+    counts = np.unique(np.rint(np.geomspace(max(1.0, 0.6 * chosen), 2.0 * chosen + 1.0, _POINTS)).astype(int))
+    counts = np.unique(np.append(counts, chosen))
+    engine = request.profile.to_engine()
+    return counts, [
+        predict(engine, request.workload, replicas=int(count), routing=request.routing) for count in counts
+    ]
+
+
+def _over_load(request: SizingRequest, plan: Plan) -> tuple[Any, list[Prediction], str]:
+    engine, replicas = request.profile.to_engine(), plan.answer.replicas
+    shares = np.append(np.linspace(0.2, 1.4, _POINTS), 1.0)
+    if isinstance(request.workload.arrivals, ClosedArrivals):
+        users = np.unique(np.maximum(1, np.rint(shares * request.workload.arrivals.users)).astype(int))
+        workloads = [request.workload.with_users(int(count)) for count in users]
+        loads, unit = users, "users"
+    else:
+        loads = np.unique(shares * request.workload.arrivals.rate_per_s)
+        workloads = [request.workload.at_rate(float(rate)) for rate in loads]
+        unit = "requests/s"
+    return loads, [predict(engine, load, replicas=replicas, routing=request.routing) for load in workloads], unit
+
+
+def _draw(
+    axis: Any, at: Any, predictions: list[Prediction], metric: Metric, limits: list[Objective], chosen: float
+) -> None:
+    for quantile, name in _PERCENTILES:
+        values = [
+            prediction.laws[metric].quantile(quantile) if metric in prediction.laws else np.nan
+            for prediction in predictions
+        ]
+        axis.plot(at, values, marker=".", label=f"{metric} {name}")
+    for limit in limits:
+        axis.axhline(limit.limit_s, color="black", linestyle="--", linewidth=1)
+        axis.annotate(str(limit), (axis.get_xlim()[0], limit.limit_s), fontsize=7, va="bottom")
+    axis.axvline(chosen, color="grey", linewidth=1)
+    axis.set_yscale("log")
+    axis.set_ylabel("seconds")
+    axis.grid(visible=True, alpha=0.3)
