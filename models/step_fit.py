@@ -27,6 +27,8 @@ Prior = StepPrior
 
 MIN_POINTS_FOR_A_CHOICE = 4
 """With fewer distinct loads the straight line is taken: leaving one out would leave too few."""
+NOTABLE_OVERHEAD_S = 5e-3
+"""Overhead before the first token that a note is worth."""
 MAX_TPOT_S = 1e3
 """A slower token is a mistake of units or a stalled engine."""
 SIMPLER_WITHIN = 1.02
@@ -188,6 +190,11 @@ def _notes(points: Sequence[Measurement], solution: Solution) -> tuple[str, ...]
     leaning = [name for name, share in solution.prior_share.items() if share > 0.5]
     if leaning:
         notes.append(f"{', '.join(leaning)}: more from the prior than from the points ({solution.prior.source})")
+    if solution.overhead_s > NOTABLE_OVERHEAD_S:
+        notes.append(
+            f"{solution.overhead_s * 1e3:.0f} ms before the first token that no step explains (client, HTTP, waiting "
+            "in cohorts): not in the step time, so predicted TTFT at low load is that much lower"
+        )
     if len(points) < MIN_POINTS_FOR_A_CHOICE:
         count = f"{len(points)} point{'s' if len(points) > 1 else ''}"
         notes.append(f"{count}: a straight line, its terms apart only by the prior; measure at least four loads")

@@ -10,9 +10,13 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.step_prior import StepPrior
 from planner.architecture import ModelShape
+
+if TYPE_CHECKING:
+    from planner.profile import EngineProfile
 
 _TABLES = Path(__file__).parent / "catalogue" / "hardware"
 GIB = 2.0**30
@@ -44,6 +48,19 @@ _NAMES = {
     "l4": "L4-24GB",
     "l40s": "L40S-48GB",
     "rtx_pro_6000_server": "RTX-PRO-6000-96GB",
+}
+
+_PRECISIONS = {
+    "none": "bf16",
+    "": "bf16",
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "w8a8": "int8",
+    "mxfp4": "fp4",
+    "nvfp4": "fp4",
+    "awq": "int4",
+    "gptq": "int4",
+    "w4a16": "int4",
 }
 
 
@@ -144,6 +161,29 @@ def step_prior(gpu: Gpu, shape: ModelShape, *, precision: str, gpus_per_replica:
             f"{BANDWIDTH_EFFICIENCY:.0%} of bandwidth, {LAUNCH_S * 1e3:g} ms a step for launches"
         ),
     )
+
+
+def precision_of(quantization: str) -> str:
+    """The weight precision that a profile's `quantization` names; itself where it is not a name we know."""
+    name = quantization.strip().lower()
+    return _PRECISIONS.get(name, name)
+
+
+def prior_for(profile: EngineProfile) -> StepPrior | None:
+    """What data sheets say of a profile's step time; None where its GPU or model is not in the tables."""
+    spec = profile.spec
+    gpu, shape = find_gpu(spec.gpu.type), find_model(spec.model)
+    if gpu is None or shape is None:
+        return None
+    return step_prior(gpu, shape, precision=precision_of(spec.quantization), gpus_per_replica=spec.gpu.per_replica)
+
+
+def experts_for(profile: EngineProfile) -> tuple[int, int] | None:
+    """Experts and experts a token of a profile's model; None for a dense or unknown one."""
+    shape = find_model(profile.spec.model)
+    if shape is None or shape.experts is None or shape.experts_per_token is None:
+        return None
+    return shape.experts, shape.experts_per_token
 
 
 def _rows(file: str) -> list[dict[str, str]]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
+from models.measurement import Measurement
 from planner.checks import arithmetic, curves, physics, trust
-from planner.checks.finding import Finding, Severity, Subject
+from planner.checks.finding import Finding, Provenance, Severity, Subject
+from planner.hardware import find_gpu, find_model, precision_of
+from planner.profile import EngineProfile, MeasuredPoint
 
 _ORDER = tuple(Severity)
 
@@ -20,6 +24,37 @@ def check(subject: Subject, today: date) -> tuple[Finding, ...]:
         *trust.findings(subject, today),
     ]
     return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity)))
+
+
+def subject_of(profile: EngineProfile) -> Subject:
+    """A profile of a continuous-batching engine as the checks see it. Raises InvalidInput for other engines."""
+    spec = profile.spec
+    engine = profile.to_engine()
+    return Subject(
+        measurements=tuple(_measurement(point) for point in spec.measurements),
+        limits=engine.limits,
+        step_time=engine.step_time,
+        gpu=find_gpu(spec.gpu.type),
+        gpus=spec.gpu.per_replica,
+        tensor_parallel=spec.gpu.tensor_parallel,
+        shape=find_model(spec.model),
+        precision=precision_of(spec.quantization),
+        provenance=tuple(Provenance(source=entry.source, measured=_day(entry.date)) for entry in spec.provenance),
+    )
+
+
+def _measurement(point: MeasuredPoint) -> Measurement:
+    """A point; of one past saturation the latencies say nothing but how long the run lasted."""
+    measurement = point.to_measurement()
+    return replace(measurement, ttft=None, tpot=None, itl=None, e2e=None) if point.capacity_only else measurement
+
+
+def _day(text: str | None) -> date | None:
+    """The day of a provenance entry; None where it is not written as YYYY-MM-DD."""
+    try:
+        return None if text is None else date.fromisoformat(text[:10])
+    except ValueError:
+        return None
 
 
 def is_fit(findings: Sequence[Finding]) -> bool:

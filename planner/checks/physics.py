@@ -16,7 +16,8 @@ IMPLAUSIBLE = 0.70
 """Serving engines reach up to about this share of peak FLOP/s on whole workloads; beyond it the figure is doubtful."""
 ROUNDING = 0.98
 
-_WHY = "fewer bits than stated, prompts answered from the prefix cache, speculative decoding, or a wrong figure"
+_WHY_PREFILL = "fewer bits than stated, prompts answered from the prefix cache, or a wrong figure"
+_WHY_DECODE = "fewer bits than stated, speculative decoding, or a wrong figure"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +115,7 @@ def _token_gap(where: str, point: Measurement, floor: Floors) -> Iterator[Findin
                 f"TPOT {seconds(gap)}, but reading the weights once takes {seconds(floor.step_s)} "
                 f"at full memory bandwidth ({floor.source})"
             ),
-            meaning=f"no step can be that short: {_WHY}",
+            meaning=f"no step can be that short: {_WHY_DECODE}",
             remedy="check quantization and gpu; ITL over chunks of several tokens is not TPOT",
         )
 
@@ -156,7 +157,7 @@ def _first_token(where: str, point: Measurement, floor: Floors) -> Iterator[Find
             f"TTFT {name} {seconds(value)} for {point.input_tokens:g} prompt tokens, whose arithmetic takes "
             f"{seconds(least)} at the peak of the data sheet ({floor.source}): {share:.0%} of peak"
         ),
-        meaning=f"{'impossible' if impossible else 'hardly possible'} with every prompt computed: {_WHY}",
+        meaning=f"{'impossible' if impossible else 'hardly possible'} with every prompt computed: {_WHY_PREFILL}",
         remedy="measure with distinct prompts and the prefix cache off, or state the prefix hit rate",
     )
 
@@ -178,7 +179,7 @@ def _throughput(where: str, point: Measurement, floor: Floors) -> Iterator[Findi
             f"{rate:.4g} requests/s of {point.input_tokens:g} + {point.output_tokens:g} tokens need {share:.0%} of the "
             f"peak FLOP/s of the data sheet ({floor.source}); engines reach 40–60 % on such work"
         ),
-        meaning=f"{'impossible' if impossible else 'hardly possible'} with every prompt computed: {_WHY}; "
+        meaning=f"{'impossible' if impossible else 'hardly possible'} with every prompt computed: {_WHY_PREFILL}; "
         "plans for prompts that are computed would buy too few GPUs",
         remedy="measure with distinct prompts and the prefix cache off before buying on this profile",
     )

@@ -20,32 +20,36 @@ _output = click.option(
 )
 
 
-@click.group()
+def _examples(*commands: str) -> str:
+    """The examples at the end of a help page, one a line."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+@click.group(
+    epilog=_examples(
+        "planner profile list --gpu h200",
+        "planner profile show llama-3.1-8b-a100-vllm",
+        "planner profile check my-profile.yaml",
+    )
+)
 def profile() -> None:
-    r"""Measured profiles of engines: what ships, what is in one, and whether its figures can be true.
-
-    \b
-    Examples:
-      planner profile list --gpu h200
-      planner profile show llama-3.1-8b-a100-vllm
-      planner profile check my-profile.yaml
-    """
+    """Measured profiles of engines: what ships, what is in one, and whether its figures can be true."""
 
 
-@profile.command("list")
+@profile.command(
+    "list",
+    epilog=_examples(
+        "planner profile list",
+        "planner profile list --model llama --gpu h100",
+        "planner profile list --engine vllm -o json",
+    ),
+)
 @click.option("--engine", default="", help="Only engines whose name contains this.")
 @click.option("--model", default="", help="Only models whose name contains this.")
 @click.option("--gpu", default="", help="Only GPU types whose name contains this.")
 @_output
 def list_(engine: str, model: str, gpu: str, form: Format) -> None:
-    r"""List the profiles that ship with Replicast.
-
-    \b
-    Examples:
-      planner profile list
-      planner profile list --model llama --gpu h100
-      planner profile list --engine vllm -o json
-    """
+    """List the profiles that ship with Replicast."""
     from planner.profile import catalogue_names, load_profile
     from planner.reports.profile_table import list_table
 
@@ -77,19 +81,19 @@ def list_(engine: str, model: str, gpu: str, form: Format) -> None:
     _print(rows, form)
 
 
-@profile.command()
+@profile.command(
+    epilog=_examples(
+        "planner profile show llama-3.1-8b-a100-vllm",
+        "planner profile show ./my-profile.yaml",
+        "planner profile show qwen3-32b-h100-vllm-tp2 -o yaml > mine.yaml",
+    )
+)
 @click.argument("name")
 @_output
 def show(name: str, form: Format) -> None:
-    r"""Show the profile NAME: one that ships, or a file.
+    """Show the profile NAME: one that ships, or a file.
 
     The table sets each measured point beside what the step time gives there.
-
-    \b
-    Examples:
-      planner profile show llama-3.1-8b-a100-vllm
-      planner profile show ./my-profile.yaml
-      planner profile show qwen3-32b-h100-vllm-tp2 -o yaml > mine.yaml
     """
     from planner.profile import load_profile
     from planner.reports.profile_table import show_table
@@ -101,25 +105,25 @@ def show(name: str, form: Format) -> None:
     _print(found.model_dump(mode="json", by_alias=True, exclude_unset=True), form)
 
 
-@profile.command()
+@profile.command(
+    epilog=_examples(
+        "planner profile check llama-3.1-8b-a100-vllm",
+        "planner profile check *.yaml -o json",
+        "planner profile check my-profile.yaml --as-of 2026-06-30",
+    )
+)
 @click.argument("names", nargs=-1, required=True, metavar="NAME…")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Judge age as of this day instead of today.")
 @_output
 @click.pass_context
 def check(ctx: click.Context, names: tuple[str, ...], as_of: datetime | None, form: Format) -> None:
-    r"""Check whether the figures of profiles can be true.
+    """Check whether the figures of profiles can be true.
 
     Little's law, tokens per second against requests per second, percentiles in order, curves that fall, speeds beyond
     the GPU's data sheet, the step time against its own points, source and age. Each finding says what it means for a
     plan and what to do.
 
     Exit code 0: no contradiction (there may be warnings and notes); 1: figures that cannot all be true; 2: bad input.
-
-    \b
-    Examples:
-      planner profile check llama-3.1-8b-a100-vllm
-      planner profile check *.yaml -o json
-      planner profile check my-profile.yaml --as-of 2026-06-30
     """
     from planner.profile import load_profile
     from planner.profile_check import check as findings_of

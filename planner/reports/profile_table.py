@@ -44,13 +44,13 @@ def show_table(profile: EngineProfile) -> str:
     spec = profile.spec
     gpu, limits = spec.gpu, spec.limits
     kv = "ample" if limits.kv_cache_tokens is None else f"{limits.kv_cache_tokens:,} tokens"
+    memory = f"KV memory {kv}, chunked prefill {'on' if limits.chunked_prefill else 'off'}"
     lines = [
         profile.name,
         f"  engine   {spec.engine} {spec.engine_version or '(version not stated)'}",
         f"  model    {spec.model}, quantization {spec.quantization}",
         f"  replica  {gpu.per_replica} × {gpu.type}, tensor parallel {gpu.tensor_parallel}",
-        f"  limits   {limits.max_num_seqs:,} sequences, {limits.max_num_batched_tokens:,} tokens a step, "
-        + f"KV memory {kv}, chunked prefill {'on' if limits.chunked_prefill else 'off'}",
+        f"  limits   {limits.max_num_seqs:,} sequences, {limits.max_num_batched_tokens:,} tokens a step, {memory}",
     ]
     if spec.step_time is not None:
         terms = spec.step_time.model_dump(by_alias=True, exclude_defaults=True)

@@ -9,8 +9,8 @@ from datetime import date
 import pytest
 
 from models.engine import EngineLimits
-from models.measurement import LatencySummary, Measurement
 from models.mean_step import steady_point
+from models.measurement import LatencySummary, Measurement
 from models.step_time import LinearStepTime
 from planner.checks.finding import Finding, Provenance, Severity, Subject
 from planner.hardware import find_gpu, find_model
