@@ -138,9 +138,7 @@ def _law(values: list[tuple[float, float]]) -> LatencyLaw:
     return LatencyLaw.from_atoms(table[:, 0], table[:, 1])
 
 
-def _mixed(
-    load: ReplicaLoad, users: float, think_time_s: float
-) -> tuple[float, dict[Metric, LatencyLaw], Occupancy]:
+def _mixed(load: ReplicaLoad, users: float, think_time_s: float) -> tuple[float, dict[Metric, LatencyLaw], Occupancy]:
     """Solve users = rate × (e2e + think): secant steps on logarithms, kept inside a shrinking bracket."""
     low, high = 1e-9, load.saturation_per_s * 0.9999
     floor_s = load.demand.decode_steps * float(load.step_s(0.0, 1.0)) + float(load.step_s(load.prompt.mean, 0.0))

@@ -17,6 +17,7 @@ from models.routing import interarrival_scv
 from models.slow_occupancy import Occupancy, mean_step_s
 from models.workload import ClosedArrivals, OpenArrivals, Workload
 
+
 def predict(engine: Engine, workload: Workload, *, replicas: int, routing: Routing = Routing.RANDOM) -> Prediction:
     """Predict the laws of ttft, itl, tpot, e2e and queue for `replicas` replicas under the workload.
 
@@ -57,8 +58,12 @@ def _open(
     if routing is Routing.LEAST_OUTSTANDING and replicas > 1:
         pooled = replicas
         spread = arrivals.burstiness / replicas
-        drawn = _drawn(load)
-        scv = drawn * spread + (1.0 - drawn)
+        decoding = rate * load.demand.decode_steps * float(mean_step_s(load, np.array([1.0]))[0])
+        # The replica with a departure draws the next arrival: with many sequences decoding its arrivals look like
+        # their departures, near Poisson; with few, arrivals avoid the busy replicas and come as evenly as by turns.
+        evenly = 1.0 / (1.0 + decoding)
+        scv = evenly * spread + (1.0 - evenly)
+        drawn = 1.0 / (1.0 + 0.25 * decoding)
     load = _load(engine, workload, rate, top, gap_scv=scv, occupancy_scv=spread, pooled=pooled, drawn=drawn)
     laws, slow = replica_laws(load)
     return Prediction(
@@ -74,9 +79,7 @@ def _open(
     )
 
 
-def _closed(
-    engine: Engine, workload: Workload, arrivals: ClosedArrivals, replicas: int, top: Capacity
-) -> Prediction:
+def _closed(engine: Engine, workload: Workload, arrivals: ClosedArrivals, replicas: int, top: Capacity) -> Prediction:
     users = arrivals.users / replicas
     load = _load(engine, workload, top.requests_per_s, top)
     rate, laws, slow = closed_laws(load, users=users, think_time_s=arrivals.think_time_s)
@@ -124,16 +127,6 @@ def _load(
         saturation_per_s=top.requests_per_s,
         memory_bound=by_memory < by_sequences,
     )
-
-
-def _drawn(load: ReplicaLoad) -> float:
-    """How far arrivals avoid busy replicas under least-outstanding routing.
-
-    The replica with a departure draws the next arrival: with many sequences decoding its arrivals look like their
-    departures, near Poisson; with few, arrivals avoid the busy replicas and come as evenly as by turns.
-    """
-    step = float(mean_step_s(load, np.array([1.0]))[0])
-    return 1.0 / (1.0 + 0.25 * load.rate_per_s * load.demand.decode_steps * step)
 
 
 def _require_room(engine: Engine, workload: Workload) -> None:

@@ -1,4 +1,4 @@
-"""Waiting time in a single-server queue with renewal arrivals and independent service, GI/G/1, first come first served."""
+"""Waiting time in a single-server queue, GI/G/1: renewal arrivals, independent service, first come first served."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from scipy.special import gammainc
 from models.token_lengths import Atoms
 
 Array = NDArray[np.float64]
-
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,4 +70,4 @@ def waiting_law(service: Atoms, mean_gap: float, gap_scv: float, *, top: float, 
     transform = np.fft.rfft(cepstrum)
     weights = np.maximum(np.fft.irfft(np.exp(transform - transform[0].real), size)[: size // 2], 0.0)
     cdf = np.cumsum(weights)
-    return WaitingLaw(values=delta * np.arange(size // 2), cdf=cdf / cdf[-1])
+    return WaitingLaw(values=np.asarray(delta * np.arange(size // 2), dtype=float), cdf=cdf / cdf[-1])

@@ -8,6 +8,7 @@ lengths, …). The integral is taken on a fixed lattice of points, each a whole 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class _Nodes:
     def at_points(self, attribute: str, decoding: Array) -> Array:
         """A number of the chains, interpolated at occupancies (n,)."""
         table = np.array([getattr(chain, attribute) for chain in self.solved])
-        return np.interp(decoding, self.decoding, table)
+        return np.asarray(np.interp(decoding, self.decoding, table))
 
 
 def replica_laws(load: ReplicaLoad, held: Occupancy | None = None) -> tuple[dict[Metric, LatencyLaw], Occupancy]:
@@ -84,15 +85,15 @@ def replica_laws(load: ReplicaLoad, held: Occupancy | None = None) -> tuple[dict
     if slow is None:
         mid = float(np.interp(first.mean, nodes_at, [chain.step_variance_rate_s2 for chain in chains]))
         gusts = load.overlap * load.rate_per_s * load.demand.decode_steps * mid / max(life_s, 1e-12) / load.pooled
-        slowdown = np.array([1.0 + (1.0 - load.drawn) * (chain.life_step_s / chain.mean_step_s - 1.0) for chain in chains])
+        slowdown = np.array(
+            [1.0 + (1.0 - load.drawn) * (chain.life_step_s / chain.mean_step_s - 1.0) for chain in chains]
+        )
         slow = open_occupancy(load, peakedness=peakedness + gusts, slowdown=(nodes_at, slowdown))
         decoding = slow.quantiles(cause.occupancy)
     chain_at = slow.mean + keep * (decoding - slow.mean)
     nearest = np.searchsorted(0.5 * (nodes_at[1:] + nodes_at[:-1]), chain_at)
     alone = 1 if nodes_at[0] < 0.5 < nodes_at[-1] else 0
-    nodes = _Nodes(
-        decoding=nodes_at, solved=chains, of_point=np.where(decoding < 0.5, 0, np.maximum(nearest, alone))
-    )
+    nodes = _Nodes(decoding=nodes_at, solved=chains, of_point=np.where(decoding < 0.5, 0, np.maximum(nearest, alone)))
     nearer = _nearer(load, slow.mean, life_s)
     gaps = _gap_law(load, nodes, cause, decoding, nearer)
     queue, ttft = _first_token(load, nodes, cause, decoding, slow)
@@ -132,7 +133,7 @@ def _solve_nodes(load: ReplicaLoad, mean: float, keep: float, decoding: Array) -
     nodes_at = np.unique(np.concatenate([idle, np.round(busy, 2)]))
     chains = [
         solve_backlog(
-            lambda tokens, d=d: load.step_s(tokens, d),
+            partial(_step_s, load, float(d)),
             room=max(load.budget - float(d), 1.0),
             rate_per_s=load.rate_per_s,
             scv=load.gap_scv,
@@ -143,6 +144,10 @@ def _solve_nodes(load: ReplicaLoad, mean: float, keep: float, decoding: Array) -
         for d in nodes_at
     ]
     return nodes_at, chains
+
+
+def _step_s(load: ReplicaLoad, decoding: float, tokens: Array) -> Array:
+    return load.step_s(tokens, decoding)
 
 
 def _nearer(load: ReplicaLoad, mean: float, life_s: float) -> float:
@@ -252,9 +257,7 @@ def _as_met(load: ReplicaLoad, u: Array, mean: float) -> tuple[Array, Array]:
         return u, np.zeros(u.size)
     tail = load.prompt.second_moment / load.prompt.mean
     top = 8.0 * tail * max(load.gap_scv, 1.0) / max(1.0 - share, 0.02) + 2.0 * tail
-    met, plain = (
-        waiting_law(load.prompt, speed / load.rate_per_s, scv, top=top) for scv in (load.gap_scv, 1.0)
-    )
+    met, plain = (waiting_law(load.prompt, speed / load.rate_per_s, scv, top=top) for scv in (load.gap_scv, 1.0))
     factor = (1.0 - float(met.cdf[0])) / max(1.0 - float(plain.cdf[0]), 1e-12)
     read = np.maximum(1.0 - (1.0 - u) / max(factor, 1e-9), 0.0)
     shift = np.where(read > 0.0, met.quantile(u) - plain.quantile(read), 0.0)

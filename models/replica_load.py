@@ -30,7 +30,7 @@ class ReplicaLoad:
     pooled: int = 1
     """Replicas among which the balancer evens out the occupancy."""
     drawn: float = 0.0
-    """How far arrivals avoid a busy replica: 0 as under random routing, 1 where the balancer always finds an idle one."""
+    """How far arrivals avoid a busy replica: 0 under random routing, 1 where the balancer always finds an idle one."""
     slots: float
     """Sequences that fit: the sequence limit, or what KV memory holds of them."""
     saturation_per_s: float
@@ -86,9 +86,7 @@ class ReplicaLoad:
         step_weights = output.weights * length / output.mean
         first = prompt.mean + 0.5 * float(length @ step_weights)
         second = (
-            prompt.second_moment
-            + prompt.mean * float(length @ step_weights)
-            + float(length**2 @ step_weights) / 3.0
+            prompt.second_moment + prompt.mean * float(length @ step_weights) + float(length**2 @ step_weights) / 3.0
         )
         return max(0.0, second / first**2 - 1.0)
 

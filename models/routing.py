@@ -8,7 +8,6 @@ from scipy.special import gammainc
 
 from models.prediction import Routing
 
-
 Array = NDArray[np.float64]
 
 
@@ -46,4 +45,4 @@ def renewal_counts(scv: float, expected: Array, most: int, *, after_arrival: boo
         reached = np.clip((area[:, :-1] - area[:, 1:]) / shape, 0.0, 1.0)
     tail = np.concatenate([np.ones((expected.size, 1)), reached, np.zeros((expected.size, 1))], axis=1)
     tail[:, -1] = 0.0
-    return np.maximum(tail[:, :-1] - tail[:, 1:], 0.0)
+    return np.asarray(np.maximum(tail[:, :-1] - tail[:, 1:], 0.0), dtype=float)

@@ -42,7 +42,7 @@ class Occupancy:
 
 
 def mean_step_s(load: ReplicaLoad, decoding: Array) -> Array:
-    """Mean step time (s,) with so many decoding sequences while prompts arrive: the fixed point of t = t(λP·t, d, k)."""
+    """Mean step time (s,) with so many sequences decoding while prompts arrive: the solution of t = t(λP·t, d, k)."""
     room = load.room(decoding)
     tokens = load.rate_per_s * load.demand.prompt_tokens
     low = load.step_s(0.0, decoding)

@@ -59,7 +59,7 @@ class SqrtStepTime:
 
     def seconds(self, prompt_tokens: ArrayLike, decode_sequences: ArrayLike, kv_tokens: ArrayLike) -> Array:
         d = np.asarray(decode_sequences, dtype=float)
-        return self.linear.seconds(prompt_tokens, d, kv_tokens) + self.per_sqrt_decode_s * np.sqrt(d)
+        return np.asarray(self.linear.seconds(prompt_tokens, d, kv_tokens) + self.per_sqrt_decode_s * np.sqrt(d))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,7 @@ class Atoms:
     def map(self, values: Array) -> Atoms:
         """The law of a function of this variable, given as its values at the atoms (equal values are merged)."""
         distinct, index = np.unique(values, return_inverse=True)
-        return Atoms(values=distinct, weights=np.bincount(index, self.weights))
+        return Atoms(values=distinct, weights=np.asarray(np.bincount(index, self.weights), dtype=float))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,9 +144,7 @@ class TokenLengths:
     @classmethod
     def from_table(cls, prompt: Array, output: Array) -> TokenLengths:
         """The empirical joint law of the rows of a trace."""
-        return cls(
-            table=LengthTable(prompt=np.asarray(prompt, dtype=float), output=np.asarray(output, dtype=float))
-        )
+        return cls(table=LengthTable(prompt=np.asarray(prompt, dtype=float), output=np.asarray(output, dtype=float)))
 
     @cached_property
     def prompt(self) -> Atoms:

@@ -36,10 +36,14 @@ def _demand(request: SizingRequest) -> Demand:
 def _work(request: SizingRequest) -> list[str]:
     demand, lengths = _demand(request), request.workload.lengths
     return [
-        f"{format_number(demand.prompt_tokens)} prompt tokens to compute of {format_number(lengths.prompt.mean)}, "
-        f"coefficient of variation {lengths.prompt.scv**0.5:.2f}",
-        f"{format_number(demand.decode_steps)} decode steps after the first token, coefficient of variation "
-        f"{lengths.output.scv**0.5:.2f}; each reads {format_number(demand.context)} tokens of KV on average",
+        (
+            f"{format_number(demand.prompt_tokens)} prompt tokens to compute of {format_number(lengths.prompt.mean)}, "
+            f"coefficient of variation {lengths.prompt.scv**0.5:.2f}"
+        ),
+        (
+            f"{format_number(demand.decode_steps)} decode steps after the first token, coefficient of variation "
+            f"{lengths.output.scv**0.5:.2f}; each reads {format_number(demand.context)} tokens of KV on average"
+        ),
     ]
 
 
@@ -58,8 +62,10 @@ def _steps(request: SizingRequest, plan: Plan) -> list[str]:
 def _capacity(request: SizingRequest, plan: Plan) -> list[str]:
     top = plan.answer.prediction.capacity
     lines = [
-        f"a replica saturates at {format_number(top.requests_per_s)} requests/s with {format_number(top.running)} "
-        f"sequences decoding; what binds there: {top.bottleneck.value}"
+        (
+            f"a replica saturates at {format_number(top.requests_per_s)} requests/s with {format_number(top.running)} "
+            f"sequences decoding; what binds there: {top.bottleneck.value}"
+        )
     ]
     arrivals = request.workload.arrivals
     if isinstance(arrivals, OpenArrivals):
@@ -76,7 +82,8 @@ def _occupancy(request: SizingRequest, prediction: Prediction) -> list[str]:
     if isinstance(request.workload.arrivals, ClosedArrivals):
         lines.append("users = rate × (e2e + think time) closes the loop (Little's law)")
     lines.append(
-        f"mean {format_number(prediction.running)} sequences decoding in a replica at {format_share(prediction.utilization)} "
+        f"mean {format_number(prediction.running)} sequences decoding in a replica at "
+        f"{format_share(prediction.utilization)} "
         "utilisation"
     )
     if request.profile.spec.limits.kv_cache_tokens:

@@ -43,20 +43,20 @@ class _UniqueKeys(_Loader):  # type: ignore[misc]
 
 def read_text(path: Path, *, what: str) -> str:
     """The text of a file of at most 64 MiB. `what` names it in errors."""
+    if path.is_dir():
+        raise InvalidInput(f"{what} {path} is a folder", remedy="name a file")
     try:
-        if path.is_dir():
-            raise InvalidInput(f"{what} {path} is a folder", remedy="name a file")
-        if path.stat().st_size > MAX_DOCUMENT_BYTES:
-            raise InvalidInput(f"{what} {path} is larger than 64 MiB", remedy="is it the right file?")
-        return path.read_text(encoding="utf-8")
-    except InvalidInput:
-        raise
+        size = path.stat().st_size
+        text = path.read_text(encoding="utf-8") if size <= MAX_DOCUMENT_BYTES else ""
     except FileNotFoundError:
         raise InvalidInput(f"{what} {path} does not exist", remedy="check the path") from None
     except UnicodeDecodeError:
         raise InvalidInput(f"{what} {path} is not text", remedy="is it the right file?") from None
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{what} {path} cannot be read: {error}", remedy="check the path and its mode") from None
+    if size > MAX_DOCUMENT_BYTES:
+        raise InvalidInput(f"{what} {path} is larger than 64 MiB", remedy="is it the right file?")
+    return text
 
 
 def read_document(path: Path, *, what: str) -> dict[str, Any]:
@@ -127,7 +127,8 @@ def _trace_rows(stream: IO[str], path: Path) -> Iterator[tuple[float, int, int]]
     missing = [name for name in TRACE_COLUMNS if name not in header]
     if missing:
         raise InvalidInput(
-            f"trace {path} has no column {', '.join(missing)}", remedy=f"the first line must name {','.join(TRACE_COLUMNS)}"
+            f"trace {path} has no column {', '.join(missing)}",
+            remedy=f"the first line must name {','.join(TRACE_COLUMNS)}",
         )
     at = [header.index(name) for name in TRACE_COLUMNS]
     for number, row in enumerate(reader, start=2):

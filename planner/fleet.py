@@ -129,7 +129,7 @@ def _validated(document: Mapping[str, Any], text: str, path: Path) -> _Fleet:
         return _Fleet.model_validate(document)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        where = tuple(step for step in problem["loc"] if isinstance(step, str | int))
+        where = tuple(problem["loc"])
         line = line_of(text, where)
         field = ".".join(str(step) for step in where)
         raise InvalidInput(

@@ -204,8 +204,10 @@ def load_assumptions(profile: EngineProfile, workload: Workload) -> tuple[str, .
     limits = profile.spec.limits
     memory = f"{limits.kv_cache_tokens:,} KV tokens" if limits.kv_cache_tokens else "ample KV memory"
     notes = [
-        f"a replica runs at most {limits.max_num_seqs} sequences, {limits.max_num_batched_tokens:,} tokens a step, "
-        f"{memory}, chunked prefill {'on' if limits.chunked_prefill else 'off'}"
+        (
+            f"a replica runs at most {limits.max_num_seqs} sequences, {limits.max_num_batched_tokens:,} tokens a step, "
+            f"{memory}, chunked prefill {'on' if limits.chunked_prefill else 'off'}"
+        )
     ]
     if isinstance(workload.arrivals, OpenArrivals) and workload.prefix_hit_rate == 0.0:
         notes.append("no prompt tokens are found in a prefix cache (--prefix-hit-rate 0)")

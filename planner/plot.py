@@ -33,11 +33,11 @@ def draw_plan(request: SizingRequest, plan: Plan, path: Path) -> None:
     except ImportError:
         raise InvalidInput("--plot needs matplotlib", remedy="install it with: pip install 'replicast[plot]'") from None
     mpl.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
     metrics = list(dict.fromkeys(objective.metric for objective in request.objectives))
     with mpl.rc_context({"svg.hashsalt": "replicast", "svg.fonttype": "none", "font.size": 9}):
-        figure, axes = pyplot.subplots(len(metrics), 2, figsize=(10, 3.2 * len(metrics)), squeeze=False)
+        figure, axes = plt.subplots(len(metrics), 2, figsize=(10, 3.2 * len(metrics)), squeeze=False)
         replicas, by_replicas = _over_replicas(request, plan)
         loads, by_load, unit = _over_load(request, plan)
         chosen_load = float(loads[np.argmin(np.abs(loads - _load(request)))])
@@ -53,7 +53,7 @@ def draw_plan(request: SizingRequest, plan: Plan, path: Path) -> None:
         stream = io.BytesIO()
         metadata = {"Date": None} if form == "svg" else {"Software": None}
         figure.savefig(stream, format=form, metadata=metadata, dpi=140)
-        pyplot.close(figure)
+        plt.close(figure)
     write_atomically(path, stream.getvalue())
 
 
@@ -67,9 +67,7 @@ def _over_replicas(request: SizingRequest, plan: Plan) -> tuple[Any, list[Predic
     counts = np.unique(np.rint(np.geomspace(max(1.0, 0.6 * chosen), 2.0 * chosen + 1.0, _POINTS)).astype(int))
     counts = np.unique(np.append(counts, chosen))
     engine = request.profile.to_engine()
-    return counts, [
-        predict(engine, request.workload, replicas=int(count), routing=request.routing) for count in counts
-    ]
+    return counts, [predict(engine, request.workload, replicas=int(count), routing=request.routing) for count in counts]
 
 
 def _over_load(request: SizingRequest, plan: Plan) -> tuple[Any, list[Prediction], str]:

@@ -83,7 +83,11 @@ class StepTimeTerms(_Part):
         """The step time. Raises InvalidInput where terms of two forms are mixed."""
         experts = (self.experts, self.experts_per_token, self.per_expert)
         roofline = (self.weights, self.per_token_compute)
-        forms = [self.per_sqrt_decode is not None, any(e is not None for e in experts), any(r is not None for r in roofline)]
+        forms = [
+            self.per_sqrt_decode is not None,
+            any(e is not None for e in experts),
+            any(r is not None for r in roofline),
+        ]
         if sum(forms) > 1 or (forms[1] and None in experts) or (forms[2] and None in roofline):
             raise InvalidInput(
                 "spec.stepTime mixes or lacks terms",
@@ -230,9 +234,7 @@ class EngineProfile(_Part):
             )
         from models.step_fit import fit
 
-        usable = [
-            point.to_measurement() for point in self.spec.measurements if not point.capacity_only
-        ]
+        usable = [point.to_measurement() for point in self.spec.measurements if not point.capacity_only]
         result = fit(usable, limits=self.spec.limits.to_limits(), prior=self._prior(), experts=None)
         return result.step_time, result.median_error
 
@@ -290,7 +292,7 @@ def parse_profile(text: str, *, name: str) -> EngineProfile:
 
 def _first_problem(error: ValidationError, text: str, name: str) -> tuple[str, str]:
     problem = error.errors(include_url=False, include_input=True)[0]
-    path = tuple(step for step in problem["loc"] if isinstance(step, str | int))
+    path = tuple(problem["loc"])
     field = ".".join(f"[{step}]" if isinstance(step, int) else step for step in path).replace(".[", "[") or "the file"
     line = line_of(text, path)
     place = f"profile {name}" + (f", line {line}" if line else "")

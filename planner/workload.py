@@ -94,20 +94,24 @@ def _check(options: WorkloadOptions) -> None:
     if options.concurrency is not None and options.burstiness is not None:
         raise InvalidInput("--burstiness belongs to --qps or --trace", remedy="drop it: users wait for their answers")
     if options.trace is not None:
-        given = [n for n, v in (("--input-tokens", options.input_tokens), ("--output-tokens", options.output_tokens)) if v]
+        given = [
+            n for n, v in (("--input-tokens", options.input_tokens), ("--output-tokens", options.output_tokens)) if v
+        ]
         if given:
             raise InvalidInput(f"{' and '.join(given)} and --trace exclude each other", remedy="the trace has lengths")
         return
     if options.needs_rate and options.qps is None and options.concurrency is None:
         raise InvalidInput("no load is given", remedy="add --qps RATE, --concurrency USERS or --trace FILE")
-    missing = [n for n, v in (("--input-tokens", options.input_tokens), ("--output-tokens", options.output_tokens)) if v is None]
+    missing = [
+        n
+        for n, v in (("--input-tokens", options.input_tokens), ("--output-tokens", options.output_tokens))
+        if v is None
+    ]
     if missing:
         raise InvalidInput(f"{' and '.join(missing)} missing", remedy="say how long prompts and answers are, in tokens")
 
 
-def _from_trace(
-    options: WorkloadOptions, notes: list[str]
-) -> tuple[TokenLengths, float | None, float | None]:
+def _from_trace(options: WorkloadOptions, notes: list[str]) -> tuple[TokenLengths, float | None, float | None]:
     assert options.trace is not None
     rows = np.array(list(read_trace(options.trace)), dtype=float)
     if rows.shape[0] < 2:
@@ -132,7 +136,9 @@ def _from_trace(
     gaps = np.diff(arrival[busiest : busiest + int(counts[busiest])])
     burstiness = options.burstiness
     if burstiness is None:
-        burstiness = float(min(100.0, np.var(gaps) / np.mean(gaps) ** 2)) if gaps.size > 20 and gaps.mean() > 0 else 1.0
+        burstiness = 1.0
+        if gaps.size > 20 and float(gaps.mean()) > 0.0:
+            burstiness = min(100.0, float(gaps.var()) / float(gaps.mean()) ** 2)
     notes.append(
         f"rate {format_number(rate)} per second and burstiness {format_number(burstiness)} of the busiest "
         f"{format_seconds(window)} of the trace"

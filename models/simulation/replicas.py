@@ -205,9 +205,7 @@ def _coefficients(step_time: StepTime) -> tuple[int, Array, Array]:
 
 
 def _linear(step_time: LinearStepTime) -> Array:
-    return np.array(
-        [step_time.base_s, step_time.per_prefill_token_s, step_time.per_decode_s, step_time.per_kv_token_s]
-    )
+    return np.array([step_time.base_s, step_time.per_prefill_token_s, step_time.per_decode_s, step_time.per_kv_token_s])
 
 
 def _run(
@@ -270,9 +268,9 @@ def _observe(
         laws["itl"] = LatencyLaw(values_s=law.values_s, cdf=law.cdf, mean_s=gap_sum / gap_count)
     top = capacity(engine, workload.lengths, workload.prefix_hit_rate)
     scale = replicas / simulated
-    offered = (
-        workload.arrivals.rate_per_s if isinstance(workload.arrivals, OpenArrivals) else rate
-    ) / (simulated * top.requests_per_s)
+    offered = (workload.arrivals.rate_per_s if isinstance(workload.arrivals, OpenArrivals) else rate) / (
+        simulated * top.requests_per_s
+    )
     counted = int(samples["e2e"].size)
     served = sum(stream.prompt.size for stream, *_ in parts)
     prediction = Prediction(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def size(
     break, and what was assumed. Exit code 1: no number of replicas meets them.
     """
     if fleet is not None:
-        return _fleet(fleet, profile_name, slo, form)
+        return _size_fleet(fleet, profile_name, slo, form)
     name = require_profile(profile_name)
     if not slo:
         raise click.UsageError("no objective is given: add for example --slo 'ttft:p99<=500ms'")
@@ -99,13 +100,14 @@ def _rendered(plan: Plan, form: str) -> str:
     return render(plan.as_dict(), form)  # type: ignore[arg-type]
 
 
-def _fleet(path: Path, profile_name: str | None, slo: tuple[str, ...], form: str) -> int:
+def _size_fleet(path: Path, profile_name: str | None, slo: tuple[str, ...], form: str) -> int:
     from planner.fleet import read_fleet, size_entry
 
     entries = read_fleet(path, profile_name, parse_objectives(slo))
     results: list[tuple[str, Plan | str]] = []
-    with click.progressbar(entries, label="sizing", file=click.get_text_stream("stderr"), width=40) as progress:
-        results.extend((entry.name, size_entry(entry)) for entry in progress)
+    with click.progressbar(entries, label="sizing", file=sys.stderr, width=40) as progress:
+        for entry in progress:
+            results.append((entry.name, size_entry(entry)))  # noqa: PERF401 -- the bar moves with each
     if form == "table":
         click.echo(fleet_table([name for name, _ in results], results, painter()), nl=False)
     else:

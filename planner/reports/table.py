@@ -1,4 +1,4 @@
-"""The table that a person reads: the plan, its latencies, what binds, what one fewer would break, and what was assumed."""
+"""The table that a person reads: plan, latencies, what binds, what one fewer would break, what was assumed."""
 
 from __future__ import annotations
 
@@ -43,9 +43,11 @@ def plan_table(plan: Plan, paint: Paint = plain) -> str:
         "",
         *_latency_lines(answer, paint),
         "",
-        f"Binding: {plan.binding}, predicted {format_seconds(answer.prediction.value(plan.binding))}. "
-        f"A replica saturates at {format_number(answer.prediction.capacity.requests_per_s)} requests/s "
-        f"by {_STOPS[answer.prediction.capacity.bottleneck]}.",
+        (
+            f"Binding: {plan.binding}, predicted {format_seconds(answer.prediction.value(plan.binding))}. "
+            f"A replica saturates at {format_number(answer.prediction.capacity.requests_per_s)} requests/s "
+            f"by {_STOPS[answer.prediction.capacity.bottleneck]}."
+        ),
         _fewer(plan),
     ]
     return "\n".join([*lines, *_remarks(answer, paint)]) + "\n"
@@ -54,30 +56,41 @@ def plan_table(plan: Plan, paint: Paint = plain) -> str:
 def answer_table(answer: Answer, verb: str, paint: Paint = plain) -> str:
     """The answer of `planner predict` (verb `predicted`) and `planner simulate` (`simulated`)."""
     lines = [
-        f"{_count(answer.replicas, 'replica')}, {_count(answer.gpus, 'GPU')} ({answer.profile.spec.gpu.type}) of "
-        f"{answer.profile.name}, {verb}"
+        (
+            f"{_count(answer.replicas, 'replica')}, {_count(answer.gpus, 'GPU')} ({answer.profile.spec.gpu.type}) of "
+            f"{answer.profile.name}, {verb}"
+        )
     ]
     if not answer.prediction.stable:
         lines.append(
             paint("unstable", "bad")
-            + f": {format_number(answer.prediction.utilization * 100.0)} % of capacity arrives; the queue grows for ever. "
-            f"A replica carries {format_number(answer.prediction.capacity.requests_per_s)} requests/s, limited by "
-            f"{_STOPS[answer.prediction.capacity.bottleneck]}."
+            + f": {format_number(answer.prediction.utilization * 100.0)} % of capacity arrives; the queue grows for "
+            f"ever. A replica carries {format_number(answer.prediction.capacity.requests_per_s)} requests/s, limited "
+            f"by {_STOPS[answer.prediction.capacity.bottleneck]}."
         )
         return "\n".join([*lines, *_remarks(answer, paint)]) + "\n"
-    return "\n".join([*lines, *_load_lines(answer), "", *_latency_lines(answer, paint), *_remarks(answer, paint)]) + "\n"
+    return (
+        "\n".join([*lines, *_load_lines(answer), "", *_latency_lines(answer, paint), *_remarks(answer, paint)]) + "\n"
+    )
 
 
 def _load_lines(answer: Answer) -> list[str]:
     prediction = answer.prediction
+    lengths = answer.workload.lengths
     per_gpu = prediction.output_tokens_per_s / max(answer.gpus, 1)
     lines = [
-        f"  load        {_arrivals(answer.workload)}, {format_number(answer.workload.lengths.prompt.mean)} tokens in, "
-        f"{format_number(answer.workload.lengths.output.mean)} out",
-        f"  throughput  {format_number(prediction.requests_per_s)} requests/s, "
-        f"{format_number(prediction.output_tokens_per_s)} output tokens/s ({format_number(per_gpu)} a GPU)",
-        f"  utilisation {format_share(prediction.utilization)} of capacity, "
-        f"{format_number(prediction.running)} sequences decoding in a replica",
+        (
+            f"  load        {_arrivals(answer.workload)}, {format_number(lengths.prompt.mean)} tokens in, "
+            f"{format_number(lengths.output.mean)} out"
+        ),
+        (
+            f"  throughput  {format_number(prediction.requests_per_s)} requests/s, "
+            f"{format_number(prediction.output_tokens_per_s)} output tokens/s ({format_number(per_gpu)} a GPU)"
+        ),
+        (
+            f"  utilisation {format_share(prediction.utilization)} of capacity, "
+            f"{format_number(prediction.running)} sequences decoding in a replica"
+        ),
     ]
     if answer.nodes is not None:
         lines.append(f"  nodes       {answer.nodes}")
@@ -105,7 +118,7 @@ def _latency_lines(answer: Answer, paint: Paint) -> list[str]:
         asked = [objective for objective in answer.objectives if objective.metric == metric]
         values = [format_seconds(None if law is None else law.statistic(q)) for _, q in STATISTICS]
         first = True
-        for objective in asked or [None]:
+        for objective in asked or (None,):
             label = f"{metric}  {_METRIC_NAMES[metric]}" if first else ""
             goal = margin = ""
             mark = ""
@@ -184,4 +197,3 @@ def fleet_table(names: Sequence[str], rows: Sequence[tuple[str, Plan | str]], pa
         )
     lines.append(f"{'all'.ljust(width)}  {replicas:8,}  {gpus:6,}")
     return "\n".join(lines) + "\n"
-
