@@ -8,7 +8,6 @@ One profile for each engine, version, model, GPU, precision and parallelism with
 
 from __future__ import annotations
 
-import csv
 import re
 import sys
 from collections import defaultdict
@@ -21,11 +20,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from models.engine import EngineLimits  # noqa: E402 -- found through the line above
-from models.errors import InvalidInput  # noqa: E402
 from models.measurement import LatencySummary, Measurement  # noqa: E402
 from models.step_fit import StepFit, fit, leave_one_out  # noqa: E402
-from models.step_time import ExpertsStepTime, LinearStepTime, SqrtStepTime, StepTime  # noqa: E402
 from planner.hardware import find_gpu, find_model, gpu_name, kv_cache_tokens, step_prior  # noqa: E402
+from planner.profile_document import measurement_row, profile_document, text_of  # noqa: E402
+from scripts.silicon_source import SetUp, measurement_of, not_one_replica, source_groups  # noqa: E402
 
 CATALOGUE = ROOT / "planner" / "catalogue"
 PROFILES = CATALOGUE / "profiles"
@@ -35,41 +34,9 @@ BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 MIN_LOADS = 4
 WORST_ERROR = 0.15
 """A curve whose left-out points are missed by more than this in the median is not shipped."""
+HEADING = "# Built by scripts/build_catalogue.py; do not edit.\n"
 LICENCE = "Apache-2.0"
 PACKAGE = "aiconfigurator-core 0.12.0 (NVIDIA), systems/silicon_sample.csv"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SetUp:
-    """What makes two measurements comparable."""
-
-    engine: str
-    version: str
-    model: str
-    gpu: str
-    precision: str
-    tensor_parallel: int
-    pipeline_parallel: int
-    expert_parallel: int
-
-    @property
-    def gpus(self) -> int:
-        return self.tensor_parallel * self.pipeline_parallel
-
-    @property
-    def weights(self) -> str:
-        """Precision of the weights; 16 bits where the source states none."""
-        return self.precision or "bf16"
-
-    @property
-    def base_name(self) -> str:
-        model = self.model.rpartition("/")[2].lower().removeprefix("meta-")
-        model = re.sub(r"(-instruct|-fp8|-nvfp4)+$", "", model)
-        gpu = gpu_name(self.gpu).partition("-")[0].lower()
-        parts = [model, "" if self.weights == "bf16" else self.weights, gpu, self.engine, f"tp{self.tensor_parallel}"]
-        if self.expert_parallel > 1:
-            parts.append(f"ep{self.expert_parallel}")
-        return "-".join(part for part in parts if part)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +52,7 @@ class Entry:
 
 def main() -> int:
     entries, refused = build()
-    texts = {f"{entry.name}.yaml": text_of(entry.document) for entry in entries}
+    texts = {f"{entry.name}.yaml": text_of(entry.document, HEADING) for entry in entries}
     page = page_text(entries, refused)
     if "--check" in sys.argv[1:]:
         return _report_differences(texts, page)
@@ -104,13 +71,13 @@ def build() -> tuple[list[Entry], dict[str, int]]:
     """Every profile, and how many set-ups were not shipped by reason."""
     groups: dict[SetUp, dict[Measurement, str]] = defaultdict(dict)
     refused: dict[str, int] = defaultdict(int)
-    for (setup, _), rows in _source_groups().items():
-        reason = _not_one_replica(rows[0])
+    for (setup, _), rows in source_groups().items():
+        reason = not_one_replica(rows[0])
         if reason:
             refused[reason] += 1
             continue
         for row in rows:
-            groups[setup].setdefault(_measurement(row), row["measured"])
+            groups[setup].setdefault(measurement_of(row), row["measured"])
     entries = [published(*row) for row in PUBLISHED]
     kept: dict[SetUp, dict[Measurement, str]] = {}
     for setup in sorted(groups, key=lambda s: (s.base_name, s.version)):
@@ -132,60 +99,6 @@ def build() -> tuple[list[Entry], dict[str, int]]:
 
 
 # --- measured curves -------------------------------------------------------------------------------------------------
-
-
-def _source_groups() -> dict[tuple[SetUp, tuple[int, ...]], list[dict[str, str]]]:
-    """Rows by set-up and by the parallelism that a set-up does not name."""
-    groups: dict[tuple[SetUp, tuple[int, ...]], list[dict[str, str]]] = defaultdict(list)
-    with (CATALOGUE / "sources" / "silicon.csv").open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
-            if row["engine"] in ("vllm", "trtllm"):
-                groups[_setup(row), _parallelism(row)[:2]].append(row)
-    return groups
-
-
-def _setup(row: dict[str, str]) -> SetUp:
-    return SetUp(
-        engine=row["engine"],
-        version=row["engine_version"],
-        model=row["model"],
-        gpu=row["gpu"],
-        precision=row["precision"],
-        tensor_parallel=int(row["tensor_parallel"]),
-        pipeline_parallel=int(row["pipeline_parallel"]),
-        expert_parallel=_parallelism(row)[2],
-    )
-
-
-def _parallelism(row: dict[str, str]) -> tuple[int, int, int]:
-    """Attention data parallel, experts' tensor parallel, expert parallel; 0 or nothing is 1."""
-    columns = ("attention_data_parallel", "moe_tensor_parallel", "moe_expert_parallel")
-    attention, moe, expert = (max(1, int(row[column] or 1)) for column in columns)
-    return attention, moe, expert
-
-
-def _not_one_replica(row: dict[str, str]) -> str:
-    """Why a row is not a plain replica of one node, or nothing."""
-    tensor = int(row["tensor_parallel"])
-    attention, moe, expert = _parallelism(row)
-    if attention > 1:
-        return "attention data parallel: the source does not say whether concurrency is per rank"
-    gpu = find_gpu(gpu_name(row["gpu"]))
-    if gpu is None or tensor * int(row["pipeline_parallel"]) > gpu.gpus_per_node:
-        return "more GPUs than a node: disaggregated or wide expert parallel"
-    if moe * expert not in (1, tensor):
-        return "parallelism columns contradict one another"
-    return ""
-
-
-def _measurement(row: dict[str, str]) -> Measurement:
-    return Measurement(
-        concurrency=float(row["concurrency"]),
-        input_tokens=float(row["input_tokens"]),
-        output_tokens=float(row["output_tokens"]),
-        ttft=LatencySummary(mean_s=round(float(row["ttft_ms"]) / 1e3, 7)),
-        tpot=LatencySummary(mean_s=round(float(row["tpot_ms"]) / 1e3, 8)),
-    )
 
 
 def _names(setups: Iterable[SetUp]) -> dict[SetUp, str]:
@@ -309,7 +222,7 @@ def _document(
         },
         limits=limits,
         step_time=result.step_time,
-        measurements=[_row(point) for point in points],
+        measurements=[measurement_row(point) for point in points],
         provenance=provenance,
     )
 
@@ -349,7 +262,7 @@ def published(name: str, engine: str, tokens_per_s: float, ttft_s: float, assume
         output_tokens_per_s=tokens_per_s,
     )
     result = fit([point], limits=limits, prior=step_prior(gpu, shape, precision="bf16"))
-    row = {**_row(point), "e2e": _PUBLISHED_E2E}
+    row = {**measurement_row(point), "e2e": _PUBLISHED_E2E}
     provenance = {
         "source": "published comparison of vLLM and Triton with TensorRT-LLM on one A100 80 GB; not measured by us",
         "licence": "facts",
@@ -383,98 +296,7 @@ def published(name: str, engine: str, tokens_per_s: float, ttft_s: float, assume
     return Entry(name=name, document=document, fit=result)
 
 
-# --- text ------------------------------------------------------------------------------------------------------------
-
-
-def profile_document(
-    name: str,
-    *,
-    engine: str,
-    version: str,
-    model: str,
-    quantization: str,
-    gpu: dict[str, Any],
-    limits: EngineLimits,
-    step_time: StepTime,
-    measurements: list[dict[str, Any]],
-    provenance: dict[str, Any],
-) -> dict[str, Any]:
-    """An `EngineProfile` as plain data, in the order people read it."""
-    bounds: dict[str, Any] = {
-        "maxNumSeqs": limits.max_num_seqs,
-        "maxNumBatchedTokens": limits.max_num_batched_tokens,
-    }
-    if limits.kv_cache_tokens is not None:
-        bounds["kvCacheTokens"] = limits.kv_cache_tokens
-    bounds |= {"kvBlockSize": limits.kv_block_size, "chunkedPrefill": limits.chunked_prefill}
-    return {
-        "apiVersion": "replicast.dev/v1alpha1",
-        "kind": "EngineProfile",
-        "metadata": {"name": name},
-        "spec": {
-            "engine": engine,
-            **({"engineVersion": version} if version else {}),
-            "model": model,
-            "quantization": quantization,
-            "gpu": gpu,
-            "limits": bounds,
-            "stepTime": _step_time(step_time),
-            "provenance": [provenance],
-            "measurements": measurements,
-        },
-    }
-
-
-def _step_time(step_time: StepTime) -> dict[str, Any]:
-    if isinstance(step_time, SqrtStepTime):
-        return {**_step_time(step_time.linear), "perSqrtDecode": _short(step_time.per_sqrt_decode_s)}
-    if isinstance(step_time, ExpertsStepTime):
-        return {
-            **_step_time(step_time.linear),
-            "experts": step_time.experts,
-            "expertsPerToken": step_time.experts_per_token,
-            "perExpert": _short(step_time.per_expert_s),
-        }
-    if not isinstance(step_time, LinearStepTime):
-        raise InvalidInput(f"no written form for {type(step_time).__name__}")
-    return {
-        "base": _short(step_time.base_s),
-        "perPrefillToken": _short(step_time.per_prefill_token_s),
-        "perDecodeSequence": _short(step_time.per_decode_s),
-        "perKvToken": _short(step_time.per_kv_token_s),
-    }
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")
-
-
-def _row(point: Measurement) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "concurrency": int(point.concurrency or 0),
-        "inputTokens": int(point.input_tokens),
-        "outputTokens": int(point.output_tokens),
-    }
-    if point.output_tokens_per_s is not None:
-        row["outputTokensPerSecond"] = point.output_tokens_per_s
-    for metric in ("ttft", "tpot"):
-        summary = getattr(point, metric)
-        if summary is not None:
-            row[metric] = {"mean": summary.mean_s}
-    return row
-
-
-def text_of(document: dict[str, Any]) -> str:
-    """YAML with a row a measurement."""
-    import yaml
-
-    spec = dict(document["spec"])
-    rows = spec.pop("measurements")
-    head = yaml.safe_dump({**document, "spec": spec}, sort_keys=False, width=110, allow_unicode=True)
-    lines = [yaml.safe_dump(row, sort_keys=False, default_flow_style=True, width=1000).strip() for row in rows]
-    return f"# Built by scripts/build_catalogue.py; do not edit.\n{head}  measurements:\n" + "".join(
-        f"  - {line}\n" for line in lines
-    )
+# --- the page ---------------------------------------------------------------------------------------------------
 
 
 def page_text(entries: list[Entry], refused: dict[str, int]) -> str:

@@ -1,0 +1,100 @@
+"""Writing a profile: an `EngineProfile` as plain data and as YAML, in the order people read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.engine import EngineLimits
+from models.errors import InvalidInput
+from models.measurement import Measurement
+from models.step_time import ExpertsStepTime, LinearStepTime, SqrtStepTime, StepTime
+
+
+def profile_document(
+    name: str,
+    *,
+    engine: str,
+    version: str,
+    model: str,
+    quantization: str,
+    gpu: dict[str, Any],
+    limits: EngineLimits,
+    step_time: StepTime,
+    measurements: list[dict[str, Any]],
+    provenance: dict[str, Any],
+) -> dict[str, Any]:
+    """An `EngineProfile` as plain data, in the order people read it."""
+    bounds: dict[str, Any] = {
+        "maxNumSeqs": limits.max_num_seqs,
+        "maxNumBatchedTokens": limits.max_num_batched_tokens,
+    }
+    if limits.kv_cache_tokens is not None:
+        bounds["kvCacheTokens"] = limits.kv_cache_tokens
+    bounds |= {"kvBlockSize": limits.kv_block_size, "chunkedPrefill": limits.chunked_prefill}
+    return {
+        "apiVersion": "replicast.dev/v1alpha1",
+        "kind": "EngineProfile",
+        "metadata": {"name": name},
+        "spec": {
+            "engine": engine,
+            **({"engineVersion": version} if version else {}),
+            "model": model,
+            "quantization": quantization,
+            "gpu": gpu,
+            "limits": bounds,
+            "stepTime": _step_time(step_time),
+            "provenance": [provenance],
+            "measurements": measurements,
+        },
+    }
+
+
+def _step_time(step_time: StepTime) -> dict[str, Any]:
+    if isinstance(step_time, SqrtStepTime):
+        return {**_step_time(step_time.linear), "perSqrtDecode": _short(step_time.per_sqrt_decode_s)}
+    if isinstance(step_time, ExpertsStepTime):
+        return {
+            **_step_time(step_time.linear),
+            "experts": step_time.experts,
+            "expertsPerToken": step_time.experts_per_token,
+            "perExpert": _short(step_time.per_expert_s),
+        }
+    if not isinstance(step_time, LinearStepTime):
+        raise InvalidInput(f"no written form for {type(step_time).__name__}")
+    return {
+        "base": _short(step_time.base_s),
+        "perPrefillToken": _short(step_time.per_prefill_token_s),
+        "perDecodeSequence": _short(step_time.per_decode_s),
+        "perKvToken": _short(step_time.per_kv_token_s),
+    }
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
+def measurement_row(point: Measurement) -> dict[str, Any]:
+    """A measurement as the fields of `spec.measurements`."""
+    row: dict[str, Any] = {
+        "concurrency": int(point.concurrency or 0),
+        "inputTokens": int(point.input_tokens),
+        "outputTokens": int(point.output_tokens),
+    }
+    if point.output_tokens_per_s is not None:
+        row["outputTokensPerSecond"] = point.output_tokens_per_s
+    for metric in ("ttft", "tpot"):
+        summary = getattr(point, metric)
+        if summary is not None:
+            row[metric] = {"mean": summary.mean_s}
+    return row
+
+
+def text_of(document: dict[str, Any], comment: str = "") -> str:
+    """YAML with a row a measurement, after a comment (whole lines)."""
+    import yaml
+
+    spec = dict(document["spec"])
+    rows = spec.pop("measurements")
+    head = yaml.safe_dump({**document, "spec": spec}, sort_keys=False, width=110, allow_unicode=True)
+    lines = [yaml.safe_dump(row, sort_keys=False, default_flow_style=True, width=1000).strip() for row in rows]
+    return f"{comment}{head}  measurements:\n" + "".join(f"  - {line}\n" for line in lines)
