@@ -35,7 +35,7 @@ def among(modules: set[str], libraries: tuple[str, ...]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", [["--help"], ["--version"], ["size", "--help"], ["profile", "--help"]], ids=" ".join
+    "command", [["--help"], ["--version"], ["completion", "bash"], ["profile", "--help"]], ids=" ".join
 )
 def test_help_needs_no_mathematics(command):
     modules = imported_by(*command)
@@ -50,6 +50,8 @@ def test_help_needs_no_mathematics(command):
         ["size", *QUESTION, *OBJECTIVES, "-o", "json"],
         ["predict", "--replicas", "4", *QUESTION],
         ["profile", "list"],
+        ["simulate", "--help"],
+        ["size", "--help"],
     ],
     ids=lambda command: " ".join(command[:2]),
 )
