@@ -74,19 +74,26 @@ def _short(value: float) -> float:
 
 
 def measurement_row(point: Measurement) -> dict[str, Any]:
-    """A measurement as the fields of `spec.measurements`."""
-    row: dict[str, Any] = {
-        "concurrency": int(point.concurrency or 0),
-        "inputTokens": int(point.input_tokens),
-        "outputTokens": int(point.output_tokens),
+    """A measurement as the fields of `spec.measurements`, with everything that it knows."""
+    plain = {
+        "concurrency": point.concurrency,
+        "arrivalRate": point.arrival_rate_per_s,
+        "inputTokens": point.input_tokens,
+        "outputTokens": point.output_tokens,
+        "requestsPerSecond": point.requests_per_s,
+        "outputTokensPerSecond": point.output_tokens_per_s,
     }
-    if point.output_tokens_per_s is not None:
-        row["outputTokensPerSecond"] = point.output_tokens_per_s
-    for metric in ("ttft", "tpot"):
+    row: dict[str, Any] = {name: _whole(value) for name, value in plain.items() if value is not None}
+    for metric in ("ttft", "tpot", "itl", "e2e", "queue"):
         summary = getattr(point, metric)
         if summary is not None:
-            row[metric] = {"mean": summary.mean_s}
+            row[metric] = dict(summary.items())
     return row
+
+
+def _whole(value: float) -> float | int:
+    """A whole number without its decimal point."""
+    return int(value) if float(value).is_integer() else value
 
 
 def text_of(document: dict[str, Any], comment: str = "") -> str:

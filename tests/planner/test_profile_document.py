@@ -12,8 +12,20 @@ from planner.profile import parse_profile
 from planner.profile_document import measurement_row, profile_document, text_of
 
 LINE = LinearStepTime(base_s=7e-3, per_prefill_token_s=3e-5, per_decode_s=0.0, per_kv_token_s=7e-8)
-POINT = Measurement(
-    concurrency=8, input_tokens=512, output_tokens=128, tpot=LatencySummary(mean_s=0.008), output_tokens_per_s=900.0
+POINTS = (
+    Measurement(
+        concurrency=8, input_tokens=512, output_tokens=128, tpot=LatencySummary(mean_s=0.008), output_tokens_per_s=900.0
+    ),
+    Measurement(
+        arrival_rate_per_s=2.5,
+        input_tokens=511.5,
+        output_tokens=128,
+        requests_per_s=2.4,
+        ttft=LatencySummary(p50_s=0.1, p90_s=0.2),
+        itl=LatencySummary(mean_s=0.01, p99_s=0.03),
+        e2e=LatencySummary(p95_s=3.0),
+        queue=LatencySummary(mean_s=0.001),
+    ),
 )
 
 
@@ -28,7 +40,7 @@ def document_of(step_time: StepTime, limits: EngineLimits) -> str:
             gpu={"type": "H100-SXM5-80GB"},
             limits=limits,
             step_time=step_time,
-            measurements=[measurement_row(POINT)],
+            measurements=[measurement_row(point) for point in POINTS],
             provenance={"source": "a test", "points": 1},
         ),
         "# a comment\n",
@@ -48,7 +60,7 @@ def test_a_profile_reads_as_it_was_written(step_time: StepTime, limits: EngineLi
     profile = parse_profile(document_of(step_time, limits), name="mine")
     assert profile.to_engine().step_time == step_time
     assert profile.to_engine().limits == limits
-    assert profile.measurements == (POINT,)
+    assert profile.measurements == POINTS
 
 
 def test_a_form_without_written_terms_is_refused() -> None:
