@@ -14,7 +14,7 @@ from models.errors import NoFeasiblePlan
 from models.objective import Objective
 from models.prediction import Prediction, Routing
 from models.workload import ClosedArrivals, OpenArrivals, Workload
-from planner.units import format_number, format_seconds
+from planner.units import format_seconds
 
 MAX_REPLICAS = 1_000_000
 
@@ -138,8 +138,8 @@ def _infeasible(prediction: Prediction, objectives: Sequence[Objective], replica
             remedy="raise --max-replicas, or use a faster profile",
         )
     return NoFeasiblePlan(
-        f"no plan meets {worst}: with {replicas:,} replicas and hardly any load on each, {worst.metric} "
-        f"{worst.statistic} is still {format_seconds(value)}",
-        remedy=f"raise that limit above {format_seconds(value * 1.02)}, shorten prompts or answers "
-        f"(utilisation there is {format_number(100 * prediction.utilization)} %), or use a faster profile",
+        f"nothing meets {worst}: even with {replicas:,} replica{'' if replicas == 1 else 's'} and hardly any load, "
+        f"{worst.metric} {worst.statistic} is {format_seconds(value)}",
+        remedy=f"raise that limit above {format_seconds(value * 1.02)}, shorten prompts or answers, or use a faster "
+        "profile",
     )

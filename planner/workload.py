@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from models.errors import InvalidInput
-from models.token_lengths import TokenLengths
-from models.workload import ClosedArrivals, OpenArrivals, Workload
+from models.token_lengths import MAX_TOKENS, TokenLengths
+from models.workload import MAX_BURSTINESS, MAX_RATE_PER_S, MAX_USERS, ClosedArrivals, OpenArrivals, Workload
 from planner.files import read_trace
 from planner.units import format_number, format_seconds
 
@@ -76,17 +76,20 @@ def build_workload(options: WorkloadOptions) -> StatedWorkload:
 
 
 def _check(options: WorkloadOptions) -> None:
-    for name, value in (
-        ("--qps", options.qps),
-        ("--input-tokens", options.input_tokens),
-        ("--output-tokens", options.output_tokens),
-        ("--burstiness", options.burstiness),
-        ("--input-cv", options.input_cv),
-        ("--output-cv", options.output_cv),
-        ("--prefix-hit-rate", options.prefix_hit_rate),
+    for name, value, low, high in (
+        ("--qps", options.qps, 1e-9, MAX_RATE_PER_S),
+        ("--concurrency", options.concurrency, 1, MAX_USERS),
+        ("--think-time", options.think_time_s, 0.0, 1e7),
+        ("--trace-window", options.trace_window_s, 1e-3, 1e9),
+        ("--input-tokens", options.input_tokens, 1.0, MAX_TOKENS),
+        ("--output-tokens", options.output_tokens, 1.0, MAX_TOKENS),
+        ("--input-cv", options.input_cv, 0.0, 20.0),
+        ("--output-cv", options.output_cv, 0.0, 20.0),
+        ("--burstiness", options.burstiness, 0.0, MAX_BURSTINESS),
+        ("--prefix-hit-rate", options.prefix_hit_rate, 0.0, 0.999999),
     ):
-        if value is not None and not math.isfinite(value):
-            raise InvalidInput(f"{name} is not a finite number: {value}", remedy="give a finite number")
+        if value is not None and not (math.isfinite(value) and low <= value <= high):
+            raise InvalidInput(f"{name} {value:g} is out of range", remedy=f"give a number from {low:g} to {high:g}")
     if options.qps is not None and options.concurrency is not None:
         raise InvalidInput("--qps and --concurrency exclude each other", remedy="keep one of them")
     if options.concurrency is None and options.think_time_s > 0.0:

@@ -257,7 +257,7 @@ def _observe(
             span = max(float(when.max() - when.min()), 1e-12)
             # A stable queue does not hold a fixed share of all that ever came.
             ceiling = 0.02 * stream.prompt.size + 2.0 * engine.limits.max_num_seqs * stream.replicas
-            stable = stable and sums[5] <= ceiling
+            stable = stable and bool(sums[5] <= ceiling)
         rate += output.size / span
         tokens += float(output.sum()) / span
     samples = {metric: np.concatenate(column) for metric, column in columns.items()}

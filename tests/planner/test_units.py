@@ -1,0 +1,63 @@
+"""Durations and objectives, read and written."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import InvalidInput
+from planner.objective import parse_objective, parse_objectives
+from planner.units import format_number, format_seconds, format_share, parse_seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("200ms", 0.2), ("0.2s", 0.2), ("0.2", 0.2), ("250us", 2.5e-4), ("2m", 120.0), ("1.5h", 5400.0), (" 3 s ", 3.0)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_seconds(text, what="x") == pytest.approx(seconds, rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["", "ms", "-1s", "1 day", "1e999", "nan", "0x10", "1,5s"])
+def test_what_is_no_duration_says_how_to_write_one(text: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        parse_seconds(text, what="--think-time")
+    assert "--think-time" in str(error.value)
+    assert "200ms" in error.value.remedy or "0.2s" in error.value.remedy
+
+
+@given(st.floats(1e-6, 1e5))
+def test_a_formatted_duration_keeps_three_digits(seconds: float) -> None:
+    text = format_seconds(seconds).replace(" ", "").replace("min", "m")
+    assert parse_seconds(text, what="x") == pytest.approx(seconds, rel=6e-3)
+
+
+@given(
+    st.sampled_from(["ttft", "itl", "tpot", "e2e", "queue"]),
+    st.sampled_from(["mean", "p50", "p99", "p99.9"]),
+    st.floats(1e-4, 1e5),
+)
+def test_an_objective_reads_back_what_it_writes(metric: str, statistic: str, limit: float) -> None:
+    objective = parse_objective(f"{metric}:{statistic}<={limit!r}s")
+    assert (objective.metric, objective.statistic) == (metric, statistic)
+    again = parse_objective(str(objective))
+    assert (again.metric, again.quantile) == (objective.metric, objective.quantile)
+    assert again.limit_s == pytest.approx(limit, rel=1e-9)
+
+
+@pytest.mark.parametrize("text", ["ttft", "ttft:p99", "ttfx:p99<=1s", "ttft:p0<=1s", "ttft:p100<=1s", "itl:p99<=0ms"])
+def test_what_is_no_objective_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        parse_objective(text)
+    assert error.value.remedy
+
+
+def test_two_limits_on_one_statistic_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="limit the same statistic twice"):
+        parse_objectives(["ttft:p99<=1s", "ttft:p99<=2s"])
+
+
+def test_numbers() -> None:
+    assert [format_number(value) for value in (3500.0, 16.61, 0.0421, 0.0)] == ["3,500", "16.6", "0.0421", "0"]
+    assert [format_share(value) for value in (0.714, 0.021)] == ["71 %", "2.1 %"]
