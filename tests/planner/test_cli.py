@@ -129,7 +129,7 @@ BAD_INPUT = {
     "NaN": (["size", *PROFILE, "--qps", "nan", *LENGTHS, *SLO], 2, "--qps nan is out of range"),
     "absurd rate": (["size", *PROFILE, "--qps", "1e12", *LENGTHS, *SLO], 2, "--qps 1e+12 is out of range"),
     "two loads": (["size", *PROFILE, "--qps", "1", "--concurrency", "2", *LENGTHS, *SLO], 2, "exclude each other"),
-    "unknown profile": (["size", "--profile", "llama-3.1-8b-a100-vlm", "--qps", "1", *LENGTHS, *SLO], 2, "did you mean"),
+    "unknown profile": (["size", "--profile", "llama-3.1-8b-vllm", "--qps", "1", *LENGTHS, *SLO], 2, "did you mean"),
     "missing file": (["size", "--profile", "no.yaml", "--qps", "1", *LENGTHS, *SLO], 2, "no.yaml does not exist"),
     "a folder": (["size", "--profile", "./", "--qps", "1", *LENGTHS, *SLO], 2, "is a folder"),
     "missing trace": (["size", *PROFILE, "--trace", "no.csv", *SLO], 2, "no.csv does not exist"),
@@ -141,7 +141,9 @@ BAD_INPUT = {
     ),
     "unknown option": ([*GOOD, "--qsp", "1"], 2, "--qsp"),
     "bad plot": ([*GOOD, "--plot", "plan.gif"], 2, ".svg or .png"),
-    "max-qps with a rate": (["predict", *PROFILE, "--replicas", "1", "--max-qps", "--qps", "1", *LENGTHS], 2, "drop --qps"),
+    "max-qps with a rate": (
+        ["predict", *PROFILE, "--replicas", "1", "--max-qps", "--qps", "1", *LENGTHS], 2, "drop --qps",
+    ),
 }  # fmt: skip
 
 
@@ -189,8 +191,8 @@ OPTIONS = st.lists(
     st.one_of(
         st.tuples(
             st.sampled_from(
-                ["--qps", "--concurrency", "--input-tokens", "--output-tokens", "--input-cv", "--output-cv"]
-                + ["--burstiness", "--prefix-hit-rate", "--think-time", "--replicas", "--max-replicas", "--gpu-price"]
+                "--qps --concurrency --input-tokens --output-tokens --input-cv --output-cv --burstiness "
+                "--prefix-hit-rate --think-time --replicas --max-replicas --gpu-price".split()
             ),
             NUMBERS,
         ),
