@@ -26,8 +26,8 @@ from models.token_lengths import Atoms
 
 Array = NDArray[np.float64]
 
-_POINTS = 4096
-_NODES = (0.03, 0.25, 0.5, 0.75, 0.97)
+_POINTS = 2048
+_NODES = (0.08, 0.5, 0.92)
 _POISSON_ENOUGH = 0.02
 
 

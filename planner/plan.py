@@ -211,4 +211,6 @@ def load_assumptions(profile: EngineProfile, workload: Workload) -> tuple[str, .
     ]
     if isinstance(workload.arrivals, OpenArrivals) and workload.prefix_hit_rate == 0.0:
         notes.append("no prompt tokens are found in a prefix cache (--prefix-hit-rate 0)")
+    for entry in profile.spec.provenance:
+        notes += [f"profile: {note}" for note in entry.notes]
     return tuple(notes)

@@ -31,7 +31,7 @@ def draw_plan(request: SizingRequest, plan: Plan, path: Path) -> None:
     try:
         import matplotlib as mpl
     except ImportError:
-        raise InvalidInput("--plot needs matplotlib", remedy="install it with: pip install 'replicast[plot]'") from None
+        raise InvalidInput("--plot needs matplotlib", remedy="in the checkout: pip install '.[plot]'") from None
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 

@@ -7,13 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from models.engine import Engine, EngineLimits
 from models.errors import InvalidInput
 from models.measurement import LatencySummary, Measurement
-from models.step_prior import StepPrior
 from models.step_time import ExpertsStepTime, LinearStepTime, RooflineStepTime, SqrtStepTime, StepTime
 from planner.files import line_of, parse_document, read_text
 
@@ -182,7 +181,7 @@ class Provenance(_Part):
 
     source: Text | None = None
     licence: Text | None = None
-    date: Text | None = None
+    date: Annotated[Text, BeforeValidator(str)] | None = None
     points: Annotated[int, Field(ge=0)] | None = None
     median_error: Annotated[float, Field(ge=0.0)] | None = None
     cross_validated_error: Annotated[float, Field(ge=0.0)] | None = None
@@ -233,19 +232,11 @@ class EngineProfile(_Part):
                 remedy="give the step time's terms, or the measured points to fit them from",
             )
         from models.step_fit import fit
+        from planner.hardware import experts_for, prior_for
 
         usable = [point.to_measurement() for point in self.spec.measurements if not point.capacity_only]
-        result = fit(usable, limits=self.spec.limits.to_limits(), prior=self._prior(), experts=None)
+        result = fit(usable, limits=self.spec.limits.to_limits(), prior=prior_for(self), experts=experts_for(self))
         return result.step_time, result.median_error
-
-    def _prior(self) -> StepPrior | None:
-        from planner.hardware import find_gpu, find_model, step_prior
-
-        gpu, shape = find_gpu(self.spec.gpu.type), find_model(self.spec.model)
-        if gpu is None or shape is None:
-            return None
-        precision = "bf16" if self.spec.quantization in ("none", "") else self.spec.quantization
-        return step_prior(gpu, shape, precision=precision, gpus_per_replica=self.spec.gpu.per_replica)
 
     def to_engine(self) -> Engine:
         """The engine of one replica. Raises InvalidInput for profiles that are not of a continuous-batching engine."""

@@ -63,33 +63,58 @@ def _predict(engine: Engine, workload: Workload, routing: Routing, replicas: int
 
 
 def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, lowest: int, highest: int) -> Sizing:
-    """Monotone search between `lowest` (fewer are unstable) and `highest`: gallop up, then halve the bracket.
+    """Monotone search between `lowest` (fewer are unstable) and `highest`.
 
-    The widest steps come first and the answer is always a count that was predicted to hold beside one fewer that was
-    predicted not to; nothing is taken from a scan that stops early.
+    The room left, limit over predicted value of the tightest objective, is near 0 at saturation and near linear in the
+    load of a replica, so the bracket is cut where that line crosses 1; where a law jumps, and the line misleads twice,
+    it is halved. The answer is always a count that holds beside one fewer that does not: nothing is taken from a scan
+    that stops early.
     """
     known: dict[int, Prediction] = {}
 
-    def holds(replicas: int) -> bool:
+    def room(replicas: int) -> float:
         if replicas not in known:
             known[replicas] = predictor(replicas)
-        return all(known[replicas].meets(objective) for objective in objectives)
+        return _room(known[replicas], objectives)
 
-    bad, good, step = lowest - 1, lowest, max(1, lowest // 50)
-    while not holds(good):
+    bad, bad_room = lowest - 1, 0.0
+    good = min(highest, max(lowest, math.ceil(1.3 * lowest)))
+    good_room = room(good)
+    while good_room < 1.0:
         if good >= highest:
             raise _infeasible(known[good], objectives, good)
-        bad, good, step = good, min(highest, good + step), step * 2
+        bad, bad_room = good, good_room
+        good = min(highest, 2 * good)
+        good_room = room(good)
+    misled = 0
     while good - bad > 1:
-        middle = (good + bad) // 2
-        if holds(middle):
-            good = middle
+        width = good - bad
+        middle = (good + bad) // 2 if misled > 1 or bad < 1 else _crossing(bad, bad_room, good, good_room)
+        found = room(middle)
+        if found >= 1.0:
+            good, good_room = middle, found
         else:
-            bad = middle
+            bad, bad_room = middle, found
+        misled = 0 if good - bad <= width // 2 else misled + 1
     one_fewer = None
     if good > 1:
         one_fewer = known.get(good - 1) or predictor(good - 1)
     return Sizing(replicas=good, prediction=known[good], one_fewer=one_fewer)
+
+
+def _room(prediction: Prediction, objectives: Sequence[Objective]) -> float:
+    """Limit over predicted value of the tightest objective: at least 1 where all hold, 0 where unstable."""
+    return min(
+        0.0 if value is None else objective.limit_s / max(value, 1e-12)
+        for objective, value in ((objective, prediction.value(objective)) for objective in objectives)
+    )
+
+
+def _crossing(bad: int, bad_room: float, good: int, good_room: float) -> int:
+    """Where the line through both ends, in the load of a replica (1 / count), crosses 1: strictly inside."""
+    share = (1.0 - bad_room) / max(good_room - bad_room, 1e-12)
+    load = 1.0 / bad + share * (1.0 / good - 1.0 / bad)
+    return min(max(math.ceil(1.0 / load), bad + 1), good - 1)
 
 
 def max_rate(

@@ -104,16 +104,19 @@ def _size_fleet(path: Path, profile_name: str | None, slo: tuple[str, ...], form
     from planner.fleet import read_fleet, size_entry
 
     entries = read_fleet(path, profile_name, parse_objectives(slo))
-    results: list[tuple[str, Plan | str]] = []
-    with click.progressbar(entries, label="sizing", file=sys.stderr, width=40) as progress:
+    results: list[tuple[str, dict[str, Any] | str]] = []
+    with click.progressbar(
+        entries, label="sizing", file=sys.stderr, width=40, hidden=not sys.stderr.isatty()
+    ) as progress:
         for entry in progress:
-            results.append((entry.name, size_entry(entry)))  # noqa: PERF401 -- the bar moves with each
+            plan = size_entry(entry)
+            results.append((entry.name, plan.as_dict() if isinstance(plan, Plan) else plan))
     if form == "table":
-        click.echo(fleet_table([name for name, _ in results], results, painter()), nl=False)
+        click.echo(fleet_table(results, painter()), nl=False)
     else:
         rows = [
-            {"name": name, **(result.as_dict() if isinstance(result, Plan) else {"feasible": False, "reason": result})}
-            for name, result in results
+            {"name": name, **(row if isinstance(row, dict) else {"feasible": False, "reason": row})}
+            for name, row in results
         ]
         click.echo(render(rows, form), nl=False)  # type: ignore[arg-type]
-    return 1 if any(isinstance(result, str) for _, result in results) else 0
+    return 1 if any(isinstance(row, str) for _, row in results) else 0

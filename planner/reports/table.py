@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from models.objective import METRICS
 from models.prediction import Bottleneck
@@ -179,21 +180,20 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def fleet_table(names: Sequence[str], rows: Sequence[tuple[str, Plan | str]], paint: Paint = plain) -> str:
+def fleet_table(rows: Sequence[tuple[str, dict[str, Any] | str]], paint: Paint = plain) -> str:
     """One line an entry of a fleet: name, replicas, GPUs, utilisation, binding objective, or why there is no plan."""
-    width = max([len(name) for name in names] + [5])
+    width = max(5, *(len(name) for name, _ in rows))
     lines = [f"{'entry'.ljust(width)}  replicas    GPUs  utilisation  binding"]
     replicas = gpus = 0
-    for name, result in rows:
-        if isinstance(result, str):
-            lines.append(f"{name.ljust(width)}  {paint('no plan', 'bad')}: {result}")
+    for name, row in rows:
+        if isinstance(row, str):
+            lines.append(f"{name.ljust(width)}  {paint('no plan', 'bad')}: {row}")
             continue
-        answer = result.answer
-        replicas += answer.replicas
-        gpus += answer.gpus
+        replicas += row["replicas"]
+        gpus += row["gpus"]
         lines.append(
-            f"{name.ljust(width)}  {answer.replicas:8,}  {answer.gpus:6,}  "
-            f"{format_share(answer.prediction.utilization):>11}  {result.binding}"
+            f"{name.ljust(width)}  {row['replicas']:8,}  {row['gpus']:6,}  "
+            f"{format_share(row['utilization']):>11}  {row['binding']['objective']}"
         )
     lines.append(f"{'all'.ljust(width)}  {replicas:8,}  {gpus:6,}")
     return "\n".join(lines) + "\n"

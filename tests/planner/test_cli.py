@@ -187,12 +187,28 @@ NUMBERS = st.one_of(
     st.integers(-10, 10**9).map(str),
     st.sampled_from(["", "abc", "1e3", "5ms", "-0", "1_000", "٣"]),
 )
+NUMERIC_OPTIONS = [
+    *("--qps", "--concurrency", "--input-tokens", "--output-tokens", "--input-cv", "--output-cv"),
+    *("--burstiness", "--prefix-hit-rate", "--think-time", "--replicas", "--max-replicas", "--gpu-price"),
+]
 OPTIONS = st.lists(
     st.one_of(
         st.tuples(
             st.sampled_from(
-                "--qps --concurrency --input-tokens --output-tokens --input-cv --output-cv --burstiness "
-                "--prefix-hit-rate --think-time --replicas --max-replicas --gpu-price".split()
+                [
+                    "--qps",
+                    "--concurrency",
+                    "--input-tokens",
+                    "--output-tokens",
+                    "--input-cv",
+                    "--output-cv",
+                    "--burstiness",
+                    "--prefix-hit-rate",
+                    "--think-time",
+                    "--replicas",
+                    "--max-replicas",
+                    "--gpu-price",
+                ]
             ),
             NUMBERS,
         ),
