@@ -65,10 +65,9 @@ def _predict(engine: Engine, workload: Workload, routing: Routing, replicas: int
 def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, lowest: int, highest: int) -> Sizing:
     """Monotone search between `lowest` (fewer are unstable) and `highest`.
 
-    The room left, limit over predicted value of the tightest objective, is near 0 at saturation and near linear in the
-    load of a replica, so the bracket is cut where that line crosses 1; where a law jumps, and the line misleads twice,
-    it is halved. The answer is always a count that holds beside one fewer that does not: nothing is taken from a scan
-    that stops early.
+    The bracket is cut where the room left, interpolated in the load of a replica, crosses zero; where that misleads, it
+    is halved. The answer is always a count that holds beside one fewer that does not: nothing is taken from a scan that
+    stops early.
     """
     known: dict[int, Prediction] = {}
 
@@ -77,21 +76,25 @@ def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, low
             known[replicas] = predictor(replicas)
         return _room(known[replicas], objectives)
 
-    bad, bad_room = lowest - 1, 0.0
+    bad, bad_room = lowest - 1, _SATURATED
     good = min(highest, max(lowest, math.ceil(1.3 * lowest)))
     good_room = room(good)
-    while good_room < 1.0:
+    while good_room < 0.0:
         if good >= highest:
             raise _infeasible(known[good], objectives, good)
+        further = _crossing(bad, bad_room, good, good_room, top=2 * good) if bad else 2 * good
         bad, bad_room = good, good_room
-        good = min(highest, 2 * good)
+        good = min(highest, max(further, good + 1))
         good_room = room(good)
     misled = 0
     while good - bad > 1:
         width = good - bad
-        middle = (good + bad) // 2 if misled > 1 or bad < 1 else _crossing(bad, bad_room, good, good_room)
+        middle = (good + bad) // 2
+        if misled < 2 and bad:
+            crossing = _crossing(bad, bad_room, good, good_room, top=good)
+            middle = good - 1 if good_room < _NEAR else min(max(crossing, bad + 1), good - 1)
         found = room(middle)
-        if found >= 1.0:
+        if found >= 0.0:
             good, good_room = middle, found
         else:
             bad, bad_room = middle, found
@@ -102,19 +105,35 @@ def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, low
     return Sizing(replicas=good, prediction=known[good], one_fewer=one_fewer)
 
 
+_SATURATED = -5.0
+_AMPLE = 2.0
+_NEAR = 0.05
+
+
 def _room(prediction: Prediction, objectives: Sequence[Objective]) -> float:
-    """Limit over predicted value of the tightest objective: at least 1 where all hold, 0 where unstable."""
-    return min(
-        0.0 if value is None else objective.limit_s / max(value, 1e-12)
-        for objective, value in ((objective, prediction.value(objective)) for objective in objectives)
-    )
+    """Room left by the tightest objective, not negative where all hold; nearly linear in the load of a replica.
+
+    A percentile jumps where a law has a gap, but the share of requests beyond the limit does not: log(allowed / beyond).
+    """
+    return min(_room_of(prediction, objective) for objective in objectives)
 
 
-def _crossing(bad: int, bad_room: float, good: int, good_room: float) -> int:
-    """Where the line through both ends, in the load of a replica (1 / count), crosses 1: strictly inside."""
-    share = (1.0 - bad_room) / max(good_room - bad_room, 1e-12)
+def _room_of(prediction: Prediction, objective: Objective) -> float:
+    law = prediction.laws.get(objective.metric)
+    if law is None:
+        return _SATURATED
+    ratio = objective.limit_s / max(law.mean_s, 1e-12)
+    if objective.quantile is not None:
+        ratio = (1.0 - objective.quantile) / max(law.exceedance(objective.limit_s), 1e-12)
+    room = min(max(math.log(ratio), _SATURATED), _AMPLE)
+    return max(room, 0.0) if prediction.meets(objective) else min(room, -1e-9)
+
+
+def _crossing(bad: int, bad_room: float, good: int, good_room: float, *, top: int) -> int:
+    """Where the line through both ends, in the load of a replica (1 / count), crosses zero, at most `top`."""
+    share = bad_room / min(bad_room - good_room, -1e-9)
     load = 1.0 / bad + share * (1.0 / good - 1.0 / bad)
-    return min(max(math.ceil(1.0 / load), bad + 1), good - 1)
+    return top if load * top < 1.0 else math.ceil(1.0 / load)
 
 
 def max_rate(
