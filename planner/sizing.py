@@ -90,9 +90,11 @@ def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, low
     while good - bad > 1:
         width = good - bad
         middle = (good + bad) // 2
-        if misled < 2 and bad:
+        if good_room < _NEAR and good_room < -bad_room:
+            middle = good - 1
+        elif misled < 2 and bad:
             crossing = _crossing(bad, bad_room, good, good_room, top=good)
-            middle = good - 1 if good_room < _NEAR else min(max(crossing, bad + 1), good - 1)
+            middle = min(max(crossing, bad + 1), good - 1)
         found = room(middle)
         if found >= 0.0:
             good, good_room = middle, found
@@ -113,7 +115,7 @@ _NEAR = 0.05
 def _room(prediction: Prediction, objectives: Sequence[Objective]) -> float:
     """Room left by the tightest objective, not negative where all hold; nearly linear in the load of a replica.
 
-    A percentile jumps where a law has a gap, but the share of requests beyond the limit does not: log(allowed / beyond).
+    A percentile jumps where a law has a gap, the share of requests beyond the limit does not: log(allowed / beyond).
     """
     return min(_room_of(prediction, objective) for objective in objectives)
 
