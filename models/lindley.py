@@ -12,6 +12,8 @@ from models.token_lengths import Atoms
 
 Array = NDArray[np.float64]
 
+_METRONOME = 1e-3
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WaitingLaw:
@@ -33,6 +35,8 @@ def waiting_law(service: Atoms, mean_gap: float, gap_scv: float, *, top: float, 
     distribution for the G/G/1 queue by signal processing methods). Needs a load below 1 and a
     `top` well beyond the last quantile of interest.
     """
+    if gap_scv < _METRONOME and float(service.values[-1]) <= mean_gap:
+        return WaitingLaw(values=np.zeros(1), cdf=np.ones(1))
     delta = top / cells
     size = 4 * cells
     position = np.minimum(service.values / delta, 2.0 * cells - 2.0)
@@ -41,7 +45,7 @@ def waiting_law(service: Atoms, mean_gap: float, gap_scv: float, *, top: float, 
     law = np.bincount(low, service.weights * (1.0 - part), minlength=size)
     law += np.bincount(low + 1, service.weights * part, minlength=size)[:size]
     # Gap law split onto the grid with its mean kept: second differences of its stop-loss transform.
-    if gap_scv < 1e-3:
+    if gap_scv < _METRONOME:
         gaps = np.zeros(size)
         at = min(mean_gap / delta, 2.0 * cells - 2.0)
         gaps[int(at)] += 1.0 - (at - int(at))
