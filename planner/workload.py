@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.errors import InvalidInput
 from models.token_lengths import MAX_TOKENS, TokenLengths
 from models.workload import MAX_BURSTINESS, MAX_RATE_PER_S, MAX_USERS, ClosedArrivals, OpenArrivals, Workload
-from planner.files import read_trace
+from planner.trace import read_trace
 from planner.units import format_number, format_seconds
 
 
@@ -98,7 +99,14 @@ def _check(options: WorkloadOptions) -> None:
         raise InvalidInput("--burstiness belongs to --qps or --trace", remedy="drop it: users wait for their answers")
     if options.trace is not None:
         given = [
-            n for n, v in (("--input-tokens", options.input_tokens), ("--output-tokens", options.output_tokens)) if v
+            name
+            for name, value in (
+                ("--input-tokens", options.input_tokens),
+                ("--output-tokens", options.output_tokens),
+                ("--input-cv", options.input_cv),
+                ("--output-cv", options.output_cv),
+            )
+            if value
         ]
         if given:
             raise InvalidInput(f"{' and '.join(given)} and --trace exclude each other", remedy="the trace has lengths")
@@ -116,7 +124,7 @@ def _check(options: WorkloadOptions) -> None:
 
 def _from_trace(options: WorkloadOptions, notes: list[str]) -> tuple[TokenLengths, float | None, float | None]:
     assert options.trace is not None
-    rows = np.array(list(read_trace(options.trace)), dtype=float)
+    rows: NDArray[np.float64] = np.fromiter(read_trace(options.trace), dtype=np.dtype((float, 3)))
     if rows.shape[0] < 2:
         raise InvalidInput(f"trace {options.trace} has fewer than two requests", remedy="use a longer trace")
     arrival = np.sort(rows[:, 0])
