@@ -86,12 +86,14 @@ def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, low
         bad, bad_room = good, good_room
         good = min(highest, max(further, good + 1))
         good_room = room(good)
-    misled = 0
+    misled = near = 0
     while good - bad > 1:
         width = good - bad
         middle = (good + bad) // 2
         if good_room < _NEAR and good_room < -bad_room:
-            middle = good - 1
+            # Probably the boundary: look next door first, then further and further.
+            middle = max(good - 2**near, bad + 1)
+            near += 2
         elif misled < 2 and bad:
             crossing = _crossing(bad, bad_room, good, good_room, top=good)
             middle = min(max(crossing, bad + 1), good - 1)
