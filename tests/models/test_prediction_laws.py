@@ -1,9 +1,8 @@
 """What must hold of every prediction, whatever the engine and the workload.
 
 The laws are integrals over a fixed lattice of 2,048 requests, and percentiles of laws with jumps move by whole jumps,
-so that order is kept only up to the tolerances below, which Hypothesis set: half of each is broken. Not ordered to
-within 5 %, and so not asserted: ttft, queue and the tail of e2e behind round robin and least outstanding, and the tail of
-itl where it jumps.
+so that order is kept only up to the tolerances below, which Hypothesis set. Not ordered to within 5 %, and so not
+asserted: ttft, queue and the tail of e2e behind round robin and least outstanding, and the tail of itl where it jumps.
 """
 
 from __future__ import annotations
