@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
 import click
 
+from models.errors import NoFeasiblePlan, ReplicastError
 from planner import __version__
 
 _COMMANDS = {
@@ -18,6 +20,8 @@ _COMMANDS = {
     "profile": ("planner.cli.profile", "Engine profiles: list, show, check."),
     "completion": ("planner.cli.completion", "Shell completion for bash, zsh or fish."),
 }
+
+_COMPLETE = "_PLANNER_COMPLETE"
 
 _EPILOG = """\b
 Examples:
@@ -40,6 +44,16 @@ class _Lazy(click.Group):
         command: Any = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
         return command if isinstance(command, click.Command) else None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest name in the message."""
+        if args[0] not in _COMMANDS and not ctx.resilient_parsing:
+            close = get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_COMMANDS)}"
+            raise click.UsageError(f"there is no command {args[0][:80]!r}: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
@@ -55,33 +69,47 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. Mistakes of the user end in one message, never in a traceback."""
-    sys.exit(run(arguments))
+    if _COMPLETE in os.environ:
+        cli.main(prog_name="planner", complete_var=_COMPLETE)
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
-def run(arguments: list[str] | None = None) -> int:
+def run(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
+    # Not `cli.main`: it ends the process with code 1 where the reader of a pipe has gone.
     try:
-        result = cli.main(arguments, prog_name="planner", standalone_mode=False)
-        sys.stdout.flush()
+        with cli.make_context("planner", list(arguments)) as context:
+            result = cli.invoke(context)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         return 130
     except click.ClickException as error:
         error.show()
         return 2
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): nothing is wrong, and nothing more can be said on stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:
-        from models.errors import NoFeasiblePlan, ReplicastError
-
-        if not isinstance(error, ReplicastError):
-            raise
-        click.echo(f"{'no plan' if isinstance(error, NoFeasiblePlan) else 'error'}: {error}", err=True)
-        if error.remedy:
-            click.echo(f"  {error.remedy}", err=True)
-        return 1 if isinstance(error, NoFeasiblePlan) else 2
+    except OSError as error:
+        return _output_failed(error)
+    except ReplicastError as error:
+        return _told(error)
     return result if isinstance(result, int) else 0
+
+
+def _output_failed(error: OSError) -> int:
+    """Stdout cannot be written: its reader has gone (`| head`), which is no mistake, or the disk is full."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return 0
+    click.echo(f"error: the output cannot be written: {error.strerror or error}", err=True)
+    return 2
+
+
+def _told(error: ReplicastError) -> int:
+    """One message with its remedy, and the exit code."""
+    infeasible = isinstance(error, NoFeasiblePlan)
+    click.echo(f"{'no plan' if infeasible else 'error'}: {error}", err=True)
+    if error.remedy:
+        click.echo(f"  {error.remedy}", err=True)
+    return 1 if infeasible else 2
