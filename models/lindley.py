@@ -60,18 +60,24 @@ def waiting_law(service: Atoms, mean_gap: float, gap_scv: float, *, top: float, 
         gaps[0] = 1.0 + slope[0]
         gaps[1 : 2 * cells] = np.diff(slope)
         gaps[2 * cells - 1] += max(0.0, 1.0 - gaps.sum())
-    difference = np.fft.rfft(law) * np.conj(np.fft.rfft(gaps))
-    # The zero of 1 − φ at frequency 0 belongs to the descending ladder heights (negative drift): divide it out.
-    frequency = 2.0 * np.pi * np.arange(difference.size) / size
-    descending = 1.0 - np.exp(1j * frequency)
-    factor = np.empty_like(difference)
-    factor[1:] = (1.0 - difference[1:]) / descending[1:]
-    factor[0] = (mean_gap - float(service.values @ service.weights)) / delta
-    logarithm = np.log(np.abs(factor)) + 1j * np.unwrap(np.angle(factor))
-    cepstrum = np.fft.irfft(-logarithm, size)
+    # Tilted by the saddle point of E e^(θ(S − A)), the sum over customers in Spitzer's identity converges geometrically:
+    # no singular frequency, and nothing of the negative side wraps around to the positive.
+    theta = _saddle_point(service, mean_gap, gap_scv, top) * delta
+    index = np.arange(float(size))
+    difference = np.fft.rfft(law * np.exp(theta * index)) * np.conj(np.fft.rfft(gaps * np.exp(-theta * index)))
+    cepstrum = np.fft.irfft(-np.log(1.0 - difference), size) * np.exp(-theta * index)
     cepstrum[0] = 0.0
     cepstrum[size // 2 :] = 0.0
     transform = np.fft.rfft(cepstrum)
     weights = np.maximum(np.fft.irfft(np.exp(transform - transform[0].real), size)[: size // 2], 0.0)
     cdf = np.cumsum(weights)
     return WaitingLaw(values=np.asarray(delta * np.arange(size // 2), dtype=float), cdf=cdf / cdf[-1])
+
+
+def _saddle_point(service: Atoms, mean_gap: float, gap_scv: float, top: float) -> float:
+    """The tilt that makes E e^(θ(S − A)) least, among a geometric ladder; gaps gamma, or fixed below the metronome's."""
+    ladder = np.geomspace(0.01, 30.0, 48) / top
+    log_service = np.log(np.exp(ladder[:, None] * np.minimum(service.values, top)[None, :]) @ service.weights)
+    fixed = gap_scv < _METRONOME
+    log_gap = -ladder * mean_gap if fixed else -np.log1p(ladder * mean_gap * gap_scv) / gap_scv
+    return float(ladder[int(np.argmin(log_service + log_gap))])
