@@ -17,6 +17,7 @@ from benchmarks.accuracy_cases import Case, case
 from benchmarks.accuracy_observed import Observations, Observed, key, observe
 from benchmarks.accuracy_report import Run, report
 from benchmarks.accuracy_score import replica_count, scores
+from models.capacity import capacity
 
 ROOT = Path(__file__).resolve().parent.parent
 COUNTED = 5
@@ -41,6 +42,9 @@ def main() -> None:
         cases=len(cases),
         requests=options.requests,
         seed=options.seed,
+        capacities=[
+            capacity(each.engine, each.lengths).requests_per_s / observed.saturation for each, observed in seen
+        ],
         unstable=sum(not observed.stable for _, observed in seen),
         scores=[score for each, observed in seen for score in scores(each, observed)],
         counts=[count for each, observed in seen if (count := replica_count(each, observed)) is not None],

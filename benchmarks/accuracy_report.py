@@ -26,6 +26,8 @@ class Run:
     requests: int
     seed: int
     unstable: int
+    capacities: list[float]
+    """Predicted saturation rates over simulated ones."""
     scores: list[Score]
     counts: list[Count]
 
@@ -67,7 +69,18 @@ def _verdict(run: Run) -> list[str]:
         "",
         *_table([_row("**all**", run.scores), *rows]),
         "",
+        _capacity(run),
+        "",
     ]
+
+
+def _capacity(run: Run) -> str:
+    errors = np.abs(np.array(run.capacities) - 1.0)
+    median, ninth, worst = np.quantile(errors, (0.5, 0.9, 1.0))
+    return (
+        "The saturation rate of one replica, against a simulated replica that always has more to do: median error "
+        f"{_percent(median)}, 90th percentile {_percent(ninth)}, worst {_percent(worst)}."
+    )
 
 
 def _regimes(run: Run) -> list[str]:

@@ -24,7 +24,7 @@ def closed_laws(
     its departures, near Poisson, at an occupancy that its population holds fixed.
     """
     fixed = load.lengths.prompt.scv < 1e-9 and load.lengths.output.scv < 1e-9
-    if fixed and think_time_s == 0.0 and users <= load.slots:
+    if fixed and think_time_s == 0.0 and users <= load.slots and max(1.0, users) == round(max(1.0, users)):
         return _cohort(load, max(1.0, users))
     return _mixed(load, max(1.0, users), think_time_s)
 

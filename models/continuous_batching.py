@@ -91,7 +91,7 @@ def _closed(engine: Engine, workload: Workload, arrivals: ClosedArrivals, replic
         requests_per_s=total,
         output_tokens_per_s=total * workload.lengths.output.mean,
         capacity=top,
-        running=slow.mean,
+        running=slow.mean * min(1.0, users),
         kv_occupancy=_kv_occupancy(engine, load, slow),
         preemptions_per_request=_preemptions(engine, load, slow),
         laws=laws,

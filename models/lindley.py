@@ -60,7 +60,7 @@ def waiting_law(service: Atoms, mean_gap: float, gap_scv: float, *, top: float, 
         gaps[0] = 1.0 + slope[0]
         gaps[1 : 2 * cells] = np.diff(slope)
         gaps[2 * cells - 1] += max(0.0, 1.0 - gaps.sum())
-    # Tilted by the saddle point of E e^(θ(S − A)), the sum over customers in Spitzer's identity converges geometrically:
+    # Tilted by the saddle point of E e^(θ(S − A)), the sum over customers in Spitzer's identity falls geometrically:
     # no singular frequency, and nothing of the negative side wraps around to the positive.
     theta = _saddle_point(service, mean_gap, gap_scv, top) * delta
     index = np.arange(float(size))
@@ -75,7 +75,7 @@ def waiting_law(service: Atoms, mean_gap: float, gap_scv: float, *, top: float, 
 
 
 def _saddle_point(service: Atoms, mean_gap: float, gap_scv: float, top: float) -> float:
-    """The tilt that makes E e^(θ(S − A)) least, among a geometric ladder; gaps gamma, or fixed below the metronome's."""
+    """The tilt that makes E e^(θ(S − A)) least, on a geometric ladder; gaps gamma, or fixed for a metronome."""
     ladder = np.geomspace(0.01, 30.0, 48) / top
     log_service = np.log(np.exp(ladder[:, None] * np.minimum(service.values, top)[None, :]) @ service.weights)
     fixed = gap_scv < _METRONOME

@@ -10,7 +10,7 @@ from functools import partial
 from models.capacity import capacity
 from models.continuous_batching import predict
 from models.engine import Engine
-from models.errors import NoFeasiblePlan
+from models.errors import InvalidInput, NoFeasiblePlan
 from models.objective import Objective
 from models.prediction import Prediction, Routing
 from models.workload import ClosedArrivals, OpenArrivals, Workload
@@ -42,6 +42,9 @@ def size(
 
     Raises NoFeasiblePlan with the reason, and what would help, where `max_replicas` do not either.
     """
+    if workload.lengths.output.values[-1] < 2.0 and any(o.metric in ("itl", "tpot") for o in objectives):
+        raise InvalidInput("answers of one token have no itl or tpot", remedy="drop that objective, or use ttft or e2e")
+    _require_meaning(objectives, workload)
     predictor = partial(_predict, engine, workload, routing)
     lowest = 1
     if isinstance(workload.arrivals, OpenArrivals):
@@ -55,7 +58,28 @@ def size(
             f"even {max_replicas:,} replicas cannot carry the load: {lowest:,} are needed for throughput alone",
             remedy="raise --max-replicas, or use a faster profile",
         )
-    return least_replicas(predictor, objectives, lowest=lowest, highest=highest)
+    try:
+        return least_replicas(predictor, objectives, lowest=lowest, highest=highest)
+    except NoFeasiblePlan:
+        if max_replicas >= MAX_REPLICAS:
+            raise
+        needed = size(engine, workload, objectives, routing=routing).replicas
+        if needed <= max_replicas:
+            raise
+        raise NoFeasiblePlan(
+            f"the most allowed, {max_replicas:,}, is too few: {needed:,} replicas meet every objective",
+            remedy=f"allow them with --max-replicas {needed}, or loosen an objective",
+        ) from None
+
+
+def _require_meaning(objectives: Sequence[Objective], workload: Workload) -> None:
+    """Refuse objectives on gaps between tokens where every answer is one token."""
+    gaps = [objective for objective in objectives if objective.metric in ("itl", "tpot")]
+    if gaps and workload.lengths.output.mean <= 1.0:
+        raise InvalidInput(
+            f"objective {gaps[0]}: answers of one token have no gaps between tokens",
+            remedy="drop it, or give longer answers with --output-tokens",
+        )
 
 
 def _predict(engine: Engine, workload: Workload, routing: Routing, replicas: int) -> Prediction:
@@ -152,6 +176,7 @@ def max_rate(
 
     Raises NoFeasiblePlan where even a trickle of requests breaks one.
     """
+    _require_meaning(objectives, workload)
     top = capacity(engine, workload.lengths, workload.prefix_hit_rate).requests_per_s * replicas
     low, high = top * 1e-4, top
     best = _predict(engine, workload.at_rate(low), routing, replicas)

@@ -65,6 +65,7 @@ def size(
     break, and what was assumed. Exit code 1: no number of replicas meets them.
     """
     if fleet is not None:
+        _refuse_beside_fleet(explain=explain, plot=plot, **options)
         return _size_fleet(fleet, profile_name, slo, form)
     name = require_profile(profile_name)
     if not slo:
@@ -92,6 +93,13 @@ def size(
 
         click.echo(explain_plan(request, plan), nl=False, err=form != "table")
     return 0
+
+
+def _refuse_beside_fleet(**options: Any) -> None:
+    idle = ("routing", "think_time", "trace_window", "input_cv", "output_cv", "prefix_hit_rate")
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value and name not in idle]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} cannot stand beside --fleet: its workloads say these themselves")
 
 
 def _rendered(plan: Plan, form: str) -> str:
