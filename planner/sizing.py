@@ -42,8 +42,6 @@ def size(
 
     Raises NoFeasiblePlan with the reason, and what would help, where `max_replicas` do not either.
     """
-    if workload.lengths.output.values[-1] < 2.0 and any(o.metric in ("itl", "tpot") for o in objectives):
-        raise InvalidInput("answers of one token have no itl or tpot", remedy="drop that objective, or use ttft or e2e")
     _require_meaning(objectives, workload)
     predictor = partial(_predict, engine, workload, routing)
     lowest = 1
@@ -75,10 +73,10 @@ def size(
 def _require_meaning(objectives: Sequence[Objective], workload: Workload) -> None:
     """Refuse objectives on gaps between tokens where every answer is one token."""
     gaps = [objective for objective in objectives if objective.metric in ("itl", "tpot")]
-    if gaps and workload.lengths.output.mean <= 1.0:
+    if gaps and workload.lengths.output.values[-1] < 2.0:
         raise InvalidInput(
             f"objective {gaps[0]}: answers of one token have no gaps between tokens",
-            remedy="drop it, or give longer answers with --output-tokens",
+            remedy="drop it, or use ttft or e2e",
         )
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.engine import Engine, EngineLimits
-from models.errors import NoFeasiblePlan
+from models.errors import InvalidInput, NoFeasiblePlan
 from models.latency_law import LatencyLaw
 from models.objective import Objective
 from models.prediction import Bottleneck, Capacity, Prediction
@@ -80,3 +80,21 @@ def test_the_highest_rate_is_what_size_needs_the_replicas_for() -> None:
     assert prediction.meets(OBJECTIVE)
     assert size(ENGINE, workload.at_rate(rate), [OBJECTIVE]).replicas == 4
     assert size(ENGINE, workload.at_rate(rate * 1.02), [OBJECTIVE]).replicas == 5
+
+
+def test_the_most_allowed_being_too_few_says_how_many_are_needed() -> None:
+    workload = Workload(arrivals=OpenArrivals(rate_per_s=300.0), lengths=LENGTHS)
+    needed = size(ENGINE, workload, [OBJECTIVE]).replicas
+    with pytest.raises(NoFeasiblePlan, match=f"is too few: {needed} replicas meet every objective"):
+        size(ENGINE, workload, [OBJECTIVE], max_replicas=needed - 1)
+    assert size(ENGINE, workload, [OBJECTIVE], max_replicas=needed).replicas == needed
+
+
+def test_gaps_of_answers_of_one_token_are_no_objective() -> None:
+    workload = Workload(arrivals=OpenArrivals(rate_per_s=3.0), lengths=TokenLengths.of(512, 1))
+    objective = Objective(metric="itl", quantile=0.99, limit_s=1.0)
+    with pytest.raises(InvalidInput, match="have no gaps between tokens"):
+        size(ENGINE, workload, [OBJECTIVE, objective])
+    with pytest.raises(InvalidInput, match="have no gaps between tokens"):
+        max_rate(ENGINE, workload, [objective], replicas=1)
+    assert size(ENGINE, workload, [OBJECTIVE]).replicas == 1
