@@ -120,6 +120,7 @@ def _request(
         routing=entry.routing,
         gpu_price_per_h=entry.gpu_price,
         assumptions=stated.assumptions,
+        with_range=False,
     )
     return FleetEntry(name=entry.name, request=request)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from models.objective import METRICS, Objective
@@ -11,6 +11,7 @@ from models.prediction import Prediction
 from models.workload import OpenArrivals, Workload
 from planner.profile import EngineProfile
 from planner.sizing import Sizing, binding, violated
+from planner.uncertainty import ReplicaRange
 
 STATISTICS: tuple[tuple[str, float | None], ...] = (
     ("mean", None),
@@ -81,6 +82,8 @@ class Plan:
 
     answer: Answer
     sizing: Sizing
+    between: ReplicaRange | None = None
+    """Replicas if the profile's step time is wrong; None where its error is not known."""
 
     @property
     def binding(self) -> Objective:
@@ -99,6 +102,7 @@ class Plan:
             "predicted": answer.prediction.value(self.binding),
             "bottleneck": answer.prediction.capacity.bottleneck.value,
         }
+        fields["range"] = None if self.between is None else asdict(self.between)
         fewer = self.sizing.one_fewer
         fields["one_fewer"] = None
         if fewer is not None:
@@ -162,10 +166,18 @@ def capacity_dict(prediction: Prediction, replicas: int) -> dict[str, Any]:
 
 
 def range_warnings(profile: EngineProfile, workload: Workload, prediction: Prediction) -> tuple[str, ...]:
-    """Where the question leaves what was measured, in words."""
+    """Where the question leaves what was measured or what is certain, in words."""
+    warnings = _beyond_measured(profile, workload, prediction) if profile.spec.measurements else []
+    if prediction.preemptions_per_request > 0.01:
+        warnings.append(
+            f"KV memory runs short: about {prediction.preemptions_per_request:.2f} preemptions a request; the tail of "
+            "TTFT is uncertain there"
+        )
+    return tuple(warnings)
+
+
+def _beyond_measured(profile: EngineProfile, workload: Workload, prediction: Prediction) -> list[str]:
     points = profile.spec.measurements
-    if not points:
-        return ()
     warnings = []
     for name, asked, seen in (
         ("prompts", workload.lengths.prompt.mean, [point.input_tokens for point in points]),
@@ -191,12 +203,7 @@ def range_warnings(profile: EngineProfile, workload: Workload, prediction: Predi
         warnings.append(f"the profile's step time misses its own measurements by {max(error):.0%} in the median")
     if len(points) == 1:
         warnings.append("the profile rests on one measured point; measure at least four loads before buying GPUs on it")
-    if prediction.preemptions_per_request > 0.01:
-        warnings.append(
-            f"KV memory runs short: about {prediction.preemptions_per_request:.2f} preemptions a request; the tail of "
-            "TTFT is uncertain there"
-        )
-    return tuple(warnings)
+    return warnings
 
 
 def load_assumptions(profile: EngineProfile, workload: Workload) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from models.workload import Workload
 from planner.plan import Answer, Plan, load_assumptions, range_warnings
 from planner.profile import EngineProfile
 from planner.sizing import MAX_REPLICAS, size
+from planner.uncertainty import replica_range, step_time_error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +24,15 @@ class SizingRequest:
     max_replicas: int = MAX_REPLICAS
     gpu_price_per_h: float | None = None
     assumptions: tuple[str, ...] = ()
+    with_range: bool = True
+    """Whether to size twice more for the range that the profile's error leaves."""
 
 
 def make_plan(request: SizingRequest) -> Plan:
     """The plan. Raises NoFeasiblePlan where there is none."""
+    engine = request.profile.to_engine()
     sizing = size(
-        request.profile.to_engine(),
+        engine,
         request.workload,
         request.objectives,
         routing=request.routing,
@@ -44,4 +48,15 @@ def make_plan(request: SizingRequest) -> Plan:
         warnings=range_warnings(request.profile, request.workload, sizing.prediction),
         gpu_price_per_h=request.gpu_price_per_h,
     )
-    return Plan(answer=answer, sizing=sizing)
+    error = step_time_error(request.profile, request.workload, sizing.prediction) if request.with_range else None
+    between = None
+    if error is not None:
+        between = replica_range(
+            engine,
+            request.workload,
+            request.objectives,
+            error=error,
+            routing=request.routing,
+            max_replicas=request.max_replicas,
+        )
+    return Plan(answer=answer, sizing=sizing, between=between)

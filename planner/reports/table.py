@@ -50,6 +50,7 @@ def plan_table(plan: Plan, paint: Paint = plain) -> str:
             f"by {_STOPS[answer.prediction.capacity.bottleneck]}."
         ),
         _fewer(plan),
+        *_range(plan),
     ]
     return "\n".join([*lines, *_remarks(answer, paint)]) + "\n"
 
@@ -163,6 +164,18 @@ def _fewer(plan: Plan) -> str:
     if not broken:
         return f"With {_count(replicas, 'replica')} every objective would still hold."
     return f"With {_count(replicas, 'replica')} these would break: {'; '.join(broken)}."
+
+
+def _range(plan: Plan) -> list[str]:
+    between = plan.between
+    if between is None:
+        return []
+    error = f"{format_share(between.step_time_error)} more or less than the profile says"
+    if between.high is None:
+        return [f"If steps take {error}: {_count(between.low, 'replica')}, or no number would do."]
+    if between.low == between.high:
+        return [f"If steps take {error}: still {_count(between.low, 'replica')}."]
+    return [f"If steps take {error}: {between.low:,} to {_count(between.high, 'replica')}."]
 
 
 def _remarks(answer: Answer, paint: Paint) -> list[str]:

@@ -1,0 +1,117 @@
+"""How far the answer moves if the profile's step time is wrong: a range of replicas around the plan.
+
+Steps that take (1 + e) times as long are the same system on a slower clock: the same plan with rates (1 + e) times as
+high and limits and think times (1 + e) times as short. No second formula is needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from models.engine import Engine
+from models.errors import NoFeasiblePlan
+from models.objective import Objective
+from models.prediction import Prediction, Routing
+from models.workload import MAX_RATE_PER_S, OpenArrivals, Workload
+from planner.profile import EngineProfile
+from planner.sizing import MAX_REPLICAS, size
+
+LEAST_ERROR = 0.03
+"""Two runs of one benchmark differ by about so much."""
+ERROR_OF_ONE_POINT = 0.15
+ERROR_OF_FEW_POINTS = 0.08
+FEW_POINTS = 4
+ERROR_A_DOUBLING = 0.05
+"""Added for every doubling beyond the measured lengths or load: a choice, to be replaced when it has been measured."""
+MOST_ERROR = 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaRange:
+    """The least replicas if steps are faster or slower than the profile says by `step_time_error` (relative)."""
+
+    step_time_error: float
+    low: int
+    high: int | None
+    """None where no number of replicas would do."""
+
+
+def step_time_error(profile: EngineProfile, workload: Workload, prediction: Prediction) -> float | None:
+    """The relative error to allow for in the profile's step time; None where the profile says nothing of it."""
+    measured, points = _measured_error(profile)
+    if measured is None and points == 0:
+        return None
+    floor = LEAST_ERROR
+    if points < FEW_POINTS:
+        floor = ERROR_OF_ONE_POINT if points <= 1 else ERROR_OF_FEW_POINTS
+    doublings = sum(math.log2(beyond) for beyond in _beyond(profile, workload, prediction))
+    return min(MOST_ERROR, max(measured or 0.0, floor) + ERROR_A_DOUBLING * doublings)
+
+
+def replica_range(
+    engine: Engine,
+    workload: Workload,
+    objectives: Sequence[Objective],
+    *,
+    error: float,
+    routing: Routing = Routing.RANDOM,
+    max_replicas: int = MAX_REPLICAS,
+) -> ReplicaRange:
+    """Size again with steps that take (1 − error) and (1 + error) times as long."""
+
+    def sized(factor: float) -> int | None:
+        scaled = _on_a_clock(workload, factor)
+        if scaled is None:
+            return None
+        limits = [replace(objective, limit_s=min(objective.limit_s / factor, 1e6)) for objective in objectives]
+        try:
+            return size(engine, scaled, limits, routing=routing, max_replicas=max_replicas).replicas
+        except NoFeasiblePlan:
+            return None
+
+    return ReplicaRange(step_time_error=error, low=sized(1.0 - error) or 1, high=sized(1.0 + error))
+
+
+def _on_a_clock(workload: Workload, factor: float) -> Workload | None:
+    """The workload as an engine with steps `factor` times as long sees it; None beyond what can be sized."""
+    arrivals = workload.arrivals
+    if isinstance(arrivals, OpenArrivals):
+        rate = arrivals.rate_per_s * factor
+        return workload.at_rate(rate) if rate <= MAX_RATE_PER_S else None
+    return replace(workload, arrivals=replace(arrivals, think_time_s=min(arrivals.think_time_s / factor, 1e7)))
+
+
+def _measured_error(profile: EngineProfile) -> tuple[float | None, int]:
+    """The largest error that the profile states of its step time (of left-out points where known), and its points."""
+    provenance = profile.spec.provenance
+    stated = [
+        entry.median_error if entry.cross_validated_error is None else entry.cross_validated_error
+        for entry in provenance
+    ]
+    if profile.spec.step_time is None:
+        stated.append(profile.fitted[1])
+    errors = [error for error in stated if error is not None]
+    points = max([len(profile.spec.measurements), *(entry.points or 0 for entry in provenance)])
+    return (max(errors) if errors else None), points
+
+
+def _beyond(profile: EngineProfile, workload: Workload, prediction: Prediction) -> list[float]:
+    """Factors (above 1) by which the question lies beyond the measured prompts, answers and load."""
+    points = profile.spec.measurements
+    if not points:
+        return []
+    prompts = [point.input_tokens for point in points]
+    answers = [point.output_tokens for point in points]
+    loads = [point.concurrency for point in points if point.concurrency is not None]
+    asked = workload.lengths
+    factors = [
+        asked.prompt.mean / max(prompts),
+        min(prompts) / asked.prompt.mean,
+        asked.output.mean / max(answers),
+        min(answers) / asked.output.mean,
+    ]
+    if loads:
+        factors.append(prediction.running / max(loads))
+    return [factor for factor in factors if factor > 1.0]

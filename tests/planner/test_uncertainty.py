@@ -1,0 +1,65 @@
+"""The range of replicas around a plan, and the error of the profile that it follows from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from models.continuous_batching import predict
+from models.engine import Engine, EngineLimits
+from models.objective import Objective
+from models.step_time import LinearStepTime
+from models.token_lengths import TokenLengths
+from models.workload import ClosedArrivals, OpenArrivals, Workload
+from planner.profile import EngineProfile, load_profile
+from planner.sizing import size
+from planner.uncertainty import replica_range, step_time_error
+
+OBJECTIVES = [Objective(metric="ttft", quantile=0.99, limit_s=0.2), Objective(metric="e2e", quantile=0.5, limit_s=4.0)]
+TERMS = {"base_s": 9e-3, "per_prefill_token_s": 8.5e-5, "per_decode_s": 5e-5, "per_kv_token_s": 6.5e-8}
+LENGTHS = TokenLengths.of(512, 128, output_cv=0.5)
+OPEN = Workload(arrivals=OpenArrivals(rate_per_s=100.0), lengths=LENGTHS)
+CLOSED = Workload(arrivals=ClosedArrivals(users=400, think_time_s=3.0), lengths=LENGTHS)
+
+
+def engine(slower: float = 1.0) -> Engine:
+    step_time = LinearStepTime(**{name: slower * term for name, term in TERMS.items()})
+    return Engine(step_time=step_time, limits=EngineLimits(kv_cache_tokens=400_000))
+
+
+@pytest.mark.parametrize("workload", [OPEN, CLOSED], ids=["open", "closed"])
+def test_another_clock_is_the_same_as_steps_that_much_longer(workload: Workload) -> None:
+    found = replica_range(engine(), workload, OBJECTIVES, error=0.2)
+    assert found.low == size(engine(0.8), workload, OBJECTIVES).replicas
+    assert found.high == size(engine(1.2), workload, OBJECTIVES).replicas
+    assert found.low < found.high
+
+
+def test_no_number_of_replicas_if_a_slower_step_alone_breaks_an_objective() -> None:
+    tight = [Objective(metric="ttft", quantile=0.5, limit_s=0.065)]
+    assert size(engine(), OPEN, tight).replicas > 1
+    assert replica_range(engine(), OPEN, tight, error=0.3).high is None
+
+
+def error_of(profile: EngineProfile, *, prompt: float, output: float) -> float | None:
+    workload = replace(OPEN, arrivals=OpenArrivals(rate_per_s=1.0), lengths=TokenLengths.of(prompt, output))
+    return step_time_error(profile, workload, predict(profile.to_engine(), workload, replicas=1))
+
+
+def test_one_point_allows_for_more_than_it_says() -> None:
+    profile = load_profile("llama-3.1-8b-a100-vllm")
+    assert error_of(profile, prompt=512, output=128) == pytest.approx(0.15)
+    assert error_of(profile, prompt=1024, output=64) == pytest.approx(0.25)
+
+
+def test_many_points_allow_for_their_own_error() -> None:
+    profile = load_profile("llama-3.1-8b-h100-trtllm-tp1")
+    point = profile.spec.measurements[0]
+    assert error_of(profile, prompt=point.input_tokens, output=point.output_tokens) == pytest.approx(0.03)
+
+
+def test_a_profile_that_says_nothing_of_its_error_has_no_range() -> None:
+    profile = load_profile("llama-3.1-8b-a100-vllm")
+    bare = profile.model_copy(update={"spec": profile.spec.model_copy(update={"measurements": (), "provenance": ()})})
+    assert error_of(bare, prompt=512, output=128) is None
