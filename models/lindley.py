@@ -77,7 +77,7 @@ def waiting_law(service: Atoms, mean_gap: float, gap_scv: float, *, top: float, 
 def _saddle_point(service: Atoms, mean_gap: float, gap_scv: float, top: float) -> float:
     """The tilt that makes E e^(θ(S − A)) least, on a geometric ladder; gaps gamma, or fixed for a metronome."""
     ladder = np.geomspace(0.01, 30.0, 48) / top
-    log_service = np.log(np.exp(ladder[:, None] * np.minimum(service.values, top)[None, :]) @ service.weights)
+    log_service = np.log(np.exp(ladder[:, None] * np.minimum(service.values, 1.999 * top)[None, :]) @ service.weights)
     fixed = gap_scv < _METRONOME
     log_gap = -ladder * mean_gap if fixed else -np.log1p(ladder * mean_gap * gap_scv) / gap_scv
     return float(ladder[int(np.argmin(log_service + log_gap))])
