@@ -241,6 +241,7 @@ def _observe(
     rate = tokens = 0.0
     stable = True
     for stream, (when, admitted, first, done, bins, seconds, count, sums), window in parts:
+        served_per_s = _completions_per_s(done, stream.users) if stream.users else 0.0
         when, admitted, first, done = when[window], admitted[window], first[window], done[window]
         output = stream.output[window]
         columns["queue"].append(admitted - when)
@@ -252,14 +253,13 @@ def _observe(
         gap_sum += seconds
         gap_count += count
         totals += sums
-        span = max(float(done.max() - when.min()), 1e-12)
         if not stream.users:
-            span = max(float(when.max() - when.min()), 1e-12)
+            served_per_s = output.size / max(float(when.max() - when.min()), 1e-12)
             # A stable queue does not hold a fixed share of all that ever came.
             ceiling = 0.02 * stream.prompt.size + 2.0 * engine.limits.max_num_seqs * stream.replicas
             stable = stable and bool(sums[5] <= ceiling)
-        rate += output.size / span
-        tokens += float(output.sum()) / span
+        rate += served_per_s
+        tokens += served_per_s * float(output.mean())
     samples = {metric: np.concatenate(column) for metric, column in columns.items()}
     laws = {metric: LatencyLaw.from_samples(column) for metric, column in samples.items() if column.size}
     if gap_count:
@@ -285,6 +285,14 @@ def _observe(
         laws=laws if stable else {},
     )
     return Simulation(prediction=prediction, requests=counted, samples=samples)
+
+
+def _completions_per_s(done: Array, users: int) -> float:
+    """Throughput of a closed loop: completions over the time they span, without the last round, in which users leave."""
+    first = int(done.size * _WARM_UP)
+    last = max(done.size - 1 - max(users, int(done.size * _COOL_DOWN)), first + 1)
+    ends = np.sort(done)[[first, min(last, done.size - 1)]]
+    return (last - first) / max(float(ends[1] - ends[0]), 1e-12)
 
 
 def _occupancy(engine: Engine, totals: Array, simulated: int, parts: int) -> float:
