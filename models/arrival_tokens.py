@@ -13,11 +13,11 @@ from models.token_lengths import Atoms
 Array = NDArray[np.float64]
 Transform = NDArray[np.complex128]
 
-FINE = 1024
+FINE = 512
 """Cells of the token grid; transforms use twice as many so that sums do not wrap."""
 
 _LEVELS = 192
-_MOST_COUNTED = 64
+_MOST_COUNTED = 40
 _POISSON_ENOUGH = 1e-9
 
 

@@ -28,7 +28,7 @@ class WaitingLaw:
         return np.asarray(self.values[np.minimum(index, self.values.size - 1)])
 
 
-def waiting_law(service: Atoms, mean_gap: float, gap_scv: float, *, top: float, cells: int = 2048) -> WaitingLaw:
+def waiting_law(service: Atoms, mean_gap: float, gap_scv: float, *, top: float, cells: int = 1024) -> WaitingLaw:
     """The stationary law of Lindley's recursion W' = (W + S − A)⁺ up to `top`, gaps A gamma with the given variability.
 
     Spitzer's identity through the cepstrum of the law of S − A on a grid (Ackroyd 1980, Computing the waiting time
