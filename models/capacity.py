@@ -10,9 +10,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.engine import Engine
+from models.kv_contention import NONE, contention_inputs, kv_contention
 from models.prediction import Bottleneck, Capacity
 from models.token_lengths import TokenLengths
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,54 +57,87 @@ def capacity(engine: Engine, lengths: TokenLengths, prefix_hit_rate: float = 0.0
     `COMPUTE` is named where twice the binding limit would buy less than a tenth more: the limit is full, but it is
     the work that takes the time.
     """
-    limits = engine.limits
-    demand = Demand.of(lengths, prefix_hit_rate, limits.kv_block_size)
-    memory = usable_kv_tokens(engine, lengths)
-    per_step = {
-        Bottleneck.TOKEN_BUDGET: limits.max_num_batched_tokens / (demand.prompt_tokens + demand.decode_steps),
-        Bottleneck.MAX_NUM_SEQS: _sequence_bound(limits.max_num_seqs, limits.max_num_batched_tokens, demand),
-        Bottleneck.KV_CACHE: memory / demand.kv_token_steps,
-    }
-    binding = min(per_step, key=lambda limit: per_step[limit])
-    x = per_step[binding]
-    wasted = 0.0
-    if math.isfinite(memory):
-        fullness = min(1.0, x / per_step[Bottleneck.KV_CACHE]) ** 8
-        wasted = fullness * recomputed_tokens(lengths, x * demand.decode_steps)
-    rate = _rate(engine, demand, x, wasted)
-    doubled = _rate(engine, demand, 2.0 * x, wasted)
-    bottleneck = Bottleneck.COMPUTE if doubled < 1.1 * rate else binding
-    return Capacity(requests_per_s=rate, bottleneck=bottleneck, running=x * demand.decode_steps)
+    fluid = FluidLimit.of(engine, lengths, prefix_hit_rate)
+    demand = fluid.demand
+    free = free_rate(engine, demand, fluid.x)
+    contention = NONE if fluid.fullness <= 0.0 else kv_contention(fluid.contention_inputs(), fluid.fullness)
+    compute_bound = free_rate(engine, demand, 2.0 * fluid.x) < 1.1 * free
+    held = fluid.held * contention.running
+    return Capacity(
+        requests_per_s=free * contention.throughput,
+        bottleneck=Bottleneck.COMPUTE if compute_bound else fluid.binding,
+        running=fluid.x * demand.decode_steps * min(1.0, contention.running),
+        seats=min(fluid.seats, held),
+        memory_bound=held < fluid.seats,
+        preemptions_per_request=contention.preemptions,
+    )
 
 
-def usable_kv_tokens(engine: Engine, lengths: TokenLengths) -> float:
-    """KV tokens that a busy engine keeps in use: while the head of the queue does not fit, half of its prompt idles."""
-    limits = engine.limits
-    total = limits.kv_blocks * limits.kv_block_size
-    if not math.isfinite(total):
-        return math.inf
-    head = lengths.prompt.second_moment / lengths.prompt.mean
-    return max(total - 0.5 * head, 0.5 * total)
+@dataclass(frozen=True, kw_only=True)
+class FluidLimit:
+    """An engine that is always full, every step the mean step, and memory shared without waste."""
+
+    engine: Engine
+    lengths: TokenLengths
+    demand: Demand
+    binding: Bottleneck
+    x: float
+    """Requests that pass through a step."""
+    seats: float
+    """Decoding sequences that the sequence limit allows."""
+    held: float
+    """Sequences that KV memory holds on average; infinite where it is ample."""
+    fullness: float
+    """Share of KV memory that the other limits would let the engine use; 0 where it is ample."""
+
+    @classmethod
+    def of(cls, engine: Engine, lengths: TokenLengths, prefix_hit_rate: float = 0.0) -> FluidLimit:
+        limits = engine.limits
+        demand = Demand.of(lengths, prefix_hit_rate, limits.kv_block_size)
+        memory = limits.kv_blocks * limits.kv_block_size
+        per_step = {
+            Bottleneck.TOKEN_BUDGET: limits.max_num_batched_tokens / (demand.prompt_tokens + demand.decode_steps),
+            Bottleneck.MAX_NUM_SEQS: _sequence_bound(limits.max_num_seqs, limits.max_num_batched_tokens, demand),
+            Bottleneck.KV_CACHE: memory / demand.kv_token_steps,
+        }
+        binding = min(per_step, key=lambda limit: per_step[limit])
+        unbound = min(per_step[Bottleneck.TOKEN_BUDGET], per_step[Bottleneck.MAX_NUM_SEQS])
+        prefill_steps = max(1.0, demand.prompt_tokens / limits.max_num_batched_tokens)
+        steps = max(demand.decode_steps, 1e-9)
+        return cls(
+            engine=engine,
+            lengths=lengths,
+            demand=demand,
+            binding=binding,
+            x=per_step[binding],
+            seats=limits.max_num_seqs * steps / (steps + prefill_steps),
+            held=per_step[Bottleneck.KV_CACHE] * (demand.decode_steps + 1.0),
+            fullness=0.0 if math.isinf(memory) else unbound / per_step[Bottleneck.KV_CACHE],
+        )
+
+    def contention_inputs(self) -> Array:
+        """What the cost of short KV memory depends on."""
+        limits, demand = self.engine.limits, self.demand
+        decodes = self.x * demand.decode_steps
+        bare, with_prompt = self.engine.step_time.seconds(
+            np.array([0.0, demand.prompt_tokens]), decodes, decodes * demand.context
+        )
+        return contention_inputs(
+            self.lengths,
+            held=self.held,
+            max_num_seqs=limits.max_num_seqs,
+            budget=limits.max_num_batched_tokens,
+            memory_tokens=limits.kv_blocks * limits.kv_block_size,
+            kv_block_size=limits.kv_block_size,
+            prompt_steps=float(with_prompt / bare) - 1.0,
+            fullness=self.fullness,
+        )
 
 
-def preemptions_when_full(lengths: TokenLengths, running: float) -> float:
-    """Preemptions per request of an engine that always runs out of KV memory.
-
-    A completion frees prompt and output and admits the next prompt; what is left lets the running set grow until the
-    next completion. Outputs that are long against prompts outgrow it, and the youngest is preempted. The exponents
-    are measured with the step simulator over random engines at saturation (docs/mathematics.md).
-    """
-    return float(1.9 * (lengths.output.mean / lengths.prompt.mean) ** 0.8 * max(running, 1.0) ** -0.2)
-
-
-def recomputed_tokens(lengths: TokenLengths, running: float) -> float:
-    """Prompt tokens computed again per request when KV memory is always full: the prompt and what little had grown."""
-    return preemptions_when_full(lengths, running) * 1.3 * lengths.prompt.mean
-
-
-def _rate(engine: Engine, demand: Demand, x: float, wasted: float = 0.0) -> float:
+def free_rate(engine: Engine, demand: Demand, x: float) -> float:
+    """Requests per second with `x` requests passing through each step."""
     decodes = x * demand.decode_steps
-    return x / float(engine.step_time.seconds(x * (demand.prompt_tokens + wasted), decodes, decodes * demand.context))
+    return x / float(engine.step_time.seconds(x * demand.prompt_tokens, decodes, decodes * demand.context))
 
 
 def _sequence_bound(max_num_seqs: int, budget: int, demand: Demand) -> float:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from models.capacity import Demand, capacity, preemptions_when_full, usable_kv_tokens
+from models.capacity import capacity
 from models.closed_loop import closed_laws
+from models.discrepancy import Circumstances, corrected
 from models.engine import Engine
 from models.errors import InvalidInput
 from models.prediction import Capacity, Prediction, Routing
@@ -51,6 +50,29 @@ def _open(
             preemptions_per_request=0.0,
             laws={},
         )
+    at = circumstances(engine, workload, replicas=replicas, routing=routing, top=top)
+    laws, familiarity = corrected(at)
+    return Prediction(
+        stable=True,
+        utilization=utilization,
+        requests_per_s=arrivals.rate_per_s,
+        output_tokens_per_s=tokens,
+        capacity=top,
+        running=at.slow.mean,
+        kv_occupancy=_kv_occupancy(engine, at.load, at.slow),
+        preemptions_per_request=at.slow.full_probability * top.preemptions_per_request,
+        laws=laws,
+        familiarity=familiarity,
+    )
+
+
+def circumstances(
+    engine: Engine, workload: Workload, *, replicas: int, routing: Routing, top: Capacity
+) -> Circumstances:
+    """The analytic laws of an open workload below capacity `top`, with all that they were made of."""
+    arrivals = workload.arrivals
+    assert isinstance(arrivals, OpenArrivals)
+    rate = arrivals.rate_per_s / replicas
     load = _load(engine, workload, rate, top)
     scv = interarrival_scv(routing, replicas, arrivals.burstiness)
     pooled, drawn = 1, 0.0
@@ -66,16 +88,14 @@ def _open(
         drawn = 1.0 / (1.0 + 0.25 * decoding)
     load = _load(engine, workload, rate, top, gap_scv=scv, occupancy_scv=spread, pooled=pooled, drawn=drawn)
     laws, slow = replica_laws(load)
-    return Prediction(
-        stable=True,
-        utilization=utilization,
-        requests_per_s=arrivals.rate_per_s,
-        output_tokens_per_s=tokens,
-        capacity=top,
-        running=slow.mean,
-        kv_occupancy=_kv_occupancy(engine, load, slow),
-        preemptions_per_request=_preemptions(engine, load, slow),
+    return Circumstances(
+        load=load,
+        slow=slow,
         laws=laws,
+        top=top,
+        burstiness=arrivals.burstiness,
+        replicas=replicas,
+        routing=routing,
     )
 
 
@@ -93,7 +113,7 @@ def _closed(engine: Engine, workload: Workload, arrivals: ClosedArrivals, replic
         capacity=top,
         running=slow.mean * min(1.0, users),
         kv_occupancy=_kv_occupancy(engine, load, slow),
-        preemptions_per_request=_preemptions(engine, load, slow),
+        preemptions_per_request=slow.full_probability * top.preemptions_per_request,
         laws=laws,
     )
 
@@ -109,11 +129,6 @@ def _load(
     pooled: int = 1,
     drawn: float = 0.0,
 ) -> ReplicaLoad:
-    limits = engine.limits
-    demand = Demand.of(workload.lengths, workload.prefix_hit_rate, limits.kv_block_size)
-    prefill_steps = max(1.0, demand.prompt_tokens / limits.max_num_batched_tokens)
-    by_sequences = limits.max_num_seqs * max(demand.decode_steps, 1e-9) / (demand.decode_steps + prefill_steps)
-    by_memory = usable_kv_tokens(engine, workload.lengths) * (demand.decode_steps + 1.0) / demand.kv_token_steps
     return ReplicaLoad(
         engine=engine,
         lengths=workload.lengths,
@@ -123,9 +138,9 @@ def _load(
         occupancy_scv=occupancy_scv,
         pooled=pooled,
         drawn=drawn,
-        slots=min(by_sequences, by_memory),
+        slots=top.seats,
         saturation_per_s=top.requests_per_s,
-        memory_bound=by_memory < by_sequences,
+        memory_bound=top.memory_bound,
     )
 
 
@@ -147,9 +162,3 @@ def _kv_occupancy(engine: Engine, load: ReplicaLoad, slow: Occupancy) -> float:
         return 0.0
     held = load.demand.kv_token_steps / (load.demand.decode_steps + 1.0)
     return min(1.0, slow.mean * held / (engine.limits.kv_blocks * engine.limits.kv_block_size))
-
-
-def _preemptions(engine: Engine, load: ReplicaLoad, slow: Occupancy) -> float:
-    if not math.isfinite(engine.limits.kv_blocks) or load.slots >= engine.limits.max_num_seqs - 1.0:
-        return 0.0
-    return slow.full_probability * preemptions_when_full(load.lengths, load.slots)

@@ -34,7 +34,13 @@ class Capacity:
     requests_per_s: float
     bottleneck: Bottleneck
     running: float
-    """Mean running sequences at that rate."""
+    """Mean decoding sequences at that rate."""
+    seats: float
+    """Decoding sequences that fit at a time: the sequence limit, or what KV memory holds of them."""
+    memory_bound: bool
+    """Whether it is KV memory that limits the seats."""
+    preemptions_per_request: float
+    """Preemptions per request at that rate."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,6 +62,9 @@ class Prediction:
     """Mean share of KV memory in use; 0 where memory is ample."""
     preemptions_per_request: float
     laws: Mapping[Metric, LatencyLaw]
+    familiarity: float = 0.0
+    """How far the laws carry the learned correction: 1 for questions as simulated in training, 0 for the analytic laws
+    alone."""
 
     def value(self, objective: Objective) -> float | None:
         """The predicted value of an objective's statistic, seconds; None when unstable."""

@@ -13,6 +13,7 @@ from models.replica_load import ReplicaLoad
 Array = NDArray[np.float64]
 
 _STATES = 2048
+_CROWDING = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,6 +76,10 @@ def open_occupancy(load: ReplicaLoad, *, peakedness: float, slowdown: tuple[Arra
     if slowdown is not None:
         seconds = seconds * np.interp(states, *slowdown)
     steps = max(load.demand.decode_steps, 1e-9)
+    if load.memory_bound:
+        # What short memory costs at saturation it costs in proportion less with fewer sequences.
+        waste = max(1.0, float(states[-1]) / (steps * seconds[-1]) / load.saturation_per_s)
+        seconds = seconds * (1.0 + (waste - 1.0) * (states / states[-1]) ** _CROWDING)
     ratio = np.log(load.rate_per_s * steps * seconds[1:]) - np.log(states[1:])
     logs = np.concatenate([[0.0], np.cumsum(ratio * np.diff(states))])
     share = min(load.rate_per_s / load.saturation_per_s, 0.99999)
@@ -82,7 +87,12 @@ def open_occupancy(load: ReplicaLoad, *, peakedness: float, slowdown: tuple[Arra
     weights, full = _capped(logs / peakedness, tail)
     if load.memory_bound:
         # Memory in use varies more than the number of sequences that hold it: a random sum of what each holds.
-        full = _capped(logs / (peakedness * (1.0 + load.held_scv)), tail)[1]
+        # An arrival waits while its own prompt does not fit, and everyone behind it.
+        wide = _capped(logs / (peakedness * (1.0 + load.held_scv)), tail)[0]
+        beyond = np.cumsum(wide[::-1])[::-1]
+        need = load.prompt.values * (load.demand.decode_steps + 1.0) / load.demand.kv_token_steps
+        at = np.minimum(np.searchsorted(states, states[-1] - need), states.size - 1)
+        full = float(beyond[at] @ load.prompt.weights)
     return Occupancy(
         decoding=states,
         weights=weights,

@@ -288,7 +288,7 @@ def _observe(
 
 
 def _completions_per_s(done: Array, users: int) -> float:
-    """Throughput of a closed loop: completions over the time they span, without the last round, in which users leave."""
+    """Throughput of a closed loop: completions over the time they span; in the last round users leave."""
     first = int(done.size * _WARM_UP)
     last = max(done.size - 1 - max(users, int(done.size * _COOL_DOWN)), first + 1)
     ends = np.sort(done)[[first, min(last, done.size - 1)]]

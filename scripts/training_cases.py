@@ -1,0 +1,136 @@
+"""Seeded random questions from which the networks of `models.learned` are learned.
+
+Around the configurations of the accuracy benchmark (other seeds), and beyond them: other forms of the step time,
+prefix hits, unchunked prefill, up to 64 replicas. Never scored: docs/accuracy.md rests on other seeds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.accuracy_cases import case
+from models.capacity import capacity
+from models.discrepancy import CORRECTED, KNOTS
+from models.engine import Engine, EngineLimits
+from models.prediction import Routing
+from models.simulation.replicas import simulate
+from models.step_time import ExpertsStepTime, LinearStepTime, RooflineStepTime, SqrtStepTime, StepTime
+from models.workload import ClosedArrivals, OpenArrivals, Workload
+
+LAW_SEED, CONTENTION_SEED = 1001, 901
+_GRAPH_SIZES = (1, 2, 4, *range(8, 257, 8))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingCase:
+    """An open workload on replicas."""
+
+    seed: int
+    number: int
+    engine: Engine
+    workload: Workload
+    load: float
+    replicas: int
+    routing: Routing
+
+    @property
+    def requests(self) -> int:
+        """Enough to see p99, and to forget an empty start near saturation; noise averages out over cases."""
+        return int(12_000 + 1_500 * self.replicas + 150_000 * self.load**6)
+
+
+def training_case(number: int, seed: int) -> TrainingCase:
+    """The `number`-th case of a seed."""
+    core = case(number, seed)
+    rng = np.random.default_rng([seed, number, 99])
+
+    def log_uniform(low: float, high: float) -> float:
+        return float(np.exp(rng.uniform(math.log(low), math.log(high))))
+
+    step_time: StepTime = core.engine.step_time
+    limits: EngineLimits = core.engine.limits
+    if rng.random() < 0.25:
+        assert isinstance(step_time, LinearStepTime)
+        step_time = _other_form(step_time, rng)
+    if rng.random() < 0.15:
+        limits = replace(limits, chunked_prefill=False)
+    hits = float(rng.uniform(0.05, 0.9)) if rng.random() < 0.15 else 0.0
+    replicas = round(log_uniform(8, 64)) if rng.random() < 0.1 else core.replicas
+    engine = Engine(step_time=step_time, limits=limits)
+    top = capacity(engine, core.lengths, hits).requests_per_s
+    load = float(rng.uniform(0.05, 0.98))
+    arrivals = OpenArrivals(rate_per_s=load * top * replicas, burstiness=core.burstiness)
+    return TrainingCase(
+        seed=seed,
+        number=number,
+        engine=engine,
+        workload=Workload(arrivals=arrivals, lengths=core.lengths, prefix_hit_rate=hits),
+        load=load,
+        replicas=replicas,
+        routing=core.routing,
+    )
+
+
+def _other_form(linear: LinearStepTime, rng: np.random.Generator) -> StepTime:
+    def log_uniform(low: float, high: float) -> float:
+        return float(np.exp(rng.uniform(math.log(low), math.log(high))))
+
+    form = rng.integers(3)
+    if form == 0:
+        return SqrtStepTime(linear=linear, per_sqrt_decode_s=log_uniform(1e-4, 2e-3))
+    if form == 1:
+        experts = int(rng.choice([8, 32, 64, 128, 256]))
+        chosen = int(min(experts, rng.choice([1, 2, 4, 8])))
+        return ExpertsStepTime(
+            linear=replace(linear, base_s=0.5 * linear.base_s),
+            experts=experts,
+            experts_per_token=chosen,
+            per_expert_s=linear.base_s / experts * log_uniform(0.3, 3.0),
+        )
+    return RooflineStepTime(
+        overhead_s=0.3 * linear.base_s,
+        weights_s=0.7 * linear.base_s,
+        per_kv_token_s=linear.per_kv_token_s,
+        per_token_compute_s=linear.per_prefill_token_s,
+        graph_sizes=_GRAPH_SIZES if rng.random() < 0.5 else (),
+    )
+
+
+def simulated_laws(number: int, seed: int = LAW_SEED) -> str | None:
+    """A line of JSON: the rate, and what the simulator saw at the knots of every law; None where it did not settle."""
+    each = training_case(number, seed)
+    seen = simulate(
+        each.engine, each.workload, replicas=each.replicas, routing=each.routing, requests=each.requests, seed=3
+    ).prediction
+    if not seen.stable or any(metric not in seen.laws for metric in CORRECTED):
+        return None
+    assert isinstance(each.workload.arrivals, OpenArrivals)
+    line: dict[str, Any] = {"seed": seed, "number": number, "rate": each.workload.arrivals.rate_per_s}
+    for metric in CORRECTED:
+        line[metric] = [float(f"{seen.laws[metric].quantile(knot):.5g}") for knot in KNOTS]
+    return json.dumps(line)
+
+
+def simulated_contention(number: int, seed: int = CONTENTION_SEED) -> str | None:
+    """A line of JSON: what a saturated engine does; None where KV memory is ample."""
+    each = case(number, seed)
+    limits = each.engine.limits
+    if limits.kv_cache_tokens is None:
+        return None
+    users = 2 * limits.max_num_seqs
+    busy = Workload(arrivals=ClosedArrivals(users=users), lengths=each.lengths)
+    seen = simulate(each.engine, busy, replicas=1, requests=max(12_000, 12 * users), seed=7).prediction
+    return json.dumps(
+        {
+            "seed": seed,
+            "number": number,
+            "requests_per_s": seen.requests_per_s,
+            "running": seen.running,
+            "preemptions": seen.preemptions_per_request,
+        }
+    )
