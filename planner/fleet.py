@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,8 +17,9 @@ from models.objective import Objective
 from models.prediction import Routing
 from planner.files import line_of, parse_document, read_text
 from planner.objective import parse_objectives
-from planner.plan import Plan
+from planner.plan import no_plan
 from planner.profile import EngineProfile, load_profile
+from planner.sizing import MAX_REPLICAS
 from planner.sizing_request import SizingRequest, make_plan
 from planner.units import parse_seconds
 from planner.workload import WorkloadOptions, build_workload
@@ -41,7 +43,7 @@ class _Entry(BaseModel):
     output_cv: Variation = 0.0
     burstiness: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
     prefix_hit_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    routing: Routing = Routing.RANDOM
+    routing: Routing | None = None
     objectives: tuple[str, ...] = ()
     gpu_price: Annotated[float, Field(ge=0.0, le=1e6)] | None = None
 
@@ -55,15 +57,28 @@ class _Fleet(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FleetDefaults:
+    """What holds for an entry, and a file, that says nothing else."""
+
+    profile: str | None = None
+    objectives: tuple[Objective, ...] = ()
+    routing: Routing = Routing.RANDOM
+    max_replicas: int = MAX_REPLICAS
+    gpu_price_per_h: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FleetEntry:
     """One workload of a fleet, ready to size."""
 
     name: str
+    place: str
+    """File and name, for errors."""
     request: SizingRequest
 
 
-def read_fleet(path: Path, profile_name: str | None, objectives: tuple[Objective, ...]) -> list[FleetEntry]:
-    """All entries, validated before any is sized. `profile_name` and `objectives` stand in where an entry has none."""
+def read_fleet(path: Path, defaults: FleetDefaults) -> list[FleetEntry]:
+    """All entries, validated before any is sized. Raises InvalidInput that names the entry."""
     text = read_text(path, what="fleet")
     document = parse_document(text, name=str(path), what="fleet")
     fleet = _validated(document, text, path)
@@ -76,26 +91,60 @@ def read_fleet(path: Path, profile_name: str | None, objectives: tuple[Objective
             raise InvalidInput(f"{place} is there twice", remedy="give each workload a name of its own")
         seen.add(entry.name)
         try:
-            entries.append(_request(entry, fleet, profile_name, objectives, profile_of))
+            request = _request(entry, fleet, defaults, profile_of)
         except InvalidInput as error:
-            raise InvalidInput(f"{place}: {error}", remedy=error.remedy) from None
+            raise _at(place, error) from None
+        entries.append(FleetEntry(name=entry.name, place=place, request=request))
     return entries
 
 
-def size_entry(entry: FleetEntry) -> Plan | str:
-    """The plan of an entry, or why there is none."""
+@dataclass(frozen=True, kw_only=True)
+class FleetRow:
+    """What came of one workload."""
+
+    name: str
+    fields: Mapping[str, Any]
+    """Of `planner size`, with a plan or without."""
+
+    @property
+    def feasible(self) -> bool:
+        """Whether there is a plan."""
+        return bool(self.fields["feasible"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, name first."""
+        return {"name": self.name, **self.fields}
+
+
+def size_entry(entry: FleetEntry) -> FleetRow:
+    """The plan of an entry, or why there is none. Raises InvalidInput that names the entry."""
     try:
-        return make_plan(entry.request)
+        return FleetRow(name=entry.name, fields=make_plan(entry.request).as_dict())
     except NoFeasiblePlan as error:
-        return f"{error}; {error.remedy}"
+        return FleetRow(name=entry.name, fields=no_plan(entry.request.profile, error))
+    except InvalidInput as error:
+        raise _at(entry.place, error) from None
 
 
-def _request(
-    entry: _Entry, fleet: _Fleet, profile_name: str | None, objectives: tuple[Objective, ...], profile_of: Any
-) -> FleetEntry:
-    name = entry.profile or fleet.profile or profile_name
+def _at(place: str, error: InvalidInput) -> InvalidInput:
+    """The error with its place in front, and with names of fields where it names options of the command."""
+    message, remedy = (_OPTION.sub(_field, text) for text in (str(error), error.remedy))
+    return InvalidInput(f"{place}: {message}", remedy=remedy)
+
+
+_OPTION = re.compile(r"--(qps|concurrency|(?:think|input|output|prefix)-[a-z-]+|burstiness)\b")
+
+
+def _field(option: re.Match[str]) -> str:
+    return to_camel(option[1].replace("-", "_"))
+
+
+def _request(entry: _Entry, fleet: _Fleet, defaults: FleetDefaults, profile_of: Any) -> SizingRequest:
+    name = entry.profile or fleet.profile or defaults.profile
     if name is None:
         raise InvalidInput("it has no profile", remedy="add `profile:` to it, to the file, or --profile")
+    if entry.qps is None and entry.concurrency is None:
+        raise InvalidInput("it has no load", remedy="add `qps:`, or `concurrency:` and perhaps `thinkTime:`, to it")
     profile: EngineProfile = profile_of(name)
     stated = build_workload(
         WorkloadOptions(
@@ -110,31 +159,35 @@ def _request(
             prefix_hit_rate=entry.prefix_hit_rate,
         )
     )
-    asked = parse_objectives(entry.objectives or fleet.objectives) or objectives
+    asked = parse_objectives(entry.objectives or fleet.objectives) or defaults.objectives
     if not asked:
         raise InvalidInput("it has no objectives", remedy="add `objectives:` to it, to the file, or --slo")
-    request = SizingRequest(
+    return SizingRequest(
         profile=profile,
         workload=stated.workload,
         objectives=asked,
-        routing=entry.routing,
-        gpu_price_per_h=entry.gpu_price,
+        routing=entry.routing or defaults.routing,
+        max_replicas=defaults.max_replicas,
+        gpu_price_per_h=defaults.gpu_price_per_h if entry.gpu_price is None else entry.gpu_price,
         assumptions=stated.assumptions,
         with_range=False,
     )
-    return FleetEntry(name=entry.name, request=request)
 
 
 def _validated(document: Mapping[str, Any], text: str, path: Path) -> _Fleet:
     try:
         return _Fleet.model_validate(document)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = tuple(problem["loc"])
+        # An unknown field often explains the missing one.
+        problems = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
+        where, message = tuple(problems[0]["loc"]), problems[0]["msg"][:200]
+        if problems[0]["type"] == "extra_forbidden":
+            message = "unknown field"
         line = line_of(text, where)
         field = ".".join(str(step) for step in where)
         raise InvalidInput(
-            f"fleet {path}{f', line {line}' if line else ''}: {field}: {problem['msg'][:200]}",
-            remedy="fields of a workload: name, profile, qps or concurrency with thinkTime, inputTokens, outputTokens, "
+            f"fleet {path}{f', line {line}' if line else ''}: {field}: {message}",
+            remedy="fields of the file: profile, objectives, workloads; "
+            "fields of a workload: name, profile, qps or concurrency with thinkTime, inputTokens, outputTokens, "
             "inputCv, outputCv, burstiness, prefixHitRate, routing, objectives, gpuPrice",
         ) from None

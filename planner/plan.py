@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from models.errors import NoFeasiblePlan
 from models.objective import METRICS, Objective
 from models.prediction import Prediction
 from models.workload import OpenArrivals, Workload
@@ -115,6 +116,18 @@ class Plan:
                 "predicted": predicted(fewer, gpus, answer.objectives),
             }
         return fields
+
+
+def no_plan(profile: EngineProfile, error: NoFeasiblePlan) -> dict[str, Any]:
+    """The fields of `size` and of `predict --max-qps` where nothing meets the objectives."""
+    return {
+        "profile": profile.name,
+        "replicas": None,
+        "gpus": None,
+        "feasible": False,
+        "reason": str(error),
+        "remedy": error.remedy,
+    }
 
 
 def predicted(prediction: Prediction, gpus: int, objectives: Sequence[Objective]) -> dict[str, Any]:

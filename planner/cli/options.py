@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from models.errors import NoFeasiblePlan
 from models.prediction import Routing
+from planner.plan import no_plan
+from planner.profile import EngineProfile
+from planner.reports.structured import render
 from planner.reports.table import Paint, plain
 from planner.units import parse_seconds
 from planner.workload import StatedWorkload, WorkloadOptions, build_workload
@@ -108,6 +113,17 @@ def stated_workload(options: dict[str, Any], *, needs_rate: bool = True) -> Stat
             needs_rate=needs_rate,
         )
     )
+
+
+@contextmanager
+def no_plan_told(profile: EngineProfile, form: str) -> Iterator[None]:
+    """Where there is no plan, a program that reads the output gets a document that says so, and why."""
+    try:
+        yield
+    except NoFeasiblePlan as error:
+        if form != "table":
+            click.echo(render(no_plan(profile, error), form), nl=False)  # type: ignore[arg-type]
+        raise
 
 
 def painter() -> Paint:

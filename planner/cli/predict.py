@@ -10,6 +10,7 @@ from models.continuous_batching import predict as predict_laws
 from models.prediction import Routing
 from models.workload import OpenArrivals
 from planner.cli.options import (
+    no_plan_told,
     objective_option,
     output_options,
     painter,
@@ -66,7 +67,8 @@ def predict(
     profile = load_profile(name)
     engine, workload = profile.to_engine(), stated.workload
     if max_qps:
-        rate, prediction = max_rate(engine, workload, objectives, replicas=replicas, routing=routing)
+        with no_plan_told(profile, form):
+            rate, prediction = max_rate(engine, workload, objectives, replicas=replicas, routing=routing)
         workload = workload.at_rate(rate)
     else:
         prediction = predict_laws(engine, workload, replicas=replicas, routing=routing)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from models.prediction import Routing
 from planner.cli.options import (
+    no_plan_told,
     objective_option,
     output_options,
     painter,
@@ -26,6 +28,9 @@ from planner.reports.table import fleet_table, plan_table
 from planner.sizing import MAX_REPLICAS
 from planner.sizing_request import SizingRequest, make_plan
 
+if TYPE_CHECKING:
+    from planner.fleet import FleetDefaults
+
 _EPILOG = """\b
 Examples:
   planner size --profile llama-3.1-8b-a100-vllm --qps 20 --input-tokens 512 \\
@@ -34,6 +39,9 @@ Examples:
       --input-tokens 800 --output-tokens 250 --output-cv 1 --slo 'e2e:p95<=8s'
   planner size --profile my.yaml --trace requests.csv --slo 'ttft:p99<=1s' -o json
   planner size --fleet fleet.yaml -o csv"""
+
+BESIDE_FLEET = ("fleet", "profile_name", "slo", "routing", "max_replicas", "gpu_price", "form")
+"""Options that hold for every workload of a fleet that says nothing else."""
 
 
 @click.command(epilog=_EPILOG)
@@ -65,8 +73,17 @@ def size(
     break, and what was assumed. Exit code 1: no number of replicas meets them.
     """
     if fleet is not None:
-        _refuse_beside_fleet(explain=explain, plot=plot, **options)
-        return _size_fleet(fleet, profile_name, slo, form)
+        from planner.fleet import FleetDefaults
+
+        _refuse_beside_fleet()
+        defaults = FleetDefaults(
+            profile=profile_name,
+            objectives=parse_objectives(slo),
+            routing=Routing(options["routing"]),
+            max_replicas=max_replicas,
+            gpu_price_per_h=gpu_price,
+        )
+        return _size_fleet(fleet, defaults, form)
     name = require_profile(profile_name)
     if not slo:
         raise click.UsageError("no objective is given: add for example --slo 'ttft:p99<=500ms'")
@@ -81,7 +98,8 @@ def size(
         gpu_price_per_h=gpu_price,
         assumptions=stated.assumptions,
     )
-    plan = make_plan(request)
+    with no_plan_told(request.profile, form):
+        plan = make_plan(request)
     if plot is not None:
         from planner.plot import draw_plan
 
@@ -95,9 +113,10 @@ def size(
     return 0
 
 
-def _refuse_beside_fleet(**options: Any) -> None:
-    idle = ("routing", "think_time", "trace_window", "input_cv", "output_cv", "prefix_hit_rate")
-    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value and name not in idle]
+def _refuse_beside_fleet() -> None:
+    context = click.get_current_context()
+    said = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    given = [f"--{name.replace('_', '-')}" for name in said if name not in BESIDE_FLEET]
     if given:
         raise click.UsageError(f"{', '.join(given)} cannot stand beside --fleet: its workloads say these themselves")
 
@@ -108,23 +127,16 @@ def _rendered(plan: Plan, form: str) -> str:
     return render(plan.as_dict(), form)  # type: ignore[arg-type]
 
 
-def _size_fleet(path: Path, profile_name: str | None, slo: tuple[str, ...], form: str) -> int:
+def _size_fleet(path: Path, defaults: FleetDefaults, form: str) -> int:
     from planner.fleet import read_fleet, size_entry
 
-    entries = read_fleet(path, profile_name, parse_objectives(slo))
-    results: list[tuple[str, dict[str, Any] | str]] = []
+    entries = read_fleet(path, defaults)
     with click.progressbar(
         entries, label="sizing", file=sys.stderr, width=40, hidden=not sys.stderr.isatty()
     ) as progress:
-        for entry in progress:
-            plan = size_entry(entry)
-            results.append((entry.name, plan.as_dict() if isinstance(plan, Plan) else plan))
+        rows = [size_entry(entry) for entry in progress]
     if form == "table":
-        click.echo(fleet_table(results, painter()), nl=False)
+        click.echo(fleet_table(rows, painter()), nl=False)
     else:
-        rows = [
-            {"name": name, **(row if isinstance(row, dict) else {"feasible": False, "reason": row})}
-            for name, row in results
-        ]
-        click.echo(render(rows, form), nl=False)  # type: ignore[arg-type]
-    return 1 if any(isinstance(row, str) for _, row in results) else 0
+        click.echo(render([row.as_dict() for row in rows], form), nl=False)  # type: ignore[arg-type]
+    return 0 if all(row.feasible for row in rows) else 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from models.objective import METRICS
 from models.prediction import Bottleneck
@@ -11,6 +11,9 @@ from models.workload import ClosedArrivals, Workload
 from planner.plan import STATISTICS, Answer, Plan
 from planner.sizing import violated
 from planner.units import format_number, format_seconds, format_share
+
+if TYPE_CHECKING:
+    from planner.fleet import FleetRow
 
 Paint = Callable[[str, str], str]
 
@@ -193,20 +196,24 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def fleet_table(rows: Sequence[tuple[str, dict[str, Any] | str]], paint: Paint = plain) -> str:
-    """One line an entry of a fleet: name, replicas, GPUs, utilisation, binding objective, or why there is no plan."""
-    width = max(5, *(len(name) for name, _ in rows))
-    lines = [f"{'entry'.ljust(width)}  replicas    GPUs  utilisation  binding"]
-    replicas = gpus = 0
-    for name, row in rows:
-        if isinstance(row, str):
-            lines.append(f"{name.ljust(width)}  {paint('no plan', 'bad')}: {row}")
+def fleet_table(rows: Sequence[FleetRow], paint: Paint = plain) -> str:
+    """One line a workload: name, replicas, GPUs, utilisation, binding objective, or why there is no plan."""
+    width = max(8, *(len(row.name) for row in rows))
+    lines = [f"{'workload'.ljust(width)}  replicas    GPUs  utilisation  binding"]
+    planned = [row.fields for row in rows if row.feasible]
+    for row in rows:
+        name, fields = row.name.ljust(width), row.fields
+        if not row.feasible:
+            lines.append(f"{name}  {paint('no plan', 'bad')}: {fields['reason']}; {fields['remedy']}")
             continue
-        replicas += row["replicas"]
-        gpus += row["gpus"]
         lines.append(
-            f"{name.ljust(width)}  {row['replicas']:8,}  {row['gpus']:6,}  "
-            f"{format_share(row['utilization']):>11}  {row['binding']['objective']}"
+            f"{name}  {fields['replicas']:8,}  {fields['gpus']:6,}  {format_share(fields['utilization']):>11}  "
+            f"{fields['binding']['objective']}"
         )
-    lines.append(f"{'all'.ljust(width)}  {replicas:8,}  {gpus:6,}")
+    replicas, gpus = (sum(fields[unit] for fields in planned) for unit in ("replicas", "gpus"))
+    lines.append(f"{'all'.ljust(width)}  {replicas:8,}  {gpus:6,}" + _without_plan(len(rows) - len(planned)))
     return "\n".join(lines) + "\n"
+
+
+def _without_plan(count: int) -> str:
+    return f"  and {_count(count, 'workload')} without a plan" if count else ""
