@@ -111,6 +111,19 @@ def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
     return line
 
 
+def require_writable(path: Path, *, what: str) -> None:
+    """Raise InvalidInput where `write_atomically` would have no place to write to."""
+    folder = path.parent
+    if path.is_dir():
+        raise InvalidInput(f"{what} {path} is a folder", remedy="name a file")
+    if not folder.exists():
+        raise InvalidInput(f"{what} {path}: there is no folder {folder}", remedy="make it, or name another")
+    if not folder.is_dir():
+        raise InvalidInput(f"{what} {path}: {folder} is not a folder", remedy="name another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InvalidInput(f"{what} {path}: the folder {folder} cannot be written to", remedy="check its mode")
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     try:

@@ -16,7 +16,7 @@ from models.errors import InvalidInput, NoFeasiblePlan
 from models.objective import Objective
 from models.prediction import Routing
 from planner.files import line_of, parse_document, read_text
-from planner.objective import parse_objectives
+from planner.objective import as_written, parse_objectives
 from planner.plan import no_plan
 from planner.profile import EngineProfile, load_profile
 from planner.sizing import MAX_REPLICAS
@@ -105,6 +105,8 @@ class FleetRow:
     name: str
     fields: Mapping[str, Any]
     """Of `planner size`, with a plan or without."""
+    binding: str = ""
+    """The binding objective as it was written."""
 
     @property
     def feasible(self) -> bool:
@@ -119,7 +121,8 @@ class FleetRow:
 def size_entry(entry: FleetEntry) -> FleetRow:
     """The plan of an entry, or why there is none. Raises InvalidInput that names the entry."""
     try:
-        return FleetRow(name=entry.name, fields=make_plan(entry.request).as_dict())
+        plan = make_plan(entry.request)
+        return FleetRow(name=entry.name, fields=plan.as_dict(), binding=as_written(plan.binding))
     except NoFeasiblePlan as error:
         return FleetRow(name=entry.name, fields=no_plan(entry.request.profile, error))
     except InvalidInput as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from models.continuous_batching import predict
 from models.errors import InvalidInput
 from models.objective import Metric, Objective
 from models.workload import ClosedArrivals, OpenArrivals
-from planner.files import write_atomically
+from planner.files import require_writable, write_atomically
+from planner.objective import as_written
 from planner.plan import Plan
 from planner.sizing_request import SizingRequest
 
@@ -23,15 +25,20 @@ _PERCENTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 _POINTS = 13
 
 
-def draw_plan(request: SizingRequest, plan: Plan, path: Path) -> None:
-    """Write the picture. Raises InvalidInput for another suffix than .svg or .png, or without matplotlib."""
-    form = path.suffix.lower().lstrip(".")
-    if form not in ("svg", "png"):
+def require_drawable(path: Path) -> None:
+    """Raise InvalidInput where a picture could not be written in the end: asked before the work is done."""
+    if path.suffix.lower() not in (".svg", ".png"):
         raise InvalidInput(f"--plot {path}: the file's name must end in .svg or .png", remedy="for example plan.svg")
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        raise InvalidInput("--plot needs matplotlib", remedy="in the checkout: pip install '.[plot]'") from None
+    require_writable(path, what="--plot")
+    if find_spec("matplotlib") is None:
+        raise InvalidInput("--plot needs matplotlib", remedy="in the checkout: pip install '.[plot]'")
+
+
+def draw_plan(request: SizingRequest, plan: Plan, path: Path) -> None:
+    """Write the picture. Raises InvalidInput where it cannot be written after all."""
+    import matplotlib as mpl
+
+    form = path.suffix.lower().lstrip(".")
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
@@ -95,7 +102,7 @@ def _draw(
         axis.plot(at, values, marker=".", label=f"{metric} {name}")
     for limit in limits:
         axis.axhline(limit.limit_s, color="black", linestyle="--", linewidth=1)
-        axis.annotate(str(limit), (axis.get_xlim()[0], limit.limit_s), fontsize=7, va="bottom")
+        axis.annotate(as_written(limit), (axis.get_xlim()[0], limit.limit_s), fontsize=7, va="bottom")
     axis.axvline(chosen, color="grey", linewidth=1)
     axis.set_yscale("log")
     axis.set_ylabel("seconds")

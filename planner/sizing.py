@@ -14,6 +14,7 @@ from models.errors import InvalidInput, NoFeasiblePlan
 from models.objective import Objective
 from models.prediction import Prediction, Routing
 from models.workload import ClosedArrivals, OpenArrivals, Workload
+from planner.objective import as_written
 from planner.units import format_seconds
 
 MAX_REPLICAS = 1_000_000
@@ -75,7 +76,7 @@ def _require_meaning(objectives: Sequence[Objective], workload: Workload) -> Non
     gaps = [objective for objective in objectives if objective.metric in ("itl", "tpot")]
     if gaps and workload.lengths.output.values[-1] < 2.0:
         raise InvalidInput(
-            f"objective {gaps[0]}: answers of one token have no gaps between tokens",
+            f"objective {as_written(gaps[0])}: answers of one token have no gaps between tokens",
             remedy="drop it, or use ttft or e2e",
         )
 
@@ -208,8 +209,9 @@ def _infeasible(prediction: Prediction, objectives: Sequence[Objective], replica
             f"{replicas:,} replicas, the most allowed, cannot carry the load",
             remedy="raise --max-replicas, or use a faster profile",
         )
+    count = f"{replicas:,} replica{'' if replicas == 1 else 's'}"
     return NoFeasiblePlan(
-        f"nothing meets {worst}: even with {replicas:,} replica{'' if replicas == 1 else 's'} and hardly any load, "
+        f"nothing meets {as_written(worst)}: even with {count} and hardly any load, "
         f"{worst.metric} {worst.statistic} is {format_seconds(value)}",
         remedy=f"raise that limit above {format_seconds(value * 1.02)}, shorten prompts or answers, or use a faster "
         "profile",

@@ -90,7 +90,9 @@ def _check(options: WorkloadOptions) -> None:
         ("--prefix-hit-rate", options.prefix_hit_rate, 0.0, 0.999999),
     ):
         if value is not None and not (math.isfinite(value) and low <= value <= high):
-            raise InvalidInput(f"{name} {value:g} is out of range", remedy=f"give a number from {low:g} to {high:g}")
+            raise InvalidInput(
+                f"{name} {value:g} is out of range", remedy=f"give a number from {low:,.12g} to {high:,.12g}"
+            )
     if options.qps is not None and options.concurrency is not None:
         raise InvalidInput("--qps and --concurrency exclude each other", remedy="keep one of them")
     if options.concurrency is None and options.think_time_s > 0.0:

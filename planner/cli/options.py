@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,12 +13,12 @@ from typing import Any, TypeVar
 
 import click
 
-from models.errors import NoFeasiblePlan
+from models.errors import InvalidInput, NoFeasiblePlan
 from models.prediction import Routing
 from planner.plan import no_plan
 from planner.profile import EngineProfile
 from planner.reports.structured import render
-from planner.reports.table import Paint, plain
+from planner.reports.table import WIDTH, Paint, plain
 from planner.units import parse_seconds
 from planner.workload import StatedWorkload, WorkloadOptions, build_workload
 
@@ -91,11 +93,22 @@ def objective_option(command: F) -> F:
     )(command)
 
 
+class _Price(click.FloatRange):
+    """A range that NaN, which no bound keeps out, is not in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does, without NaN."""
+        price = super().convert(value, param, ctx)
+        if math.isnan(price):
+            self.fail(f"{price} is not in the range", param, ctx)
+        return price
+
+
 def output_options(command: F) -> F:
     """`-o` and the price."""
-    command = click.option(
-        "--gpu-price", type=click.FloatRange(0.0, 1e6), metavar="USD", help="Price of one GPU for an hour."
-    )(command)
+    command = click.option("--gpu-price", type=_Price(0.0, 1e6), metavar="USD", help="Price of one GPU for an hour.")(
+        command
+    )
     return click.option(
         "-o", "--output", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Output format."
     )(command)
@@ -126,6 +139,12 @@ def no_plan_told(profile: EngineProfile, form: str) -> Iterator[None]:
         raise
 
 
+def width() -> int:
+    """Columns to fill: the terminal's (or COLUMNS), and a fixed number elsewhere, as far as reads well."""
+    columns = shutil.get_terminal_size(fallback=(WIDTH, 24)).columns
+    return min(columns, WIDTH)
+
+
 def painter() -> Paint:
     """Colour on a terminal, unless NO_COLOR is set; plain text elsewhere."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
@@ -136,7 +155,7 @@ def painter() -> Paint:
 def require_profile(name: str | None) -> str:
     """The profile's name, or a message that one is needed."""
     if not name:
-        raise click.UsageError("--profile is missing: name a file or a shipped profile (`planner profile list`)")
+        raise InvalidInput("--profile is missing", remedy="name a file, or a shipped one of `planner profile list`")
     return name
 
 

@@ -15,9 +15,10 @@ from planner.cli.options import (
     profile_option,
     require_profile,
     stated_workload,
+    width,
     workload_options,
 )
-from planner.objective import parse_objectives
+from planner.objective import parse_objectives, unit_warnings
 from planner.plan import Answer, load_assumptions, range_warnings
 from planner.profile import load_profile
 from planner.reports.structured import render
@@ -89,11 +90,11 @@ def simulate(
             *load_assumptions(profile, stated.workload),
             f"{result.requests:,} requests counted, seed {seed}",
         ),
-        warnings=range_warnings(profile, stated.workload, result.prediction),
+        warnings=(*unit_warnings(objectives), *range_warnings(profile, stated.workload, result.prediction)),
         gpu_price_per_h=gpu_price,
     )
     if form == "table":
-        click.echo(answer_table(answer, "simulated", painter()), nl=False)
+        click.echo(answer_table(answer, "simulated", painter(), width()), nl=False)
     else:
         click.echo(render({**answer.as_dict(), "requests": result.requests, "seed": seed}, form), nl=False)  # type: ignore[arg-type]
     return 0

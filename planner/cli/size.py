@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from models.errors import InvalidInput
 from models.prediction import Routing
 from planner.cli.options import (
     no_plan_told,
@@ -18,13 +19,14 @@ from planner.cli.options import (
     profile_option,
     require_profile,
     stated_workload,
+    width,
     workload_options,
 )
 from planner.objective import parse_objectives
 from planner.plan import Plan
 from planner.profile import load_profile
 from planner.reports.structured import render
-from planner.reports.table import fleet_table, plan_table
+from planner.reports.table import plan_table
 from planner.sizing import MAX_REPLICAS
 from planner.sizing_request import SizingRequest, make_plan
 
@@ -86,7 +88,11 @@ def size(
         return _size_fleet(fleet, defaults, form)
     name = require_profile(profile_name)
     if not slo:
-        raise click.UsageError("no objective is given: add for example --slo 'ttft:p99<=500ms'")
+        raise InvalidInput("no objective is given", remedy="add for example --slo 'ttft:p99<=500ms'")
+    if plot is not None:
+        from planner.plot import require_drawable
+
+        require_drawable(plot)
     routing = Routing(options.pop("routing"))
     stated = stated_workload(options)
     request = SizingRequest(
@@ -118,17 +124,21 @@ def _refuse_beside_fleet() -> None:
     said = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     given = [f"--{name.replace('_', '-')}" for name in said if name not in BESIDE_FLEET]
     if given:
-        raise click.UsageError(f"{', '.join(given)} cannot stand beside --fleet: its workloads say these themselves")
+        raise InvalidInput(
+            f"{', '.join(given)} cannot stand beside --fleet",
+            remedy="drop it: the workloads in the file say it themselves",
+        )
 
 
 def _rendered(plan: Plan, form: str) -> str:
     if form == "table":
-        return plan_table(plan, painter())
+        return plan_table(plan, painter(), width())
     return render(plan.as_dict(), form)  # type: ignore[arg-type]
 
 
 def _size_fleet(path: Path, defaults: FleetDefaults, form: str) -> int:
     from planner.fleet import read_fleet, size_entry
+    from planner.reports.fleet_table import fleet_table
 
     entries = read_fleet(path, defaults)
     with click.progressbar(
@@ -136,7 +146,7 @@ def _size_fleet(path: Path, defaults: FleetDefaults, form: str) -> int:
     ) as progress:
         rows = [size_entry(entry) for entry in progress]
     if form == "table":
-        click.echo(fleet_table(rows, painter()), nl=False)
+        click.echo(fleet_table(rows, painter(), width()), nl=False)
     else:
         click.echo(render([row.as_dict() for row in rows], form), nl=False)  # type: ignore[arg-type]
     return 0 if all(row.feasible for row in rows) else 1

@@ -65,7 +65,14 @@ def test_an_entry_without_a_plan_says_why_beside_the_others_and_exits_1(
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["feasible"] for row in rows] == ["True", "False"]
     assert run(["size", "--fleet", file, "--max-replicas", "2"]) == 1
-    assert "no plan: even 2 replicas" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert table.startswith(
+        "workload  replicas     GPUs  utilisation  binding\n"
+        "small            1        1         11 %  ttft:p99<=500ms\n"
+        "large     no plan\n"
+        "all              1        1\n\n"
+        "No plan for large: even 2 replicas cannot carry the load: "
+    )
 
 
 @pytest.mark.parametrize(
