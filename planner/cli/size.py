@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,14 +138,18 @@ def _rendered(plan: Plan, form: str) -> str:
 
 
 def _size_fleet(path: Path, defaults: FleetDefaults, form: str) -> int:
-    from planner.fleet import read_fleet, size_entry
+    from planner.fleet import read_fleet, size_entries
+    from planner.parallel import cores
     from planner.reports.fleet_table import fleet_table
 
     entries = read_fleet(path, defaults)
-    with click.progressbar(
-        entries, label="sizing", file=sys.stderr, width=40, hidden=not sys.stderr.isatty()
-    ) as progress:
-        rows = [size_entry(entry) for entry in progress]
+    with (
+        closing(size_entries(entries, cores=cores())) as sized,
+        click.progressbar(
+            sized, length=len(entries), label="sizing", file=sys.stderr, width=40, hidden=not sys.stderr.isatty()
+        ) as progress,
+    ):
+        rows = list(progress)
     if form == "table":
         click.echo(fleet_table(rows, painter(), width()), nl=False)
     else:
