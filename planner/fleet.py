@@ -9,13 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from models.errors import InvalidInput, NoFeasiblePlan
 from models.objective import Objective
 from models.prediction import Routing
-from planner.files import line_of, parse_document, read_text
+from planner.file_model import FileModel, first_problem
+from planner.files import parse_document, read_text
 from planner.objective import as_written, parse_objectives
 from planner.plan import no_plan
 from planner.profile import EngineProfile, load_profile
@@ -29,14 +30,20 @@ Tokens = Annotated[float, Field(ge=1.0, le=1e8, allow_inf_nan=False)]
 Variation = Annotated[float, Field(ge=0.0, le=20.0, allow_inf_nan=False)]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+def _in_seconds(value: Any) -> Any:
+    """A plain number is a number of seconds."""
+    return f"{value}s" if isinstance(value, int | float) and not isinstance(value, bool) else value
 
+
+Duration = Annotated[str, BeforeValidator(_in_seconds)]
+
+
+class _Entry(FileModel):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     profile: str | None = None
     qps: Rate | None = None
     concurrency: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    think_time: str = "0s"
+    think_time: Duration = "0s"
     input_tokens: Tokens
     output_tokens: Tokens
     input_cv: Variation = 0.0
@@ -48,9 +55,7 @@ class _Entry(BaseModel):
     gpu_price: Annotated[float, Field(ge=0.0, le=1e6)] | None = None
 
 
-class _Fleet(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
-
+class _Fleet(FileModel):
     profile: str | None = None
     objectives: tuple[str, ...] = ()
     workloads: Annotated[tuple[_Entry, ...], Field(min_length=1, max_length=100_000)]
@@ -81,7 +86,10 @@ def read_fleet(path: Path, defaults: FleetDefaults) -> list[FleetEntry]:
     """All entries, validated before any is sized. Raises InvalidInput that names the entry."""
     text = read_text(path, what="fleet")
     document = parse_document(text, name=str(path), what="fleet")
-    fleet = _validated(document, text, path)
+    try:
+        fleet = _Fleet.model_validate(document)
+    except ValidationError as error:
+        raise first_problem(error, _Fleet, text, f"fleet {path}") from None
     profile_of = lru_cache(maxsize=None)(load_profile)
     seen: set[str] = set()
     entries = []
@@ -190,22 +198,3 @@ def _request(entry: _Entry, fleet: _Fleet, defaults: FleetDefaults, profile_of: 
         assumptions=stated.assumptions,
         with_range=False,
     )
-
-
-def _validated(document: Mapping[str, Any], text: str, path: Path) -> _Fleet:
-    try:
-        return _Fleet.model_validate(document)
-    except ValidationError as error:
-        # An unknown field often explains the missing one.
-        problems = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
-        where, message = tuple(problems[0]["loc"]), problems[0]["msg"][:200]
-        if problems[0]["type"] == "extra_forbidden":
-            message = "unknown field"
-        line = line_of(text, where)
-        field = ".".join(str(step) for step in where)
-        raise InvalidInput(
-            f"fleet {path}{f', line {line}' if line else ''}: {field}: {message}",
-            remedy="fields of the file: profile, objectives, workloads; "
-            "fields of a workload: name, profile, qps or concurrency with thinkTime, inputTokens, outputTokens, "
-            "inputCv, outputCv, burstiness, prefixHitRate, routing, objectives, gpuPrice",
-        ) from None

@@ -43,7 +43,7 @@ def size(
 
     Raises NoFeasiblePlan with the reason, and what would help, where `max_replicas` do not either.
     """
-    _require_meaning(objectives, workload)
+    require_meaning(objectives, workload)
     predictor = partial(_predict, engine, workload, routing)
     lowest = 1
     if isinstance(workload.arrivals, OpenArrivals):
@@ -71,7 +71,7 @@ def size(
         ) from None
 
 
-def _require_meaning(objectives: Sequence[Objective], workload: Workload) -> None:
+def require_meaning(objectives: Sequence[Objective], workload: Workload) -> None:
     """Refuse objectives on gaps between tokens where every answer is one token."""
     gaps = [objective for objective in objectives if objective.metric in ("itl", "tpot")]
     if gaps and workload.lengths.output.values[-1] < 2.0:
@@ -175,7 +175,7 @@ def max_rate(
 
     Raises NoFeasiblePlan where even a trickle of requests breaks one.
     """
-    _require_meaning(objectives, workload)
+    require_meaning(objectives, workload)
     top = capacity(engine, workload.lengths, workload.prefix_hit_rate).requests_per_s * replicas
     low, high = top * 1e-4, top
     best = _predict(engine, workload.at_rate(low), routing, replicas)

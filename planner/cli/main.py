@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -60,6 +61,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. Mistakes of the user end in one message, never in a traceback."""
     if _COMPLETE in os.environ:
         cli.main(prog_name="planner", complete_var=_COMPLETE)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # ≤ and × in an encoding that lacks them are no reason to fail
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

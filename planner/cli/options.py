@@ -53,7 +53,7 @@ def workload_options(command: F) -> F:
                 help="CSV (or .csv.gz) of arrival_s,input_tokens,output_tokens: its lengths, and its busiest rate.",
             ),
             click.option(
-                "--trace-window", default="5m", show_default=True, help="The busiest window of a trace to plan for."
+                "--trace-window", help="The busiest window of a trace to plan for.  [default: 5m]"
             ),
             click.option("--input-tokens", type=float, help="Mean prompt length."),
             click.option("--output-tokens", type=float, help="Mean answer length."),
@@ -117,11 +117,12 @@ def output_options(command: F) -> F:
 def stated_workload(options: dict[str, Any], *, needs_rate: bool = True) -> StatedWorkload:
     """The workload of the shared options, taken out of `options`."""
     keys = ("qps", "concurrency", "trace", "input_tokens", "output_tokens", "input_cv", "output_cv", "burstiness")
+    window = options.pop("trace_window")
     return build_workload(
         WorkloadOptions(
             **{key: options.pop(key) for key in keys},
             think_time_s=parse_seconds(options.pop("think_time"), what="--think-time"),
-            trace_window_s=parse_seconds(options.pop("trace_window"), what="--trace-window"),
+            trace_window_s=None if window is None else parse_seconds(window, what="--trace-window"),
             prefix_hit_rate=options.pop("prefix_hit_rate"),
             needs_rate=needs_rate,
         )
@@ -146,10 +147,12 @@ def width() -> int:
 
 
 def painter() -> Paint:
-    """Colour on a terminal, unless NO_COLOR is set; plain text elsewhere."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+    """Colour on a terminal that has it, unless NO_COLOR is set; plain text elsewhere."""
+    if sys.stdout is None or not sys.stdout.isatty():
         return plain
-    return lambda text, style: click.style(text, fg=_COLOURS[style], bold=style != "warn")
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return plain
+    return lambda text, style: click.style(text, fg=_COLOURS[style], bold=style != "warn") if style else text
 
 
 def require_profile(name: str | None) -> str:

@@ -10,6 +10,7 @@ from models.continuous_batching import predict as predict_laws
 from models.errors import InvalidInput
 from models.prediction import Routing
 from models.workload import OpenArrivals
+from planner.cli.command import Command
 from planner.cli.options import (
     no_plan_told,
     objective_option,
@@ -26,7 +27,8 @@ from planner.plan import Answer, load_assumptions, range_warnings
 from planner.profile import load_profile
 from planner.reports.structured import render
 from planner.reports.table import answer_table
-from planner.sizing import max_rate
+from planner.sizing import max_rate, require_meaning
+from planner.units import format_number
 
 _EPILOG = """\b
 Examples:
@@ -36,7 +38,7 @@ Examples:
       --input-tokens 512 --output-tokens 128 --slo 'ttft:p99<=300ms'"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Command, epilog=_EPILOG)
 @profile_option
 @click.option("--replicas", type=click.IntRange(1, 10_000_000), required=True, help="Replicas behind the balancer.")
 @click.option("--max-qps", is_flag=True, help="Find the highest rate that meets every --slo.")
@@ -70,6 +72,7 @@ def predict(
     stated = stated_workload(options, needs_rate=not max_qps)
     profile = load_profile(name)
     engine, workload = profile.to_engine(), stated.workload
+    require_meaning(objectives, workload)
     if max_qps:
         with no_plan_told(profile, form):
             rate, prediction = max_rate(engine, workload, objectives, replicas=replicas, routing=routing)
@@ -88,7 +91,8 @@ def predict(
     )
     if form == "table":
         if max_qps and isinstance(workload.arrivals, OpenArrivals):
-            click.echo(f"{workload.arrivals.rate_per_s:.4g} requests/s is the highest rate that meets every objective.")
+            most = format_number(workload.arrivals.rate_per_s)
+            click.echo(f"{most} requests/s is the highest rate that meets every objective.")
         click.echo(answer_table(answer, "predicted", painter(), width()), nl=False)
     else:
         fields = answer.as_dict()

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from models.errors import InvalidInput
 from models.prediction import Routing
+from planner.cli.command import Command
 from planner.cli.options import (
     no_plan_told,
     objective_option,
@@ -47,7 +48,7 @@ BESIDE_FLEET = ("fleet", "profile_name", "slo", "routing", "max_replicas", "gpu_
 """Options that hold for every workload of a fleet that says nothing else."""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Command, epilog=_EPILOG)
 @profile_option
 @workload_options
 @objective_option

@@ -24,9 +24,12 @@ def as_invalid_input(error: click.ClickException) -> InvalidInput:
     context = error.ctx if isinstance(error, click.UsageError) else None
     message, remedy = _said(error, context)
     if context is None:
-        return InvalidInput(message, remedy=remedy or "`planner --help` shows what there is")
-    command = context.command_path
-    return InvalidInput(f"{command}: {message}", remedy=remedy or f"`{command} --help` shows what there is")
+        return InvalidInput(message, remedy=remedy or _help(context))
+    return InvalidInput(f"{context.command_path}: {message}", remedy=remedy or _help(context))
+
+
+def _help(context: click.Context | None) -> str:
+    return f"`{'planner' if context is None else context.command_path} --help` shows what there is"
 
 
 def _said(error: click.ClickException, context: click.Context | None) -> tuple[str, str]:
@@ -48,8 +51,10 @@ def _said(error: click.ClickException, context: click.Context | None) -> tuple[s
 def _misplaced(text: str, context: click.Context | None) -> tuple[str, str]:
     """Words that stand where nothing, or something else, is expected; click tells them apart in the text only."""
     if command := re.match(r"No such command '(.*)'\.", text, re.DOTALL):
-        there = context.command.list_commands(context) if context and isinstance(context.command, click.Group) else []
-        return f"there is no command {command[1][:_SHORT]!r}", _near(command[1], there) or _among(there)
+        group = context.command if context is not None else None
+        there = group.list_commands(context) if context and isinstance(group, click.Group) else []
+        remedy = _near(command[1], there) or f"{_among(there)}; {_help(context)}"
+        return f"there is no command {command[1][:_SHORT]!r}", remedy
     if extra := re.match(r"Got unexpected extra arguments? \((.*)\)", text, re.DOTALL):
         return f"{extra[1][:_SHORT]!r} is not expected here", "options begin with --; put values with blanks in quotes"
     return text, ""

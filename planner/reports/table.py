@@ -71,7 +71,7 @@ def answer_table(answer: Answer, verb: str, paint: Paint = plain, width: int = W
             f": {format_share(answer.prediction.utilization)} of capacity arrives; the queue grows for ever. "
             f"A replica carries {format_number(top.requests_per_s)} requests/s, limited by {_STOPS[top.bottleneck]}."
         )
-        lines += _begun("unstable", "bad", told, paint, width)
+        lines += [*_begun("unstable", "bad", told, paint, width), *_verdict(answer, paint, width)]
     return "\n".join([*lines, *_remarks(answer, paint, width)]) + "\n"
 
 

@@ -19,7 +19,8 @@ SHOWS = "--help` shows what there is"
 MISUSED = {
     "unknown command": (["sise"], "planner: there is no command 'sise'", "did you mean size?"),
     "unlike any command": (
-        ["zzz"], "planner: there is no command 'zzz'", "use one of size, predict, simulate, profile, completion",
+        ["zzz"], "planner: there is no command 'zzz'",
+        f"use one of size, predict, simulate, profile, completion; `planner {SHOWS}",
     ),
     "unknown subcommand": (["profile", "lst"], "planner profile: there is no command 'lst'", "did you mean list?"),
     "unknown option": ([*GOOD, "--qsp", "1"], "planner size: there is no option --qsp", "did you mean --qps?"),
@@ -32,7 +33,7 @@ MISUSED = {
     "missing argument": (
         ["profile", "show"], "planner profile show: NAME is missing", f"`planner profile show {SHOWS}",
     ),
-    "no number": ([*GOOD, "--qps", "ten"], "planner size: --qps: 'ten' is not a number", "give a number"),
+    "no number": (["size", "--qps", "ten"], "planner size: --qps: 'ten' is not a number", "give a number"),
     "no whole number": (
         ["predict", "--replicas", "1.5"], "planner predict: --replicas: '1.5' is not a whole number",
         "give a whole number from 1 to 10,000,000",

@@ -91,8 +91,8 @@ def test_an_option_that_would_be_idle_beside_a_fleet_is_refused(
 
 
 BAD_FLEETS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "unknown field": (entry("a", qsp=1.0), WHOLE, "line 9: workloads.0.qsp: unknown field"),
-    "NaN": (entry("a", qps=float("nan")), WHOLE, "workloads.0.qps"),
+    "unknown field": (entry("a", qsp=1.0), WHOLE, "line 9: unknown field workloads[0].qsp"),
+    "NaN": (entry("a", qps=float("nan")), WHOLE, "workloads[0].qps should be a finite number, got nan"),
     "no load": ({k: v for k, v in entry("a").items() if k != "qps"}, WHOLE, "workload 'a': it has no load"),
     "two loads": (entry("a", concurrency=3), WHOLE, "workload 'a': qps and concurrency exclude each other"),
     "think time without users": (entry("a", thinkTime="3s"), WHOLE, "workload 'a': thinkTime belongs to concurrency"),
