@@ -74,9 +74,10 @@ def _capacity(request: SizingRequest, plan: Plan) -> list[str]:
     arrivals = request.workload.arrivals
     if isinstance(arrivals, OpenArrivals):
         least = arrivals.rate_per_s / top.requests_per_s
+        whole = math.floor(least)
+        means = f"with {counted(whole, 'replica')} the queue would grow for ever" if whole else "one replica carries it"
         lines.append(
-            f"{format_number(arrivals.rate_per_s)} / {format_number(top.requests_per_s)} = {least:.2f}: with "
-            f"{math.floor(least):,} or fewer replicas the queue would grow for ever"
+            f"{format_number(arrivals.rate_per_s)} / {format_number(top.requests_per_s)} = {least:,.2f}: {means}"
         )
     return lines
 

@@ -181,7 +181,7 @@ def _from_trace(options: WorkloadOptions, notes: list[str]) -> tuple[TokenLength
     if burstiness is None:
         burstiness = 1.0
         if gaps.size > 20 and float(gaps.mean()) > 0.0:
-            burstiness = min(100.0, float(gaps.var()) / float(gaps.mean()) ** 2)
+            burstiness = round(min(100.0, float(gaps.var()) / float(gaps.mean()) ** 2), 3)
     notes.append(
         f"rate {format_number(rate)} per second and burstiness {format_number(burstiness)} of the busiest "
         f"{format_seconds(window)} of the trace"

