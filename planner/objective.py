@@ -51,6 +51,8 @@ def parse_objective(text: str) -> Objective:
     """One objective. Raises InvalidInput with the form to use."""
     what = f"objective {text[:80]!r}"
     match = _FORM.fullmatch(text)
+    if "," in text and len(re.findall(r"<=?|≤", text)) > 1:
+        raise InvalidInput(f"{what} is more than one", remedy="write each in an --slo, or a list item, of its own")
     if match is None:
         lost = "" if any(sign in text for sign in "<≤=>≥") else " (without quotes the shell takes `<` for itself)"
         raise InvalidInput(f"{what} is not understood", remedy=_REMEDY + lost)

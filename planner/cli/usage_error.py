@@ -73,9 +73,15 @@ def _bad_value(error: click.BadParameter) -> tuple[str, str]:
     if isinstance(kind, click.types.IntParamType | click.types.FloatParamType):
         number = "whole number" if isinstance(kind, click.types.IntParamType) else "number"
         if no_number := re.match(r"('.*') is not a valid", error.message, re.DOTALL):
-            return f"{name}: {no_number[1][:_SHORT]} is not a {number}", f"give a {number}{_bounds(kind)}"
+            return (
+                f"{name}: {no_number[1][:_SHORT]} is not a {number}",
+                f"give a {number}{_bounds(kind) or _SUCH[number]}",
+            )
         return f"{name} {error.message.partition(' ')[0][:_SHORT]} is out of range", f"give a {number}{_bounds(kind)}"
     return f"{name}: {error.message.rstrip('.')}", ""
+
+
+_SUCH = {"number": ", such as 1000 or 0.5", "whole number": ", such as 1000"}
 
 
 def _bounds(kind: object) -> str:

@@ -183,13 +183,18 @@ def _objective_cells(
 ) -> tuple[str, str, str]:
     """`p99 ≤ 500ms`, `+86 %` and the colour of that; with the value where no column has it."""
     value = answer.prediction.value(objective)
-    left = None if value is None else 1.0 - value / objective.limit_s
-    margin = "—" if left is None else f"{'+' if left >= 0 else '−'}{format_share(abs(left))}"
+    margin = "—" if value is None else _margin(1.0 - value / objective.limit_s)
     if objective.statistic not in dict(shown):
         margin += f"  ({objective.statistic} = {format_seconds(value)})"
     limit = as_written(objective).partition("<=")[2]
     mark = "good" if answer.prediction.meets(objective) else "bad"
     return f"{objective.statistic} ≤ {limit}", margin, mark
+
+
+def _margin(left: float) -> str:
+    """`+86 %`, `+0.0 %`, `−3.1 %`."""
+    sign, percent = "+" if left >= 0 else "−", 100.0 * abs(left)
+    return f"{sign}{percent:,.0f} %" if percent >= 10.0 else f"{sign}{percent:.1f} %"
 
 
 def _aligned(rows: Sequence[_Row], paint: Paint) -> list[str]:

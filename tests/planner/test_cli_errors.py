@@ -33,7 +33,9 @@ MISUSED = {
     "missing argument": (
         ["profile", "show"], "planner profile show: NAME is missing", f"`planner profile show {SHOWS}",
     ),
-    "no number": (["size", "--qps", "ten"], "planner size: --qps: 'ten' is not a number", "give a number"),
+    "no number": (
+        ["size", "--qps", "ten"], "planner size: --qps: 'ten' is not a number", "give a number, such as 1000 or 0.5",
+    ),
     "no whole number": (
         ["predict", "--replicas", "1.5"], "planner predict: --replicas: '1.5' is not a whole number",
         "give a whole number from 1 to 10,000,000",
@@ -108,6 +110,7 @@ BAD_OBJECTIVES = {
     "ttft:p99<=-1s": ("'-1s' is not a duration", "200ms"),
     "ttft:p99<=1e9s": ("the limit is out of range", "from 1us to 1e6s"),
     "ttft:p99<=1e-9s": ("the limit is out of range", "from 1us to 1e6s"),
+    "ttft:p99<=1s,itl:p99<=1s": ("is more than one", "an --slo, or a list item, of its own"),
     "tttf:p99<=1s": ("unknown metric 'tttf'", "did you mean ttft? use one of ttft, itl, tpot, e2e, queue"),
 }
 

@@ -69,3 +69,19 @@ def test_predict_says_whether_the_objectives_hold(capsys: pytest.CaptureFixture[
     assert "\nbroken: itl:p99<=9ms\n" in text
     assert re.search(r"p99 ≤ 9ms +−[0-9]+ %", text)
     assert "objective holds" not in table(capsys, *asked)
+
+
+def test_a_margin_has_its_sign_however_small(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["predict", "--replicas", "3", *QUESTION, "-o", "json"]
+    tail = json.loads(table(capsys, *asked))["predicted"]["ttft"]["p99"]
+    for limit, margin in ((tail * 1.00001, r"\+0\.0 %"), (tail / 1.03, r"−3\.0 %"), (tail / 30.0, r"−2,900 %")):
+        text = table(capsys, *asked[:-2], "--slo", f"ttft:p99<={limit!r}s")
+        assert re.search(rf"^  ttft .* {margin}$", text, re.MULTILINE)
+
+
+def test_requests_longer_than_the_models_context_are_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    lengths = ["--input-tokens", "131000", "--output-tokens", "100"]
+    asked = ["predict", *PROFILE, "--replicas", "9", "--qps", "0.1"]
+    text = " ".join(table(capsys, *asked, *lengths).split())
+    assert "131,100 tokens is longer than the context of meta-llama/Llama-3.1-8B-Instruct, 131,072 tokens" in text
+    assert "longer than the context" not in table(capsys, *asked, *LENGTHS)
