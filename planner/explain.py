@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from models.capacity import Demand
 from models.prediction import Prediction
 from models.workload import ClosedArrivals, OpenArrivals
+from planner.objective import as_written
 from planner.plan import Plan
+from planner.reports.table import counted
 from planner.sizing import violated
 from planner.sizing_request import SizingRequest
 from planner.units import format_number, format_seconds, format_share
@@ -70,9 +74,10 @@ def _capacity(request: SizingRequest, plan: Plan) -> list[str]:
     arrivals = request.workload.arrivals
     if isinstance(arrivals, OpenArrivals):
         least = arrivals.rate_per_s / top.requests_per_s
+        whole = math.floor(least)
+        means = f"with {counted(whole, 'replica')} the queue would grow for ever" if whole else "one replica carries it"
         lines.append(
-            f"{format_number(arrivals.rate_per_s)} / {format_number(top.requests_per_s)} = {least:.2f}: fewer replicas "
-            "would let the queue grow for ever"
+            f"{format_number(arrivals.rate_per_s)} / {format_number(top.requests_per_s)} = {least:,.2f}: {means}"
         )
     return lines
 
@@ -105,10 +110,11 @@ def _first_token(plan: Plan) -> list[str]:
 
 def _search(plan: Plan) -> list[str]:
     objectives = plan.answer.objectives
-    lines = [f"{plan.answer.replicas:,} replicas hold {', '.join(str(objective) for objective in objectives)}"]
+    held = ", ".join(as_written(objective) for objective in objectives)
+    lines = [f"{counted(plan.answer.replicas, 'replica')}: would hold {held}"]
     fewer = plan.sizing.one_fewer
     if fewer is not None:
-        broken = ", ".join(str(objective) for objective in violated(fewer, objectives)) or "nothing"
-        state = "is unstable" if not fewer.stable else f"breaks {broken}"
-        lines.append(f"{plan.answer.replicas - 1:,} {state}")
+        broken = ", ".join(as_written(objective) for objective in violated(fewer, objectives)) or "nothing"
+        state = "unstable" if not fewer.stable else f"would break {broken}"
+        lines.append(f"{counted(plan.answer.replicas - 1, 'replica')}: {state}")
     return lines

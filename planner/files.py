@@ -14,6 +14,10 @@ from models.errors import InvalidInput
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 50
 
+_TOO_DEEP = "fields are nested too deeply"
+_ALIAS = "aliases (*name) are not supported here"
+_REMEDIES = {_TOO_DEEP: "is it the right file?", _ALIAS: "write the value out where the alias stands"}
+
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -63,7 +67,10 @@ def parse_document(text: str, *, name: str, what: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{name}, line {mark.line + 1}" if mark else name
-        raise InvalidInput(f"{what} {place}: {error.problem or 'not valid YAML'}", remedy="mend that line") from None
+        problem = error.problem or "not valid YAML"
+        if "maximum nesting depth" in problem:  # newer versions of the parser count themselves
+            problem = _TOO_DEEP
+        raise InvalidInput(f"{what} {place}: {problem}", remedy=_REMEDIES.get(problem, "mend that line")) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidInput(f"{what} {name} is not valid YAML: {str(error)[:200]}", remedy="mend the file") from None
     if not isinstance(document, dict):
@@ -77,10 +84,10 @@ def _require_plain_shape(text: str) -> None:
     for event in yaml.parse(text, Loader=_Loader):
         mark: Any = event.start_mark
         if isinstance(event, yaml.AliasEvent):
-            raise yaml.MarkedYAMLError(problem="aliases (*name) are not supported here", problem_mark=mark)
+            raise yaml.MarkedYAMLError(problem=_ALIAS, problem_mark=mark)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem="fields are nested too deeply", problem_mark=mark)
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=mark)
 
 
 def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
@@ -102,6 +109,19 @@ def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
         else:
             break
     return line
+
+
+def require_writable(path: Path, *, what: str) -> None:
+    """Raise InvalidInput where `write_atomically` would have no place to write to."""
+    folder = path.parent
+    if path.is_dir():
+        raise InvalidInput(f"{what} {path} is a folder", remedy="name a file")
+    if not folder.exists():
+        raise InvalidInput(f"{what} {path}: there is no folder {folder}", remedy="make it, or name another")
+    if not folder.is_dir():
+        raise InvalidInput(f"{what} {path}: {folder} is not a folder", remedy="name another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InvalidInput(f"{what} {path}: the folder {folder} cannot be written to", remedy="check its mode")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

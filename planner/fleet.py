@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from models.errors import InvalidInput, NoFeasiblePlan
 from models.objective import Objective
 from models.prediction import Routing
-from planner.files import line_of, parse_document, read_text
-from planner.objective import parse_objectives
-from planner.plan import Plan
+from planner.file_model import FileModel, first_problem
+from planner.files import parse_document, read_text
+from planner.objective import as_written, parse_objectives
+from planner.plan import no_plan
 from planner.profile import EngineProfile, load_profile
+from planner.sizing import MAX_REPLICAS
 from planner.sizing_request import SizingRequest, make_plan
 from planner.units import parse_seconds
 from planner.workload import WorkloadOptions, build_workload
@@ -27,31 +30,46 @@ Tokens = Annotated[float, Field(ge=1.0, le=1e8, allow_inf_nan=False)]
 Variation = Annotated[float, Field(ge=0.0, le=20.0, allow_inf_nan=False)]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+def _in_seconds(value: Any) -> Any:
+    """A plain number is a number of seconds."""
+    return f"{value}s" if isinstance(value, int | float) and not isinstance(value, bool) else value
 
+
+Duration = Annotated[str, BeforeValidator(_in_seconds)]
+
+
+class _Entry(FileModel):
     name: Annotated[str, Field(min_length=1, max_length=200)]
     profile: str | None = None
     qps: Rate | None = None
     concurrency: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    think_time: str = "0s"
+    think_time: Duration = "0s"
     input_tokens: Tokens
     output_tokens: Tokens
     input_cv: Variation = 0.0
     output_cv: Variation = 0.0
     burstiness: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
     prefix_hit_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    routing: Routing = Routing.RANDOM
+    routing: Routing | None = None
     objectives: tuple[str, ...] = ()
     gpu_price: Annotated[float, Field(ge=0.0, le=1e6)] | None = None
 
 
-class _Fleet(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
-
+class _Fleet(FileModel):
     profile: str | None = None
     objectives: tuple[str, ...] = ()
     workloads: Annotated[tuple[_Entry, ...], Field(min_length=1, max_length=100_000)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetDefaults:
+    """What holds for an entry, and a file, that says nothing else."""
+
+    profile: str | None = None
+    objectives: tuple[Objective, ...] = ()
+    routing: Routing = Routing.RANDOM
+    max_replicas: int = MAX_REPLICAS
+    gpu_price_per_h: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,14 +77,19 @@ class FleetEntry:
     """One workload of a fleet, ready to size."""
 
     name: str
+    place: str
+    """File and name, for errors."""
     request: SizingRequest
 
 
-def read_fleet(path: Path, profile_name: str | None, objectives: tuple[Objective, ...]) -> list[FleetEntry]:
-    """All entries, validated before any is sized. `profile_name` and `objectives` stand in where an entry has none."""
+def read_fleet(path: Path, defaults: FleetDefaults) -> list[FleetEntry]:
+    """All entries, validated before any is sized. Raises InvalidInput that names the entry."""
     text = read_text(path, what="fleet")
     document = parse_document(text, name=str(path), what="fleet")
-    fleet = _validated(document, text, path)
+    try:
+        fleet = _Fleet.model_validate(document)
+    except ValidationError as error:
+        raise first_problem(error, _Fleet, text, f"fleet {path}") from None
     profile_of = lru_cache(maxsize=None)(load_profile)
     seen: set[str] = set()
     entries = []
@@ -76,26 +99,78 @@ def read_fleet(path: Path, profile_name: str | None, objectives: tuple[Objective
             raise InvalidInput(f"{place} is there twice", remedy="give each workload a name of its own")
         seen.add(entry.name)
         try:
-            entries.append(_request(entry, fleet, profile_name, objectives, profile_of))
+            request = _request(entry, fleet, defaults, profile_of)
         except InvalidInput as error:
-            raise InvalidInput(f"{place}: {error}", remedy=error.remedy) from None
+            raise _at(place, error) from None
+        entries.append(FleetEntry(name=entry.name, place=place, request=request))
     return entries
 
 
-def size_entry(entry: FleetEntry) -> Plan | str:
-    """The plan of an entry, or why there is none."""
+@dataclass(frozen=True, kw_only=True)
+class FleetRow:
+    """What came of one workload."""
+
+    name: str
+    fields: Mapping[str, Any]
+    """Of `planner size`, with a plan or without."""
+    binding: str = ""
+    """The binding objective as it was written."""
+
+    @property
+    def feasible(self) -> bool:
+        """Whether there is a plan."""
+        return bool(self.fields["feasible"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields, name first."""
+        return {"name": self.name, **self.fields}
+
+
+def size_entry(entry: FleetEntry) -> FleetRow:
+    """The plan of an entry, or why there is none. Raises InvalidInput that names the entry."""
     try:
-        return make_plan(entry.request)
+        plan = make_plan(entry.request)
+        return FleetRow(name=entry.name, fields=plan.as_dict(), binding=as_written(plan.binding))
     except NoFeasiblePlan as error:
-        return f"{error}; {error.remedy}"
+        return FleetRow(name=entry.name, fields=no_plan(entry.request.profile, error))
+    except InvalidInput as error:
+        raise _at(entry.place, error) from None
 
 
-def _request(
-    entry: _Entry, fleet: _Fleet, profile_name: str | None, objectives: tuple[Objective, ...], profile_of: Any
-) -> FleetEntry:
-    name = entry.profile or fleet.profile or profile_name
+def size_entries(entries: Sequence[FleetEntry], *, cores: int) -> Generator[FleetRow]:
+    """Every row, in order; large fleets are sized on several cores."""
+    workers = min(cores, len(entries) // LEAST_ENTRIES_A_CORE)
+    if workers < 2:
+        yield from map(size_entry, entries)
+        return
+    from planner.parallel import map_in_order
+
+    yield from map_in_order(size_entry, entries, workers=workers)
+
+
+LEAST_ENTRIES_A_CORE = 80
+"""Another process takes as long to start as it takes to size about so many."""
+
+
+def _at(place: str, error: InvalidInput) -> InvalidInput:
+    """The error with its place in front, and with names of fields where it names options of the command."""
+    message, remedy = (_OPTION.sub(_field, text) for text in (str(error), error.remedy))
+    return InvalidInput(f"{place}: {message}", remedy=remedy)
+
+
+_OPTION = re.compile(r"--(qps|concurrency|(?:think|input|output|prefix)-[a-z-]+|burstiness)\b")
+
+
+def _field(option: re.Match[str]) -> str:
+    return to_camel(option[1].replace("-", "_"))
+
+
+def _request(entry: _Entry, fleet: _Fleet, defaults: FleetDefaults, profile_of: Any) -> SizingRequest:
+    name = entry.profile or fleet.profile or defaults.profile
     if name is None:
         raise InvalidInput("it has no profile", remedy="add `profile:` to it, to the file, or --profile")
+    if entry.qps is None and entry.concurrency is None:
+        raise InvalidInput("it has no load", remedy="add `qps:`, or `concurrency:` and perhaps `thinkTime:`, to it")
     profile: EngineProfile = profile_of(name)
     stated = build_workload(
         WorkloadOptions(
@@ -110,31 +185,16 @@ def _request(
             prefix_hit_rate=entry.prefix_hit_rate,
         )
     )
-    asked = parse_objectives(entry.objectives or fleet.objectives) or objectives
+    asked = parse_objectives(entry.objectives or fleet.objectives) or defaults.objectives
     if not asked:
         raise InvalidInput("it has no objectives", remedy="add `objectives:` to it, to the file, or --slo")
-    request = SizingRequest(
+    return SizingRequest(
         profile=profile,
         workload=stated.workload,
         objectives=asked,
-        routing=entry.routing,
-        gpu_price_per_h=entry.gpu_price,
+        routing=entry.routing or defaults.routing,
+        max_replicas=defaults.max_replicas,
+        gpu_price_per_h=defaults.gpu_price_per_h if entry.gpu_price is None else entry.gpu_price,
         assumptions=stated.assumptions,
         with_range=False,
     )
-    return FleetEntry(name=entry.name, request=request)
-
-
-def _validated(document: Mapping[str, Any], text: str, path: Path) -> _Fleet:
-    try:
-        return _Fleet.model_validate(document)
-    except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = tuple(problem["loc"])
-        line = line_of(text, where)
-        field = ".".join(str(step) for step in where)
-        raise InvalidInput(
-            f"fleet {path}{f', line {line}' if line else ''}: {field}: {problem['msg'][:200]}",
-            remedy="fields of a workload: name, profile, qps or concurrency with thinkTime, inputTokens, outputTokens, "
-            "inputCv, outputCv, burstiness, prefixHitRate, routing, objectives, gpuPrice",
-        ) from None

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from models.errors import NoFeasiblePlan
 from models.objective import METRICS, Objective
 from models.prediction import Prediction
 from models.workload import OpenArrivals, Workload
+from planner.hardware import find_model
 from planner.profile import EngineProfile
 from planner.sizing import Sizing, binding, violated
 from planner.uncertainty import ReplicaRange
@@ -117,6 +119,18 @@ class Plan:
         return fields
 
 
+def no_plan(profile: EngineProfile, error: NoFeasiblePlan) -> dict[str, Any]:
+    """The fields of `size` and of `predict --max-qps` where nothing meets the objectives."""
+    return {
+        "profile": profile.name,
+        "replicas": None,
+        "gpus": None,
+        "feasible": False,
+        "reason": str(error),
+        "remedy": error.remedy,
+    }
+
+
 def predicted(prediction: Prediction, gpus: int, objectives: Sequence[Objective]) -> dict[str, Any]:
     """Every metric's statistics (and those that objectives ask for), seconds; null when unstable."""
     fields: dict[str, Any] = {}
@@ -167,13 +181,29 @@ def capacity_dict(prediction: Prediction, replicas: int) -> dict[str, Any]:
 
 def range_warnings(profile: EngineProfile, workload: Workload, prediction: Prediction) -> tuple[str, ...]:
     """Where the question leaves what was measured or what is certain, in words."""
-    warnings = _beyond_measured(profile, workload, prediction) if profile.spec.measurements else []
+    warnings = _beyond_context(profile, workload)
+    if profile.spec.measurements:
+        warnings += _beyond_measured(profile, workload, prediction)
     if prediction.preemptions_per_request > 0.01:
         warnings.append(
             f"KV memory runs short: about {prediction.preemptions_per_request:.2f} preemptions a request; the tail of "
             "TTFT is uncertain there"
         )
     return tuple(warnings)
+
+
+def _beyond_context(profile: EngineProfile, workload: Workload) -> list[str]:
+    """Requests longer than the model's published context; nothing where the model is not in the table."""
+    shape = find_model(profile.spec.model)
+    length = workload.lengths.prompt.mean + workload.lengths.output.mean
+    if shape is None or length <= shape.max_positions:
+        return []
+    return [
+        (
+            f"a request of {length:,.0f} tokens is longer than the context of {profile.spec.model}, "
+            f"{shape.max_positions:,} tokens: engines refuse it"
+        )
+    ]
 
 
 def _beyond_measured(profile: EngineProfile, workload: Workload, prediction: Prediction) -> list[str]:
@@ -212,8 +242,8 @@ def load_assumptions(profile: EngineProfile, workload: Workload) -> tuple[str, .
     memory = f"{limits.kv_cache_tokens:,} KV tokens" if limits.kv_cache_tokens else "ample KV memory"
     notes = [
         (
-            f"a replica runs at most {limits.max_num_seqs} sequences, {limits.max_num_batched_tokens:,} tokens a step, "
-            f"{memory}, chunked prefill {'on' if limits.chunked_prefill else 'off'}"
+            f"a replica runs at most {limits.max_num_seqs:,} sequences, {limits.max_num_batched_tokens:,} tokens a "
+            f"step, {memory}, chunked prefill {'on' if limits.chunked_prefill else 'off'}"
         )
     ]
     if isinstance(workload.arrivals, OpenArrivals) and workload.prefix_hit_rate == 0.0:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import difflib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import BeforeValidator, Field, ValidationError
 
 from models.engine import Engine, EngineLimits
 from models.errors import InvalidInput
 from models.measurement import LatencySummary, Measurement
 from models.step_time import ExpertsStepTime, LinearStepTime, RooflineStepTime, SqrtStepTime, StepTime
-from planner.files import line_of, parse_document, read_text
+from planner.file_model import FileModel, first_problem
+from planner.files import parse_document, read_text
 
 CATALOGUE = Path(__file__).parent / "catalogue" / "profiles"
 
@@ -24,22 +24,16 @@ Count = Annotated[int, Field(ge=1, le=10**12)]
 Text = Annotated[str, Field(max_length=2000)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=False, str_strip_whitespace=True
-    )
-
-
-class Metadata(_Part):
+class Metadata(FileModel):
     """Kubernetes object metadata: only the name and labels matter here."""
 
     name: Annotated[str, Field(min_length=1, max_length=253)]
     namespace: Text | None = None
-    labels: dict[str, Text] = {}
-    annotations: dict[str, Text] = {}
+    labels: dict[str, Text] = Field(default_factory=dict)
+    annotations: dict[str, Text] = Field(default_factory=dict)
 
 
-class Gpu(_Part):
+class Gpu(FileModel):
     """GPUs of one replica."""
 
     type: Annotated[str, Field(min_length=1, max_length=100)]
@@ -49,7 +43,7 @@ class Gpu(_Part):
     nodes_per_replica: Annotated[int, Field(ge=1, le=4096)] = 1
 
 
-class Limits(_Part):
+class Limits(FileModel):
     """What bounds a step; the defaults are vLLM V1's."""
 
     max_num_seqs: Annotated[int, Field(ge=1, le=100_000)] = 256
@@ -60,10 +54,16 @@ class Limits(_Part):
 
     def to_limits(self) -> EngineLimits:
         """The same in the models' terms."""
+        if self.kv_cache_tokens is not None and self.kv_cache_tokens < self.kv_block_size:
+            raise InvalidInput(
+                f"spec.limits.kvCacheTokens {self.kv_cache_tokens} is less than one block (kvBlockSize "
+                f"{self.kv_block_size})",
+                remedy="give the tokens that fit in KV memory, as the engine reports them at start-up",
+            )
         return EngineLimits(**self.model_dump())
 
 
-class StepTimeTerms(_Part):
+class StepTimeTerms(FileModel):
     """Terms of a step time, seconds. Which form they make follows from which are there."""
 
     base: Term = 0.0
@@ -121,7 +121,7 @@ class StepTimeTerms(_Part):
         return linear
 
 
-class Latencies(_Part):
+class Latencies(FileModel):
     """Statistics of one measured latency, seconds."""
 
     mean: Positive | None = None
@@ -135,7 +135,7 @@ class Latencies(_Part):
         return LatencySummary(mean_s=self.mean, p50_s=self.p50, p90_s=self.p90, p95_s=self.p95, p99_s=self.p99)
 
 
-class MeasuredPoint(_Part):
+class MeasuredPoint(FileModel):
     """One measured load."""
 
     concurrency: Positive | None = None
@@ -169,14 +169,14 @@ class MeasuredPoint(_Part):
         )
 
 
-class ColdStart(_Part):
+class ColdStart(FileModel):
     """Seconds from a raised replica count to Ready, measured."""
 
     p50: Positive
     p95: Positive
 
 
-class Provenance(_Part):
+class Provenance(FileModel):
     """Where the numbers come from."""
 
     source: Text | None = None
@@ -188,7 +188,7 @@ class Provenance(_Part):
     notes: tuple[Text, ...] = ()
 
 
-class Spec(_Part):
+class Spec(FileModel):
     """What was measured, and what was made of it."""
 
     engine: Literal["vllm", "triton-trtllm", "triton"]
@@ -203,7 +203,7 @@ class Spec(_Part):
     provenance: tuple[Provenance, ...] = ()
 
 
-class EngineProfile(_Part):
+class EngineProfile(FileModel):
     """An engine profile file; the same schema is the EngineProfile custom resource."""
 
     api_version: Literal["replicast.dev/v1alpha1"]
@@ -223,12 +223,18 @@ class EngineProfile(_Part):
 
     @cached_property
     def fitted(self) -> tuple[StepTime, float | None]:
-        """The step time, and the median error of its fit where it was fitted on load."""
+        """The step time, and the median error of its fit where it was fitted on load. Errors name the profile."""
+        try:
+            return self._fit()
+        except InvalidInput as error:
+            raise InvalidInput(f"profile {self.name}: {error}", remedy=error.remedy) from None
+
+    def _fit(self) -> tuple[StepTime, float | None]:
         if self.spec.step_time is not None:
             return self.spec.step_time.to_step_time(), None
         if not self.spec.measurements:
             raise InvalidInput(
-                f"profile {self.name} has neither spec.stepTime nor spec.measurements",
+                "it has neither spec.stepTime nor spec.measurements",
                 remedy="give the step time's terms, or the measured points to fit them from",
             )
         from models.step_fit import fit
@@ -245,7 +251,11 @@ class EngineProfile(_Part):
                 f"profile {self.name} is of Triton's dynamic batcher, which this command does not size yet",
                 remedy="use a profile of vllm or triton-trtllm",
             )
-        return Engine(step_time=self.fitted[0], limits=self.spec.limits.to_limits())
+        try:
+            limits = self.spec.limits.to_limits()
+        except InvalidInput as error:
+            raise InvalidInput(f"profile {self.name}: {error}", remedy=error.remedy) from None
+        return Engine(step_time=self.fitted[0], limits=limits)
 
 
 def load_profile(name_or_path: str) -> EngineProfile:
@@ -257,7 +267,8 @@ def load_profile(name_or_path: str) -> EngineProfile:
     path = Path(name_or_path)
     if not looks_like_file and not path.exists():
         names = catalogue_names()
-        close = difflib.get_close_matches(name_or_path, names, n=3, cutoff=0.5)
+        close = [name for name in names if name_or_path and name_or_path.lower() in name][:3]
+        close = close or difflib.get_close_matches(name_or_path, names, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(close)}? " if close else ""
         raise InvalidInput(
             f"there is no profile {name_or_path[:120]!r} in the catalogue and no such file",
@@ -277,44 +288,4 @@ def parse_profile(text: str, *, name: str) -> EngineProfile:
     try:
         return EngineProfile.model_validate(document)
     except ValidationError as error:
-        message, remedy = _first_problem(error, text, name)
-        raise InvalidInput(message, remedy=remedy) from None
-
-
-def _first_problem(error: ValidationError, text: str, name: str) -> tuple[str, str]:
-    problem = error.errors(include_url=False, include_input=True)[0]
-    path = tuple(problem["loc"])
-    field = ".".join(f"[{step}]" if isinstance(step, int) else step for step in path).replace(".[", "[") or "the file"
-    line = line_of(text, path)
-    place = f"profile {name}" + (f", line {line}" if line else "")
-    more = f" ({error.error_count() - 1} more problems)" if error.error_count() > 1 else ""
-    if problem["type"] == "extra_forbidden":
-        known = _fields_at(path[:-1])
-        close = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]}? " if close else ""
-        return f"{place}: unknown field {field}{more}", f"{hint}known here: {', '.join(known)}"
-    if problem["type"] == "missing":
-        return f"{place}: {field} is missing{more}", "add it"
-    return f"{place}: {field}: {problem['msg'][:200]}, got {str(problem['input'])[:60]!r}{more}", "mend that field"
-
-
-def _fields_at(path: tuple[str | int, ...]) -> list[str]:
-    part: Any = EngineProfile
-    for step in path:
-        if isinstance(step, int):
-            continue
-        found = next((f for f in part.model_fields.values() if f.alias == step), None)
-        part = _model_of(found.annotation) if found else None
-        if part is None:
-            return []
-    return sorted(str(field.alias) for field in part.model_fields.values())
-
-
-def _model_of(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _model_of(inner)
-        if found is not None:
-            return found
-    return None
+        raise first_problem(error, EngineProfile, text, f"profile {name}") from None

@@ -14,6 +14,7 @@ from models.errors import InvalidInput, NoFeasiblePlan
 from models.objective import Objective
 from models.prediction import Prediction, Routing
 from models.workload import ClosedArrivals, OpenArrivals, Workload
+from planner.objective import as_written
 from planner.units import format_seconds
 
 MAX_REPLICAS = 1_000_000
@@ -42,7 +43,7 @@ def size(
 
     Raises NoFeasiblePlan with the reason, and what would help, where `max_replicas` do not either.
     """
-    _require_meaning(objectives, workload)
+    require_meaning(objectives, workload)
     predictor = partial(_predict, engine, workload, routing)
     lowest = 1
     if isinstance(workload.arrivals, OpenArrivals):
@@ -70,12 +71,12 @@ def size(
         ) from None
 
 
-def _require_meaning(objectives: Sequence[Objective], workload: Workload) -> None:
+def require_meaning(objectives: Sequence[Objective], workload: Workload) -> None:
     """Refuse objectives on gaps between tokens where every answer is one token."""
     gaps = [objective for objective in objectives if objective.metric in ("itl", "tpot")]
     if gaps and workload.lengths.output.values[-1] < 2.0:
         raise InvalidInput(
-            f"objective {gaps[0]}: answers of one token have no gaps between tokens",
+            f"objective {as_written(gaps[0])}: answers of one token have no gaps between tokens",
             remedy="drop it, or use ttft or e2e",
         )
 
@@ -174,7 +175,7 @@ def max_rate(
 
     Raises NoFeasiblePlan where even a trickle of requests breaks one.
     """
-    _require_meaning(objectives, workload)
+    require_meaning(objectives, workload)
     top = capacity(engine, workload.lengths, workload.prefix_hit_rate).requests_per_s * replicas
     low, high = top * 1e-4, top
     best = _predict(engine, workload.at_rate(low), routing, replicas)
@@ -208,8 +209,9 @@ def _infeasible(prediction: Prediction, objectives: Sequence[Objective], replica
             f"{replicas:,} replicas, the most allowed, cannot carry the load",
             remedy="raise --max-replicas, or use a faster profile",
         )
+    count = f"{replicas:,} replica{'' if replicas == 1 else 's'}"
     return NoFeasiblePlan(
-        f"nothing meets {worst}: even with {replicas:,} replica{'' if replicas == 1 else 's'} and hardly any load, "
+        f"nothing meets {as_written(worst)}: even with {count} and hardly any load, "
         f"{worst.metric} {worst.statistic} is {format_seconds(value)}",
         remedy=f"raise that limit above {format_seconds(value * 1.02)}, shorten prompts or answers, or use a faster "
         "profile",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from models.objective import Objective
 from models.prediction import Routing
 from models.workload import Workload
+from planner.objective import unit_warnings
 from planner.plan import Answer, Plan, load_assumptions, range_warnings
 from planner.profile import EngineProfile
 from planner.sizing import MAX_REPLICAS, size
@@ -45,7 +46,10 @@ def make_plan(request: SizingRequest) -> Plan:
         replicas=sizing.replicas,
         prediction=sizing.prediction,
         assumptions=(*request.assumptions, *load_assumptions(request.profile, request.workload)),
-        warnings=range_warnings(request.profile, request.workload, sizing.prediction),
+        warnings=(
+            *unit_warnings(request.objectives),
+            *range_warnings(request.profile, request.workload, sizing.prediction),
+        ),
         gpu_price_per_h=request.gpu_price_per_h,
     )
     error = step_time_error(request.profile, request.workload, sizing.prediction) if request.with_range else None

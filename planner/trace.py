@@ -7,8 +7,9 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 from models.errors import InvalidInput
 
@@ -16,6 +17,8 @@ COLUMNS = ("arrival_s", "input_tokens", "output_tokens")
 MAX_ROWS = 20_000_000
 MAX_LINE = 10_000
 """Characters; a longer line is no CSV, or a compressed file that unpacks without end."""
+
+_GZIP = b"\x1f\x8b"
 
 Row = tuple[float, float, float]
 
@@ -26,7 +29,7 @@ def read_trace(path: Path) -> Iterator[Row]:
     Raises InvalidInput that names the line.
     """
     try:
-        with _open_text(path) as stream:
+        with _text_of(path) as stream:
             yield from _rows(stream, path)
     except FileNotFoundError:
         raise InvalidInput(f"trace {path} does not exist", remedy="check the path") from None
@@ -34,14 +37,22 @@ def read_trace(path: Path) -> Iterator[Row]:
         raise InvalidInput(f"trace {path} is a folder", remedy="name a CSV file") from None
     except InvalidInput:
         raise
-    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
+    except UnicodeDecodeError:
+        raise InvalidInput(f"trace {path} is not text", remedy="name a CSV file, plain or gzipped") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise InvalidInput(f"trace {path} is cut short or damaged", remedy="copy or compress it again") from None
+    except (OSError, ValueError, csv.Error) as error:
         raise InvalidInput(f"trace {path} cannot be read: {error}", remedy="is it a CSV file?") from None
 
 
-def _open_text(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+@contextmanager
+def _text_of(path: Path) -> Iterator[IO[str]]:
+    """Gzipped or not, whatever its name says; it may be a pipe."""
+    with path.open("rb") as stream:
+        packed = stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
+        source: Any = gzip.GzipFile(fileobj=stream) if packed else stream
+        with io.TextIOWrapper(source, encoding="utf-8-sig", newline="") as text:
+            yield text
 
 
 def _rows(stream: IO[str], path: Path) -> Iterator[Row]:
@@ -50,7 +61,8 @@ def _rows(stream: IO[str], path: Path) -> Iterator[Row]:
     missing = [name for name in COLUMNS if name not in header]
     if missing:
         raise InvalidInput(
-            f"trace {path} has no column {', '.join(missing)}", remedy=f"the first line must name {','.join(COLUMNS)}"
+            f"trace {path} has no column {', '.join(missing)}: it begins with {','.join(header)[:80]!r}",
+            remedy=f"the first line must be {','.join(COLUMNS)} (in any order, further columns allowed)",
         )
     at = [header.index(name) for name in COLUMNS]
     for row in reader:
@@ -83,5 +95,6 @@ def _numbers(row: list[str], at: list[int], path: Path, line: int) -> Row:
 def _refuse(path: Path, line: int, row: list[str]) -> NoReturn:
     raise InvalidInput(
         f"trace {path}, line {line}: {','.join(row)[:80]!r} is not an arrival in seconds and two token counts",
-        remedy="arrival_s must be 0 or more, input_tokens and output_tokens whole numbers of 1 or more",
+        remedy="arrival_s must be a number of seconds, 0 or more, since whenever the trace begins; input_tokens and "
+        "output_tokens whole numbers, 1 or more",
     )

@@ -43,13 +43,17 @@ def format_seconds(seconds: float | None) -> str:
 
 def format_number(value: float) -> str:
     """Three significant digits, thousands separated: `3,500`, `16.6`, `0.042`."""
-    return f"{value:,.0f}" if abs(value) >= 1000.0 else _three(value)
+    if abs(value) >= 1000.0:
+        return f"{value:,.0f}"
+    return _three(value) if value == 0.0 or abs(value) >= 1e-4 else f"{value:.3g}"
 
 
 def format_share(value: float) -> str:
     """A fraction as a percentage: `71 %`."""
     percent = 100.0 * value
-    return f"{percent:.0f} %" if abs(percent) >= 10.0 or percent == 0.0 else f"{percent:.1f} %"
+    if 0.0 < abs(percent) < 0.05:
+        return "< 0.1 %"
+    return f"{percent:,.0f} %" if abs(percent) >= 10.0 or percent == 0.0 else f"{percent:.1f} %"
 
 
 def _three(value: float) -> str:

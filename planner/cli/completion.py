@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from models.errors import InvalidInput
+
 _EPILOG = """\b
 Examples:
   planner completion bash >> ~/.bashrc
@@ -20,6 +22,6 @@ def completion(shell: str) -> int:
 
     kind = get_completion_class(shell)
     if kind is None:
-        raise click.UsageError(f"no completion for {shell}")
+        raise InvalidInput(f"there is no completion for {shell}", remedy="use bash, zsh or fish")
     click.echo(kind(cli, {}, "planner", "_PLANNER_COMPLETE").source())
     return 0

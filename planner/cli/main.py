@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from difflib import get_close_matches
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -44,16 +44,6 @@ class _Lazy(click.Group):
         command: Any = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
         return command if isinstance(command, click.Command) else None
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the nearest name in the message."""
-        if args[0] not in _COMMANDS and not ctx.resilient_parsing:
-            close = get_close_matches(args[0], _COMMANDS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_COMMANDS)}"
-            raise click.UsageError(f"there is no command {args[0][:80]!r}: {hint}", ctx)
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
@@ -71,6 +61,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit. Mistakes of the user end in one message, never in a traceback."""
     if _COMPLETE in os.environ:
         cli.main(prog_name="planner", complete_var=_COMPLETE)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # ≤ and × in an encoding that lacks them are no reason to fail
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -88,13 +81,23 @@ def run(arguments: list[str]) -> int:
         click.echo("stopped", err=True)
         return 130
     except click.ClickException as error:
-        error.show()
-        return 2
+        return _misused(error)
     except OSError as error:
         return _output_failed(error)
     except ReplicastError as error:
         return _told(error)
     return result if isinstance(result, int) else 0
+
+
+def _misused(error: click.ClickException) -> int:
+    """A command line that cannot be understood; one without a command is answered with the help page."""
+    from planner.cli.usage_error import as_invalid_input, says_no_command
+
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None and says_no_command(error):
+        click.echo(context.get_help(), err=True)
+        return 2
+    return _told(as_invalid_input(error))
 
 
 def _output_failed(error: OSError) -> int:

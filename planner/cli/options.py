@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from models.errors import InvalidInput, NoFeasiblePlan
 from models.prediction import Routing
-from planner.reports.table import Paint, plain
+from planner.plan import no_plan
+from planner.profile import EngineProfile
+from planner.reports.structured import render
+from planner.reports.table import WIDTH, Paint, plain
 from planner.units import parse_seconds
 from planner.workload import StatedWorkload, WorkloadOptions, build_workload
 
@@ -46,7 +53,7 @@ def workload_options(command: F) -> F:
                 help="CSV (or .csv.gz) of arrival_s,input_tokens,output_tokens: its lengths, and its busiest rate.",
             ),
             click.option(
-                "--trace-window", default="5m", show_default=True, help="The busiest window of a trace to plan for."
+                "--trace-window", help="The busiest window of a trace to plan for.  [default: 5m]"
             ),
             click.option("--input-tokens", type=float, help="Mean prompt length."),
             click.option("--output-tokens", type=float, help="Mean answer length."),
@@ -86,11 +93,22 @@ def objective_option(command: F) -> F:
     )(command)
 
 
+class _Price(click.FloatRange):
+    """A range that NaN, which no bound keeps out, is not in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does, without NaN."""
+        price = super().convert(value, param, ctx)
+        if math.isnan(price):
+            self.fail(f"{price} is not in the range", param, ctx)
+        return price
+
+
 def output_options(command: F) -> F:
     """`-o` and the price."""
-    command = click.option(
-        "--gpu-price", type=click.FloatRange(0.0, 1e6), metavar="USD", help="Price of one GPU for an hour."
-    )(command)
+    command = click.option("--gpu-price", type=_Price(0.0, 1e6), metavar="USD", help="Price of one GPU for an hour.")(
+        command
+    )
     return click.option(
         "-o", "--output", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Output format."
     )(command)
@@ -99,28 +117,48 @@ def output_options(command: F) -> F:
 def stated_workload(options: dict[str, Any], *, needs_rate: bool = True) -> StatedWorkload:
     """The workload of the shared options, taken out of `options`."""
     keys = ("qps", "concurrency", "trace", "input_tokens", "output_tokens", "input_cv", "output_cv", "burstiness")
+    window = options.pop("trace_window")
     return build_workload(
         WorkloadOptions(
             **{key: options.pop(key) for key in keys},
             think_time_s=parse_seconds(options.pop("think_time"), what="--think-time"),
-            trace_window_s=parse_seconds(options.pop("trace_window"), what="--trace-window"),
+            trace_window_s=None if window is None else parse_seconds(window, what="--trace-window"),
             prefix_hit_rate=options.pop("prefix_hit_rate"),
             needs_rate=needs_rate,
         )
     )
 
 
+@contextmanager
+def no_plan_told(profile: EngineProfile, form: str) -> Iterator[None]:
+    """Where there is no plan, a program that reads the output gets a document that says so, and why."""
+    try:
+        yield
+    except NoFeasiblePlan as error:
+        if form != "table":
+            click.echo(render(no_plan(profile, error), form), nl=False)  # type: ignore[arg-type]
+        raise
+
+
+def width() -> int:
+    """Columns to fill: the terminal's (or COLUMNS), and a fixed number elsewhere, as far as reads well."""
+    columns = shutil.get_terminal_size(fallback=(WIDTH, 24)).columns
+    return min(columns, WIDTH)
+
+
 def painter() -> Paint:
-    """Colour on a terminal, unless NO_COLOR is set; plain text elsewhere."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+    """Colour on a terminal that has it, unless NO_COLOR is set; plain text elsewhere."""
+    if sys.stdout is None or not sys.stdout.isatty():
         return plain
-    return lambda text, style: click.style(text, fg=_COLOURS[style], bold=style != "warn")
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return plain
+    return lambda text, style: click.style(text, fg=_COLOURS[style], bold=style != "warn") if style else text
 
 
 def require_profile(name: str | None) -> str:
     """The profile's name, or a message that one is needed."""
     if not name:
-        raise click.UsageError("--profile is missing: name a file or a shipped profile (`planner profile list`)")
+        raise InvalidInput("--profile is missing", remedy="name a file, or a shipped one of `planner profile list`")
     return name
 
 

@@ -7,23 +7,28 @@ from typing import Any
 import click
 
 from models.continuous_batching import predict as predict_laws
+from models.errors import InvalidInput
 from models.prediction import Routing
 from models.workload import OpenArrivals
+from planner.cli.command import Command
 from planner.cli.options import (
+    no_plan_told,
     objective_option,
     output_options,
     painter,
     profile_option,
     require_profile,
     stated_workload,
+    width,
     workload_options,
 )
-from planner.objective import parse_objectives
+from planner.objective import parse_objectives, unit_warnings
 from planner.plan import Answer, load_assumptions, range_warnings
 from planner.profile import load_profile
 from planner.reports.structured import render
 from planner.reports.table import answer_table
-from planner.sizing import max_rate
+from planner.sizing import max_rate, require_meaning
+from planner.units import format_number
 
 _EPILOG = """\b
 Examples:
@@ -33,7 +38,7 @@ Examples:
       --input-tokens 512 --output-tokens 128 --slo 'ttft:p99<=300ms'"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Command, epilog=_EPILOG)
 @profile_option
 @click.option("--replicas", type=click.IntRange(1, 10_000_000), required=True, help="Replicas behind the balancer.")
 @click.option("--max-qps", is_flag=True, help="Find the highest rate that meets every --slo.")
@@ -57,16 +62,20 @@ def predict(
     routing = Routing(options.pop("routing"))
     objectives = parse_objectives(slo)
     if max_qps and options["qps"] is not None:
-        raise click.UsageError("--max-qps finds the rate: drop --qps")
+        raise InvalidInput("--max-qps and --qps exclude each other", remedy="drop --qps: the rate is the answer")
     if max_qps and options["concurrency"] is not None:
-        raise click.UsageError("--max-qps needs open arrivals: drop --concurrency")
+        raise InvalidInput(
+            "--max-qps and --concurrency exclude each other", remedy="drop --concurrency: users have no rate"
+        )
     if max_qps and not objectives:
-        raise click.UsageError("--max-qps needs an objective: add for example --slo 'ttft:p99<=500ms'")
+        raise InvalidInput("--max-qps needs an objective", remedy="add for example --slo 'ttft:p99<=500ms'")
     stated = stated_workload(options, needs_rate=not max_qps)
     profile = load_profile(name)
     engine, workload = profile.to_engine(), stated.workload
+    require_meaning(objectives, workload)
     if max_qps:
-        rate, prediction = max_rate(engine, workload, objectives, replicas=replicas, routing=routing)
+        with no_plan_told(profile, form):
+            rate, prediction = max_rate(engine, workload, objectives, replicas=replicas, routing=routing)
         workload = workload.at_rate(rate)
     else:
         prediction = predict_laws(engine, workload, replicas=replicas, routing=routing)
@@ -77,13 +86,14 @@ def predict(
         replicas=replicas,
         prediction=prediction,
         assumptions=(*stated.assumptions, *load_assumptions(profile, workload)),
-        warnings=range_warnings(profile, workload, prediction),
+        warnings=(*unit_warnings(objectives), *range_warnings(profile, workload, prediction)),
         gpu_price_per_h=gpu_price,
     )
     if form == "table":
         if max_qps and isinstance(workload.arrivals, OpenArrivals):
-            click.echo(f"{workload.arrivals.rate_per_s:.4g} requests/s is the highest rate that meets every objective.")
-        click.echo(answer_table(answer, "predicted", painter()), nl=False)
+            most = format_number(workload.arrivals.rate_per_s)
+            click.echo(f"{most} requests/s is the highest rate that meets every objective.")
+        click.echo(answer_table(answer, "predicted", painter(), width()), nl=False)
     else:
         fields = answer.as_dict()
         if max_qps and isinstance(workload.arrivals, OpenArrivals):

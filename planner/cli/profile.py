@@ -125,6 +125,7 @@ def check(ctx: click.Context, names: tuple[str, ...], as_of: datetime | None, fo
 
     Exit code 0: no contradiction (there may be warnings and notes); 1: figures that cannot all be true; 2: bad input.
     """
+    from planner.cli.options import painter
     from planner.profile import load_profile
     from planner.profile_check import check as findings_of
     from planner.profile_check import is_fit, subject_of
@@ -154,7 +155,7 @@ def check(ctx: click.Context, names: tuple[str, ...], as_of: datetime | None, fo
             }
         )
         if form == "table":
-            texts.append(check_table(found.name, findings, _paint))
+            texts.append(check_table(found.name, findings, painter()))
     if form == "table":
         click.echo("\n".join(texts), nl=False)
     else:
@@ -166,11 +167,6 @@ def _print(fields: dict[str, Any] | list[dict[str, Any]], form: Literal["json", 
     from planner.reports.structured import render
 
     click.echo(render(fields, form), nl=False)
-
-
-def _paint(text: str, style: str) -> str:
-    colours = {"good": "green", "warn": "yellow", "bad": "red"}
-    return click.style(text, fg=colours[style], bold=True) if style in colours else text
 
 
 def _today() -> date:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Any
 
 import click
 
+from models.continuous_batching import predict as predict_laws
 from models.prediction import Routing
+from models.workload import ClosedArrivals, Workload
+from planner.cli.command import Command
 from planner.cli.options import (
     objective_option,
     output_options,
@@ -15,13 +19,15 @@ from planner.cli.options import (
     profile_option,
     require_profile,
     stated_workload,
+    width,
     workload_options,
 )
-from planner.objective import parse_objectives
+from planner.objective import parse_objectives, unit_warnings
 from planner.plan import Answer, load_assumptions, range_warnings
 from planner.profile import load_profile
 from planner.reports.structured import render
 from planner.reports.table import answer_table
+from planner.sizing import require_meaning
 
 _EPILOG = """\b
 Examples:
@@ -31,7 +37,7 @@ Examples:
       --input-tokens 512 --output-tokens 128 --requests 50000 --seed 7 -o json"""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=Command, epilog=_EPILOG)
 @profile_option
 @click.option("--replicas", type=click.IntRange(1, 10_000_000), required=True, help="Replicas behind the balancer.")
 @workload_options
@@ -63,6 +69,8 @@ def simulate(
     stated = stated_workload(options)
     profile = load_profile(name)
     engine = profile.to_engine()
+    require_meaning(objectives, stated.workload)
+    predict_laws(engine, stated.workload, replicas=replicas, routing=routing)  # refuses what no engine can serve
     from models.simulation.replicas import simulate as run
 
     shown = sys.stderr.isatty() or requests >= 1_000_000
@@ -89,11 +97,30 @@ def simulate(
             *load_assumptions(profile, stated.workload),
             f"{result.requests:,} requests counted, seed {seed}",
         ),
-        warnings=range_warnings(profile, stated.workload, result.prediction),
+        warnings=(
+            *unit_warnings(objectives),
+            *range_warnings(profile, stated.workload, result.prediction),
+            *_too_few(stated.workload, requests, replicas),
+        ),
         gpu_price_per_h=gpu_price,
     )
     if form == "table":
-        click.echo(answer_table(answer, "simulated", painter()), nl=False)
+        click.echo(answer_table(answer, "simulated", painter(), width()), nl=False)
     else:
         click.echo(render({**answer.as_dict(), "requests": result.requests, "seed": seed}, form), nl=False)  # type: ignore[arg-type]
     return 0
+
+
+def _too_few(workload: Workload, requests: int, replicas: int) -> tuple[str, ...]:
+    """Where the run ends before it has settled."""
+    from models.simulation.replicas import MAX_SIMULATED_REPLICAS
+
+    simulated = min(replicas, MAX_SIMULATED_REPLICAS)
+    arrivals = workload.arrivals
+    if isinstance(arrivals, ClosedArrivals):
+        crowd, who = 10 * math.ceil(arrivals.users * simulated / replicas), f"{arrivals.users:,} users"
+    else:
+        crowd, who = 100 * simulated, f"{replicas:,} replica{'' if replicas == 1 else 's'}"
+    if requests >= crowd:
+        return ()
+    return (f"{requests:,} requests are too few for {who} to come to a steady state: give --requests {crowd} or more",)

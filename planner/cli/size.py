@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from models.errors import InvalidInput
 from models.prediction import Routing
+from planner.cli.command import Command
 from planner.cli.options import (
+    no_plan_told,
     objective_option,
     output_options,
     painter,
     profile_option,
     require_profile,
     stated_workload,
+    width,
     workload_options,
 )
 from planner.objective import parse_objectives
 from planner.plan import Plan
 from planner.profile import load_profile
 from planner.reports.structured import render
-from planner.reports.table import fleet_table, plan_table
+from planner.reports.table import plan_table
 from planner.sizing import MAX_REPLICAS
 from planner.sizing_request import SizingRequest, make_plan
+
+if TYPE_CHECKING:
+    from planner.fleet import FleetDefaults
 
 _EPILOG = """\b
 Examples:
@@ -35,8 +44,11 @@ Examples:
   planner size --profile my.yaml --trace requests.csv --slo 'ttft:p99<=1s' -o json
   planner size --fleet fleet.yaml -o csv"""
 
+BESIDE_FLEET = ("fleet", "profile_name", "slo", "routing", "max_replicas", "gpu_price", "form")
+"""Options that hold for every workload of a fleet that says nothing else."""
 
-@click.command(epilog=_EPILOG)
+
+@click.command(cls=Command, epilog=_EPILOG)
 @profile_option
 @workload_options
 @objective_option
@@ -65,11 +77,24 @@ def size(
     break, and what was assumed. Exit code 1: no number of replicas meets them.
     """
     if fleet is not None:
-        _refuse_beside_fleet(explain=explain, plot=plot, **options)
-        return _size_fleet(fleet, profile_name, slo, form)
+        from planner.fleet import FleetDefaults
+
+        _refuse_beside_fleet()
+        defaults = FleetDefaults(
+            profile=profile_name,
+            objectives=parse_objectives(slo),
+            routing=Routing(options["routing"]),
+            max_replicas=max_replicas,
+            gpu_price_per_h=gpu_price,
+        )
+        return _size_fleet(fleet, defaults, form)
     name = require_profile(profile_name)
     if not slo:
-        raise click.UsageError("no objective is given: add for example --slo 'ttft:p99<=500ms'")
+        raise InvalidInput("no objective is given", remedy="add for example --slo 'ttft:p99<=500ms'")
+    if plot is not None:
+        from planner.plot import require_drawable
+
+        require_drawable(plot)
     routing = Routing(options.pop("routing"))
     stated = stated_workload(options)
     request = SizingRequest(
@@ -81,7 +106,8 @@ def size(
         gpu_price_per_h=gpu_price,
         assumptions=stated.assumptions,
     )
-    plan = make_plan(request)
+    with no_plan_told(request.profile, form):
+        plan = make_plan(request)
     if plot is not None:
         from planner.plot import draw_plan
 
@@ -95,36 +121,38 @@ def size(
     return 0
 
 
-def _refuse_beside_fleet(**options: Any) -> None:
-    idle = ("routing", "think_time", "trace_window", "input_cv", "output_cv", "prefix_hit_rate")
-    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value and name not in idle]
+def _refuse_beside_fleet() -> None:
+    context = click.get_current_context()
+    said = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    given = [f"--{name.replace('_', '-')}" for name in said if name not in BESIDE_FLEET]
     if given:
-        raise click.UsageError(f"{', '.join(given)} cannot stand beside --fleet: its workloads say these themselves")
+        raise InvalidInput(
+            f"{', '.join(given)} cannot stand beside --fleet",
+            remedy="drop it: the workloads in the file say it themselves",
+        )
 
 
 def _rendered(plan: Plan, form: str) -> str:
     if form == "table":
-        return plan_table(plan, painter())
+        return plan_table(plan, painter(), width())
     return render(plan.as_dict(), form)  # type: ignore[arg-type]
 
 
-def _size_fleet(path: Path, profile_name: str | None, slo: tuple[str, ...], form: str) -> int:
-    from planner.fleet import read_fleet, size_entry
+def _size_fleet(path: Path, defaults: FleetDefaults, form: str) -> int:
+    from planner.fleet import read_fleet, size_entries
+    from planner.parallel import cores
+    from planner.reports.fleet_table import fleet_table
 
-    entries = read_fleet(path, profile_name, parse_objectives(slo))
-    results: list[tuple[str, dict[str, Any] | str]] = []
-    with click.progressbar(
-        entries, label="sizing", file=sys.stderr, width=40, hidden=not sys.stderr.isatty()
-    ) as progress:
-        for entry in progress:
-            plan = size_entry(entry)
-            results.append((entry.name, plan.as_dict() if isinstance(plan, Plan) else plan))
+    entries = read_fleet(path, defaults)
+    with (
+        closing(size_entries(entries, cores=cores())) as sized,
+        click.progressbar(
+            sized, length=len(entries), label="sizing", file=sys.stderr, width=40, hidden=not sys.stderr.isatty()
+        ) as progress,
+    ):
+        rows = list(progress)
     if form == "table":
-        click.echo(fleet_table(results, painter()), nl=False)
+        click.echo(fleet_table(rows, painter(), width()), nl=False)
     else:
-        rows = [
-            {"name": name, **(row if isinstance(row, dict) else {"feasible": False, "reason": row})}
-            for name, row in results
-        ]
-        click.echo(render(rows, form), nl=False)  # type: ignore[arg-type]
-    return 1 if any(isinstance(row, str) for _, row in results) else 0
+        click.echo(render([row.as_dict() for row in rows], form), nl=False)  # type: ignore[arg-type]
+    return 0 if all(row.feasible for row in rows) else 1

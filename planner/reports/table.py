@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from models.objective import METRICS
+from models.objective import METRICS, Objective
 from models.prediction import Bottleneck
 from models.workload import ClosedArrivals, Workload
+from planner.objective import as_written
 from planner.plan import STATISTICS, Answer, Plan
 from planner.sizing import violated
 from planner.units import format_number, format_seconds, format_share
@@ -29,124 +31,181 @@ _STOPS = {
 }
 
 
+WIDTH = 112
+"""Columns where the reader is no terminal."""
+
+
 def plain(text: str, _style: str) -> str:
     """No colour."""
     return text
 
 
-def plan_table(plan: Plan, paint: Paint = plain) -> str:
+def plan_table(plan: Plan, paint: Paint = plain, width: int = WIDTH) -> str:
     """The answer of `planner size`."""
     answer = plan.answer
     lines = [
-        paint(f"{_count(answer.replicas, 'replica')}, {_count(answer.gpus, 'GPU')}", "good")
-        + f" ({answer.profile.spec.gpu.type}) of {answer.profile.name}",
-        *_load_lines(answer),
+        *_begun(_size_of(answer), "good", f" {_what_of(answer)}", paint, width),
+        *_load_lines(answer, width),
         "",
-        *_latency_lines(answer, paint),
+        *_latency_lines(answer, paint, width),
         "",
-        (
-            f"Binding: {plan.binding}, predicted {format_seconds(answer.prediction.value(plan.binding))}. "
-            f"A replica saturates at {format_number(answer.prediction.capacity.requests_per_s)} requests/s "
-            f"by {_STOPS[answer.prediction.capacity.bottleneck]}."
-        ),
-        _fewer(plan),
-        *_range(plan),
     ]
-    return "\n".join([*lines, *_remarks(answer, paint)]) + "\n"
+    for sentence in (*_binding(plan), _fewer(plan), *_range(plan)):
+        lines += wrapped(sentence, width)
+    return "\n".join([*lines, *_remarks(answer, paint, width)]) + "\n"
 
 
-def answer_table(answer: Answer, verb: str, paint: Paint = plain) -> str:
+def answer_table(answer: Answer, verb: str, paint: Paint = plain, width: int = WIDTH) -> str:
     """The answer of `planner predict` (verb `predicted`) and `planner simulate` (`simulated`)."""
-    lines = [
-        (
-            f"{_count(answer.replicas, 'replica')}, {_count(answer.gpus, 'GPU')} ({answer.profile.spec.gpu.type}) of "
-            f"{answer.profile.name}, {verb}"
+    lines = _begun(_size_of(answer), "", f" {_what_of(answer)}, {verb}", paint, width)
+    if answer.prediction.stable:
+        lines += [
+            *_load_lines(answer, width),
+            "",
+            *_latency_lines(answer, paint, width),
+            *_verdict(answer, paint, width),
+        ]
+    else:
+        top = answer.prediction.capacity
+        told = (
+            f": {format_share(answer.prediction.utilization)} of capacity arrives; the queue grows for ever. "
+            f"A replica carries {format_number(top.requests_per_s)} requests/s, limited by {_STOPS[top.bottleneck]}."
         )
+        lines += [*_begun("unstable", "bad", told, paint, width), *_verdict(answer, paint, width)]
+    return "\n".join([*lines, *_remarks(answer, paint, width)]) + "\n"
+
+
+def _size_of(answer: Answer) -> str:
+    return f"{counted(answer.replicas, 'replica')}, {counted(answer.gpus, 'GPU')}"
+
+
+def _what_of(answer: Answer) -> str:
+    return f"({answer.profile.spec.gpu.type}) of {answer.profile.name}"
+
+
+def _begun(start: str, style: str, rest: str, paint: Paint, width: int) -> list[str]:
+    """Wrapped lines whose first words are painted."""
+    lines = wrapped(start + rest, width)
+    return [lines[0].replace(start, paint(start, style), 1) if style else lines[0], *lines[1:]]
+
+
+def _binding(plan: Plan) -> list[str]:
+    """What made the count what it is: an objective, or the load itself; and where a replica would saturate."""
+    prediction, fewer = plan.answer.prediction, plan.sizing.one_fewer
+    nearest = f"{as_written(plan.binding)}, predicted {format_seconds(prediction.value(plan.binding))}"
+    if fewer is not None and not fewer.stable:
+        nearest = f"throughput; the objective nearest to its limit is {nearest}"
+    top = prediction.capacity
+    return [
+        f"Binding: {nearest}.",
+        f"A replica saturates at {format_number(top.requests_per_s)} requests/s by {_STOPS[top.bottleneck]}.",
     ]
-    if not answer.prediction.stable:
-        lines.append(
-            paint("unstable", "bad")
-            + f": {format_number(answer.prediction.utilization * 100.0)} % of capacity arrives; the queue grows for "
-            f"ever. A replica carries {format_number(answer.prediction.capacity.requests_per_s)} requests/s, limited "
-            f"by {_STOPS[answer.prediction.capacity.bottleneck]}."
-        )
-        return "\n".join([*lines, *_remarks(answer, paint)]) + "\n"
-    return (
-        "\n".join([*lines, *_load_lines(answer), "", *_latency_lines(answer, paint), *_remarks(answer, paint)]) + "\n"
-    )
 
 
-def _load_lines(answer: Answer) -> list[str]:
-    prediction = answer.prediction
-    lengths = answer.workload.lengths
+def _verdict(answer: Answer, paint: Paint, width: int) -> list[str]:
+    """Whether the objectives hold, where there are any."""
+    if not answer.objectives:
+        return []
+    broken = [as_written(objective) for objective in violated(answer.prediction, answer.objectives)]
+    if not broken:
+        return ["", "Every objective holds."]
+    return ["", *_begun("broken", "bad", f": {', '.join(broken)}", paint, width)]
+
+
+def _load_lines(answer: Answer, width: int) -> list[str]:
+    prediction, lengths = answer.prediction, answer.workload.lengths
     per_gpu = prediction.output_tokens_per_s / max(answer.gpus, 1)
-    lines = [
-        (
-            f"  load        {_arrivals(answer.workload)}, {format_number(lengths.prompt.mean)} tokens in, "
+    facts = {
+        "load": (
+            f"{_arrivals(answer.workload)}, {format_number(lengths.prompt.mean)} tokens in, "
             f"{format_number(lengths.output.mean)} out"
         ),
-        (
-            f"  throughput  {format_number(prediction.requests_per_s)} requests/s, "
+        "throughput": (
+            f"{format_number(prediction.requests_per_s)} requests/s, "
             f"{format_number(prediction.output_tokens_per_s)} output tokens/s ({format_number(per_gpu)} a GPU)"
         ),
-        (
-            f"  utilisation {format_share(prediction.utilization)} of capacity, "
+        "utilisation": (
+            f"{format_share(prediction.utilization)} of capacity, "
             f"{format_number(prediction.running)} sequences decoding in a replica"
         ),
-    ]
+    }
     if answer.nodes is not None:
-        lines.append(f"  nodes       {answer.nodes}")
+        facts["nodes"] = f"{answer.nodes:,}"
     cost = answer.cost()
     if cost["per_hour"] is not None:
-        per_million = cost["per_million_output_tokens"]
-        lines.append(f"  cost        ${cost['per_hour']:,.2f} an hour, ${per_million:,.2f} per million output tokens")
-    return lines
+        facts["cost"] = f"${cost['per_hour']:,.2f} an hour"
+        if cost["per_million_output_tokens"] is not None:
+            facts["cost"] += f", ${cost['per_million_output_tokens']:,.2f} per million output tokens"
+    return [line for name, fact in facts.items() for line in wrapped(fact, width, f"  {name:<12}", " " * 14)]
 
 
 def _arrivals(workload: Workload) -> str:
     arrivals = workload.arrivals
     if isinstance(arrivals, ClosedArrivals):
         think = f", {format_seconds(arrivals.think_time_s)} think time" if arrivals.think_time_s else ""
-        return f"{_count(arrivals.users, 'user')}{think}"
+        return f"{counted(arrivals.users, 'user')}{think}"
     return f"{format_number(arrivals.rate_per_s)} requests/s"
 
 
-def _latency_lines(answer: Answer, paint: Paint) -> list[str]:
-    heads = ["", *(name for name, _ in STATISTICS), "objective", "margin"]
-    rows: list[list[str]] = []
-    marks: list[str] = []
+def _latency_lines(answer: Answer, paint: Paint, width: int) -> list[str]:
+    """Every metric with its statistics, and each objective beside its metric; what the width has room for."""
+    statistics = STATISTICS if width >= _ALL_STATISTICS else [each for each in STATISTICS if each[0] in ("p50", "p99")]
+    rows = [_Row(cells=("", *(name for name, _ in statistics)), objective="objective", margin="margin")]
     for metric in METRICS:
         law = answer.prediction.laws.get(metric)
-        asked = [objective for objective in answer.objectives if objective.metric == metric]
-        values = [format_seconds(None if law is None else law.statistic(q)) for _, q in STATISTICS]
-        first = True
-        for objective in asked or (None,):
-            label = f"{metric}  {_METRIC_NAMES[metric]}" if first else ""
-            goal = margin = ""
-            mark = ""
-            if objective is not None:
-                value = answer.prediction.value(objective)
-                goal = f"{objective.statistic} ≤ {format_seconds(objective.limit_s)}"
-                left = None if value is None else 1.0 - value / objective.limit_s
-                margin = "—" if left is None else f"{'+' if left >= 0 else '−'}{format_share(abs(left))}"
-                mark = "good" if answer.prediction.meets(objective) else "bad"
-                if objective.statistic not in dict(STATISTICS):
-                    margin += f"  ({objective.statistic} = {format_seconds(value)})"
-            rows.append([label, *(values if first else [""] * len(values)), goal, margin])
-            marks.append(mark)
-            first = False
-    return _aligned([heads, *rows], ["", *marks], paint)
+        label = f"{metric}  {_METRIC_NAMES[metric]}" if width >= _LONG_LABELS else metric
+        values = (label, *(format_seconds(None if law is None else law.statistic(q)) for _, q in statistics))
+        asked = [_objective_cells(answer, each, statistics) for each in answer.objectives if each.metric == metric]
+        nothing = ("",) * len(values)
+        rows += [
+            _Row(cells=values if index == 0 else nothing, objective=objective, margin=margin, mark=mark)
+            for index, (objective, margin, mark) in enumerate(asked or [("", "", "")])
+        ]
+    return _aligned(rows, paint)
 
 
-def _aligned(rows: Sequence[Sequence[str]], marks: Sequence[str], paint: Paint) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+_LONG_LABELS, _ALL_STATISTICS = 106, 80
+"""Columns of a terminal from which metrics are spelled out, and from which every statistic is shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A metric, its statistics, and perhaps an objective."""
+
+    cells: tuple[str, ...]
+    objective: str
+    margin: str
+    mark: str = ""
+
+
+def _objective_cells(
+    answer: Answer, objective: Objective, shown: Sequence[tuple[str, float | None]]
+) -> tuple[str, str, str]:
+    """`p99 ≤ 500ms`, `+86 %` and the colour of that; with the value where no column has it."""
+    value = answer.prediction.value(objective)
+    margin = "—" if value is None else _margin(1.0 - value / objective.limit_s)
+    if objective.statistic not in dict(shown):
+        margin += f"  ({objective.statistic} = {format_seconds(value)})"
+    limit = as_written(objective).partition("<=")[2]
+    mark = "good" if answer.prediction.meets(objective) else "bad"
+    return f"{objective.statistic} ≤ {limit}", margin, mark
+
+
+def _margin(left: float) -> str:
+    """`+86 %`, `+0.0 %`, `−3.1 %`."""
+    sign, percent = "+" if left >= 0 else "−", 100.0 * abs(left)
+    return f"{sign}{percent:,.0f} %" if percent >= 10.0 else f"{sign}{percent:.1f} %"
+
+
+def _aligned(rows: Sequence[_Row], paint: Paint) -> list[str]:
+    widths = [max(len(row.cells[column]) for row in rows) for column in range(len(rows[0].cells))]
+    longest = max(len(row.objective) for row in rows)
     lines = []
-    for row, mark in zip(rows, marks, strict=True):
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:6], widths[1:6], strict=True)]
-        cells.append(row[6].ljust(widths[6]))
-        line = "  " + "  ".join(cells) + "  "
-        lines.append((line + (paint(row[7], mark) if mark else row[7])).rstrip())
+    for row in rows:
+        cells = [row.cells[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row.cells[1:], widths[1:], strict=True)]
+        line = "  " + "  ".join([*cells, row.objective.ljust(longest)]) + "  "
+        lines.append((line + (paint(row.margin, row.mark) if row.mark else row.margin)).rstrip())
     return lines
 
 
@@ -157,13 +216,13 @@ def _fewer(plan: Plan) -> str:
         return "One replica is the least there can be."
     if not fewer.stable:
         return (
-            f"With {_count(replicas, 'replica')} the queue would grow for ever: "
-            f"{format_number(100.0 * fewer.utilization)} % of capacity would arrive."
+            f"With {counted(replicas, 'replica')} the queue would grow for ever: "
+            f"{format_share(fewer.utilization)} of capacity would arrive."
         )
-    broken = [f"{o}: {format_seconds(fewer.value(o))}" for o in violated(fewer, plan.answer.objectives)]
+    broken = [f"{as_written(o)}: {format_seconds(fewer.value(o))}" for o in violated(fewer, plan.answer.objectives)]
     if not broken:
-        return f"With {_count(replicas, 'replica')} every objective would still hold."
-    return f"With {_count(replicas, 'replica')} these would break: {'; '.join(broken)}."
+        return f"With {counted(replicas, 'replica')} every objective would still hold."
+    return f"With {counted(replicas, 'replica')} these would break: {'; '.join(broken)}."
 
 
 def _range(plan: Plan) -> list[str]:
@@ -172,41 +231,42 @@ def _range(plan: Plan) -> list[str]:
         return []
     error = f"{format_share(between.step_time_error)} more or less than the profile says"
     if between.high is None:
-        return [f"If steps take {error}: {_count(between.low, 'replica')}, or no number would do."]
+        return [f"If steps take {error}: {counted(between.low, 'replica')}, or no number would do."]
     if between.low == between.high:
-        return [f"If steps take {error}: still {_count(between.low, 'replica')}."]
-    return [f"If steps take {error}: {between.low:,} to {_count(between.high, 'replica')}."]
+        return [f"If steps take {error}: still {counted(between.low, 'replica')}."]
+    return [f"If steps take {error}: {between.low:,} to {counted(between.high, 'replica')}."]
 
 
-def _remarks(answer: Answer, paint: Paint) -> list[str]:
-    lines = [""]
-    if answer.assumptions:
-        lines.append("Assumed:")
-        lines += [f"  - {note}" for note in answer.assumptions]
-    if answer.warnings:
-        lines.append(paint("Warnings:", "warn"))
-        lines += [f"  - {note}" for note in answer.warnings]
-    return lines if len(lines) > 1 else []
+def _remarks(answer: Answer, paint: Paint, width: int) -> list[str]:
+    own = [note.removeprefix(_OF_PROFILE) for note in answer.assumptions if note.startswith(_OF_PROFILE)]
+    rest = [note for note in answer.assumptions if not note.startswith(_OF_PROFILE)]
+    groups = (
+        ("Assumed:", rest),
+        ("The profile says of itself:", own),
+        (paint("Warnings:", "warn"), answer.warnings),
+    )
+    lines = []
+    for title, notes in groups:
+        if notes:
+            lines += ["", title]
+            lines += [line for note in notes for line in wrapped(note, width, "  - ", "    ")]
+    return lines
 
 
-def _count(number: int, noun: str) -> str:
+_OF_PROFILE = "profile: "
+
+
+def wrapped(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
+    """Lines of at most `width` columns, but never so narrow that nothing fits."""
+    return textwrap.wrap(
+        text,
+        max(width, 40),
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def fleet_table(rows: Sequence[tuple[str, dict[str, Any] | str]], paint: Paint = plain) -> str:
-    """One line an entry of a fleet: name, replicas, GPUs, utilisation, binding objective, or why there is no plan."""
-    width = max(5, *(len(name) for name, _ in rows))
-    lines = [f"{'entry'.ljust(width)}  replicas    GPUs  utilisation  binding"]
-    replicas = gpus = 0
-    for name, row in rows:
-        if isinstance(row, str):
-            lines.append(f"{name.ljust(width)}  {paint('no plan', 'bad')}: {row}")
-            continue
-        replicas += row["replicas"]
-        gpus += row["gpus"]
-        lines.append(
-            f"{name.ljust(width)}  {row['replicas']:8,}  {row['gpus']:6,}  "
-            f"{format_share(row['utilization']):>11}  {row['binding']['objective']}"
-        )
-    lines.append(f"{'all'.ljust(width)}  {replicas:8,}  {gpus:6,}")
-    return "\n".join(lines) + "\n"

@@ -66,7 +66,8 @@ def test_the_table_reads_plan_latencies_binding_one_fewer_assumptions(capsys: py
     places = [text.index(word) for word in order]
     assert places == sorted(places)
     # Numbers move with the mathematics; the shape of the table is what this file holds.
-    shape = re.sub(r" {2,}", "  ", re.sub(r"[0-9][0-9.,]*", "#", text))
+    unwrapped = re.sub(r"\n {4}(?=\S)", " ", text)
+    shape = re.sub(r" {2,}", "  ", re.sub(r"[0-9][0-9.,]*", "#", unwrapped))
     assert shape == (GOLDEN / "size.txt").read_text(encoding="utf-8")
 
 
@@ -81,7 +82,14 @@ def test_plots_are_drawn(capsys: pytest.CaptureFixture[str], tmp_path: Path, suf
     path = tmp_path / f"plan.{suffix}"
     assert ask(capsys, *GOOD, "--plot", str(path)).code == 0
     data = path.read_bytes()
-    assert data.startswith(b"\x89PNG") if suffix == "png" else b"ttft:p99&lt;=0.5" in data
+    assert data.startswith(b"\x89PNG") if suffix == "png" else b"ttft:p99&lt;=500ms" in data
+
+
+def test_a_plot_shows_the_statistics_that_objectives_are_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "plan.svg"
+    assert ask(capsys, *GOOD, "--slo", "itl:p97.5<=60ms", "--slo", "itl:mean<=20ms", "--plot", str(path)).code == 0
+    words = set(re.findall(r">([^<>]+)</text>", path.read_text(encoding="utf-8")))
+    assert {"mean", "p50", "p95", "p97.5", "p99", "itl:p97.5&lt;=60ms", "50 ms", "replicas"} <= words
 
 
 def test_predict_tells_an_unstable_system_and_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,7 +126,7 @@ def test_a_fleet_is_sized_entry_by_entry(capsys: pytest.CaptureFixture[str], tmp
     path.write_text(path.read_text().replace("qps: 20.0", "qsp: 20.0"))
     bad = ask(capsys, "size", "--fleet", str(path))
     assert bad.code == 2
-    assert "workloads.1.qsp" in bad.err
+    assert "unknown field workloads[1].qsp" in bad.err
 
 
 BAD_INPUT = {
@@ -129,6 +137,24 @@ BAD_INPUT = {
     "NaN": (["size", *PROFILE, "--qps", "nan", *LENGTHS, *SLO], 2, "--qps nan is out of range"),
     "absurd rate": (["size", *PROFILE, "--qps", "1e12", *LENGTHS, *SLO], 2, "--qps 1e+12 is out of range"),
     "two loads": (["size", *PROFILE, "--qps", "1", "--concurrency", "2", *LENGTHS, *SLO], 2, "exclude each other"),
+    "trace window without a trace": ([*GOOD, "--trace-window", "5m"], 2, "--trace-window belongs to a --trace"),
+    "lengths beside a trace": (
+        ["size", *PROFILE, "--trace", "t.csv", "--input-tokens", "5", *SLO], 2,
+        "drop --input-tokens: the trace has lengths",
+    ),
+    "a part of a profile's name": (["size", "--profile", "llama-3.1-70b", *GOOD[3:]], 2, "did you mean llama-3.1-70b-"),
+    "gaps of one token, predicted": (
+        ["predict", *PROFILE, "--replicas", "1", "--qps", "1", "--input-tokens", "9", "--output-tokens", "1",
+         "--slo", "itl:p99<=1s"], 2, "answers of one token have no gaps",
+    ),
+    "gaps of one token, simulated": (
+        ["simulate", *PROFILE, "--replicas", "1", "--qps", "1", "--input-tokens", "9", "--output-tokens", "1",
+         "--slo", "itl:p99<=1s"], 2, "answers of one token have no gaps",
+    ),
+    "prompt beyond KV, simulated": (
+        ["simulate", *PROFILE, "--replicas", "1", "--qps", "1", "--input-tokens", "600000", "--output-tokens", "9"],
+        2, "does not fit",
+    ),
     "unknown profile": (["size", "--profile", "llama-3.1-8b-vllm", "--qps", "1", *LENGTHS, *SLO], 2, "did you mean"),
     "missing file": (["size", "--profile", "no.yaml", "--qps", "1", *LENGTHS, *SLO], 2, "no.yaml does not exist"),
     "a folder": (["size", "--profile", "./", "--qps", "1", *LENGTHS, *SLO], 2, "is a folder"),
@@ -165,6 +191,16 @@ BAD_PROFILE = {
     "broken": ("spec:", "spec: [", "line"),
     "other kind": ("kind: EngineProfile", "kind: Deployment", "kind"),
     "no engine": ("  engine: vllm\n", "", "spec.engine is missing"),
+    "a field that is there under another name": ("metadata:", "metdata:", "unknown field metdata (and 1 more)"),
+    "text for a number": ("maxNumSeqs: 256", "maxNumSeqs: many", "should be a whole number, got 'many'"),
+    "yes for a number": ("maxNumSeqs: 256", "maxNumSeqs: yes", "should not be true or false"),
+    "nothing for a number": ("maxNumSeqs: 256", "maxNumSeqs:", "should be a whole number, got nothing"),
+    "a number for text": (
+        "model: meta-llama/Llama-3.1-8B-Instruct",
+        "model: 8",
+        "should be text; a number stands in quotes",
+    ),
+    "an alias": ("maxNumSeqs: 256", "maxNumSeqs: *x", "write the value out where the alias stands"),
 }
 
 
@@ -243,3 +279,54 @@ def test_random_input_never_ends_in_a_traceback(command: str, options: list[tupl
     assert result.exit_code in (0, 1, 2), arguments
     if result.exit_code == 0:
         assert json.loads(result.stdout)["replicas"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "kvCacheTokens: 450912",
+            "kvCacheTokens: 5",
+            "spec.limits.kvCacheTokens 5 is less than one block (kvBlockSize 16)",
+        ),
+        ("perKvToken:", "experts: 8\n    perKvToken:", "spec.stepTime mixes or lacks terms"),
+    ],
+)
+def test_a_profile_whose_fields_contradict_each_other_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    text = (CATALOGUE / "llama-3.1-8b-a100-vllm.yaml").read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    for command in (["size", "--profile", str(path), *GOOD[3:]], ["profile", "check", str(path)]):
+        answer = ask(capsys, *command)
+        assert answer.code == 2
+        assert answer.err.startswith(f"error: profile llama-3.1-8b-a100-vllm: {words}\n  give ")
+
+
+def test_tokens_that_are_not_whole_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    question = ["size", *PROFILE, "--qps", "1", "--input-tokens", "1.5", "--output-tokens", "9", *SLO]
+    assert "tokens are whole: 2.00 in and 9.00 out are what is meant" in ask(capsys, *question).out
+
+
+@pytest.mark.parametrize(
+    ("load", "words"),
+    [
+        (
+            ["--replicas", "1", "--concurrency", "5000"],
+            "1,000 requests are too few for 5,000 users to come to a steady",
+        ),
+        (["--replicas", "50", "--qps", "50"], "1,000 requests are too few for 50 replicas to come to a steady"),
+    ],
+)
+def test_a_simulation_that_is_too_short_says_so(
+    capsys: pytest.CaptureFixture[str], load: list[str], words: str
+) -> None:
+    assert words in ask(capsys, "simulate", *PROFILE, *load, *LENGTHS, "--requests", "1000").out
+
+
+def test_an_unstable_answer_says_which_objectives_it_breaks(capsys: pytest.CaptureFixture[str]) -> None:
+    text = ask(capsys, "predict", *PROFILE, "--replicas", "1", "--qps", "500", *LENGTHS, *SLO).out
+    assert re.search(r"^unstable: 1,[0-9]{3} % of capacity arrives", text, re.MULTILINE)
+    assert "\nbroken: ttft:p99<=500ms\n" in text

@@ -64,7 +64,7 @@ def test_an_interrupt_ends_quietly() -> None:
 def test_an_unknown_command_names_the_nearest() -> None:
     done = planner("sise")
     assert done.returncode == 2
-    assert "there is no command 'sise': did you mean 'size'?" in done.stderr
+    assert done.stderr == "error: planner: there is no command 'sise'\n  did you mean size?\n"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,12 @@ def test_columns_are_found_by_name_and_empty_lines_skipped(tmp_path: Path) -> No
 
 def test_a_gzipped_trace_reads_the_same(tmp_path: Path) -> None:
     data = gzip.compress(f"{HEAD}0,10,20\n".encode())
-    assert list(read_trace(written(tmp_path, data, "trace.csv.gz"))) == [(0.0, 10.0, 20.0)]
+    for name in ("trace.csv.gz", "trace.csv"):
+        assert list(read_trace(written(tmp_path, data, name))) == [(0.0, 10.0, 20.0)]
+
+
+def test_a_plain_trace_may_have_any_name(tmp_path: Path) -> None:
+    assert list(read_trace(written(tmp_path, f"{HEAD}0,10,20\n", "trace.csv.gz"))) == [(0.0, 10.0, 20.0)]
 
 
 @pytest.mark.parametrize("row", ["1,x,10", "1,10", "nan,10,1", "inf,10,1", "-1,10,1", "1,0,10", "1,10,0.5", "1,1e9,1"])
@@ -40,10 +45,10 @@ def test_a_bad_row_is_named_by_its_line(tmp_path: Path, row: str) -> None:
     ("data", "name", "words"),
     [
         ("", "t.csv", "has no column arrival_s"),
-        ("arrival_s;input_tokens;output_tokens\n", "t.csv", "has no column"),
-        (b"\xff\xfe\x00\x01", "t.csv", "cannot be read"),
-        (b"\x1f\x8b\x08broken", "t.csv.gz", "cannot be read"),
-        (gzip.compress(f"{HEAD}0,10,20\n".encode())[:-9], "t.csv.gz", "cannot be read"),
+        ("arrival_s;input_tokens;output_tokens\n", "t.csv", "it begins with 'arrival_s;input_tokens;output_tokens'"),
+        (b"\xff\xfe\x00\x01", "t.csv", "is not text"),
+        (b"\x1f\x8b\x08broken", "t.csv.gz", "is cut short or damaged"),
+        (gzip.compress(f"{HEAD}0,10,20\n".encode())[:-9], "t.csv.gz", "is cut short or damaged"),
         (gzip.compress(bytes(10**7)), "t.csv.gz", "line 1 is very long"),
     ],
 )

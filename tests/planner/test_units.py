@@ -60,4 +60,11 @@ def test_two_limits_on_one_statistic_are_refused() -> None:
 
 def test_numbers() -> None:
     assert [format_number(value) for value in (3500.0, 16.61, 0.0421, 0.0)] == ["3,500", "16.6", "0.0421", "0"]
-    assert [format_share(value) for value in (0.714, 0.021)] == ["71 %", "2.1 %"]
+    assert [format_number(value) for value in (1e-9, 2.5e-5, 1e-4)] == ["1e-09", "2.5e-05", "0.000100"]
+    assert [format_share(value) for value in (0.714, 0.021, 0.0, 1e-5, 11.02)] == [
+        "71 %",
+        "2.1 %",
+        "0 %",
+        "< 0.1 %",
+        "1,102 %",
+    ]

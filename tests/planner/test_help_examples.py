@@ -1,0 +1,92 @@
+"""Every example in every help page runs as it stands, in a folder that has the files it names."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from planner.cli.main import cli
+from planner.profile import CATALOGUE
+
+ROOT = Path(__file__).parents[2]
+CALL = f"""#!{sys.executable}
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from planner.cli.main import main
+if __name__ == "__main__":
+    sys.argv[0] = "planner"
+    main()
+"""
+FLEET = """
+profile: llama-3.1-8b-a100-vllm
+objectives: ['ttft:p99<=500ms', 'itl:p95<=60ms']
+workloads:
+  - {name: chat, qps: 30, inputTokens: 512, outputTokens: 128}
+  - {name: agents, concurrency: 100, thinkTime: 5s, inputTokens: 3000, outputTokens: 300, objectives: ['e2e:p95<=20s']}
+"""
+TRACE = "arrival_s,input_tokens,output_tokens\n" + "".join(
+    f"{0.4 * row},{200 + row % 300},{20 + row % 90}\n" for row in range(1500)
+)
+PROFILE = (CATALOGUE / "qwen3-32b-h100-vllm-tp2.yaml").read_text(encoding="utf-8")
+FILES = {
+    "fleet.yaml": FLEET,
+    "requests.csv": TRACE,
+    "my.yaml": PROFILE,
+    "my-profile.yaml": PROFILE,
+    "*.yaml": PROFILE,
+}
+
+
+def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from commands(below, f"{path} {name}")
+
+
+def examples() -> list[str]:
+    found = []
+    for path, command in commands(cli, "planner"):
+        shown = re.findall(r"^ +(planner .*)$", (command.epilog or "").replace("\\\n", " "), re.MULTILINE)
+        assert shown, f"`{path} --help` has no example"
+        found += [re.sub(r" +", " ", line) for line in shown]
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize("example", examples())
+def test_an_example_runs_as_it_stands(tmp_path: Path, example: str) -> None:
+    program = tmp_path / "bin" / "planner"
+    program.parent.mkdir()
+    program.write_text(CALL, encoding="utf-8")
+    program.chmod(0o755)
+    home = tmp_path / "home"
+    (home / ".config" / "fish" / "completions").mkdir(parents=True)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    for name, text in FILES.items():
+        if re.search(rf"(?<![\w-]){re.escape(name)}(?!\w)", example):
+            (folder / name.replace("*", "any")).write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        ["bash", "-c", example],
+        cwd=folder,
+        env={**os.environ, "HOME": str(home), "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONSAFEPATH": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    impossible_figures = example == "planner profile check llama-3.1-8b-a100-vllm"
+    assert done.returncode == int(impossible_figures), done.stdout + done.stderr
+    assert done.stdout or ">" in example.partition("planner")[2]
+    assert "Traceback" not in done.stderr
+    for written in re.findall(r">>? (\S+)$", example):
+        assert (folder / written.replace("~", str(home))).stat().st_size > 0
