@@ -96,7 +96,8 @@ def _question(at: Circumstances) -> Array:
     in_turn, least = float(routing is Routing.ROUND_ROBIN), float(routing is Routing.LEAST_OUTSTANDING)
     memory = float(limits.kv_cache_tokens is not None)
     whole = float(not limits.chunked_prefill)
-    several = _log(at.replicas)
+    # A random split of Poisson arrivals is Poisson: how many replicas there are says nothing then.
+    several = _log(at.replicas) * (1.0 if in_turn or least else 1.0 - 1.0 / max(at.burstiness, 1.0))
     used = at.utilization
     return np.array(
         [
@@ -117,7 +118,7 @@ def _question(at: Circumstances) -> Array:
             _log(at.burstiness),
             _log(load.gap_scv + 0.05),
             several,
-            1.0 / at.replicas,
+            float(np.exp(-several)),
             in_turn,
             least,
             in_turn * several,

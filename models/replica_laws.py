@@ -54,6 +54,14 @@ class _Nodes:
     solved: list[PromptBacklog]
     of_point: NDArray[np.intp]
 
+    @classmethod
+    def at(cls, decoding: Array, solved: list[PromptBacklog], points: Array, shrunk: Array) -> _Nodes:
+        """The nearest of the chains at `decoding` (k,) for each point: `points` (n,) decode, `shrunk` to a backlog."""
+        nearest = np.searchsorted(0.5 * (decoding[1:] + decoding[:-1]), shrunk)
+        alone = 1 if decoding[0] < 0.5 < decoding[-1] else 0
+        of_point = np.where(points < 0.5, 0, np.maximum(nearest, alone))
+        return cls(decoding=decoding, solved=solved, of_point=of_point)
+
     def each(self) -> list[tuple[PromptBacklog, float, NDArray[np.intp]]]:
         """Chain, its occupancy and its points, where it has any."""
         parts = []
@@ -90,12 +98,11 @@ def replica_laws(load: ReplicaLoad, held: Occupancy | None = None) -> tuple[dict
         )
         slow = open_occupancy(load, peakedness=peakedness + gusts, slowdown=(nodes_at, slowdown))
         decoding = slow.quantiles(cause.occupancy)
-    chain_at = slow.mean + keep * (decoding - slow.mean)
-    nearest = np.searchsorted(0.5 * (nodes_at[1:] + nodes_at[:-1]), chain_at)
-    alone = 1 if nodes_at[0] < 0.5 < nodes_at[-1] else 0
-    nodes = _Nodes(decoding=nodes_at, solved=chains, of_point=np.where(decoding < 0.5, 0, np.maximum(nearest, alone)))
+    nodes = _Nodes.at(nodes_at, chains, decoding, slow.mean + keep * (decoding - slow.mean))
+    beside = slow.quantiles_by_sequence(cause.occupancy)
+    nodes_beside = _Nodes.at(nodes_at, chains, beside, slow.mean + keep * (beside - slow.mean))
     nearer = _nearer(load, slow.mean, life_s)
-    gaps = _gap_law(load, nodes, cause, decoding, nearer)
+    gaps = _gap_law(load, nodes_beside, cause, beside, nearer)
     queue, ttft = _first_token(load, nodes, cause, decoding, slow)
     count, decode_s = _decode_phase(load, nodes, cause, decoding, slow, life_s, nearer)
     ones = np.ones(_POINTS)
@@ -167,13 +174,13 @@ def _nearer(load: ReplicaLoad, mean: float, life_s: float) -> float:
 
 
 def _gap_law(load: ReplicaLoad, nodes: _Nodes, cause: _Causes, decoding: Array, nearer: float) -> LatencyLaw:
-    """Gaps between tokens: the steps of a decode phase, weighted by the sequences that decode in them."""
+    """Gaps between tokens: the steps of decode phases beside `decoding` (n,) sequences, each counted by them."""
     tokens = np.empty(_POINTS)
     for chain, _, points in nodes.each():
         life = (1.0 - load.drawn) * chain.life_weights + load.drawn * chain.weights
         tokens[points] = _draw(chain.grid, _scaled(life, nearer), cause.backlog[points])
-    gap = load.step_s(np.minimum(tokens, load.room(decoding)), np.maximum(decoding, 1.0))
-    return LatencyLaw.from_atoms(gap, np.maximum(decoding, 1e-9))
+    gap = load.step_s(np.minimum(tokens, load.room(decoding)), decoding)
+    return LatencyLaw.from_atoms(gap, np.ones(_POINTS))
 
 
 def _scaled(weights: Array, factor: float) -> Array:

@@ -14,6 +14,7 @@ Array = NDArray[np.float64]
 
 _STATES = 2048
 _CROWDING = 4
+_NEWTON = 40
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,6 +35,14 @@ class Occupancy:
     def quantiles(self, u: Array) -> Array:
         """Decoding sequences at probabilities u (n,)."""
         index = np.searchsorted(np.cumsum(self.weights), u)
+        return np.asarray(self.decoding[np.minimum(index, self.decoding.size - 1)])
+
+    def quantiles_by_sequence(self, u: Array) -> Array:
+        """Decoding sequences that a decoding sequence finds, itself included, at probabilities u (n,)."""
+        weights = self.decoding * self.weights
+        if weights.sum() <= 0.0:
+            return np.ones(u.size)
+        index = np.searchsorted(np.cumsum(weights) / weights.sum(), u)
         return np.asarray(self.decoding[np.minimum(index, self.decoding.size - 1)])
 
     @cached_property
@@ -84,11 +93,11 @@ def open_occupancy(load: ReplicaLoad, *, peakedness: float, slowdown: tuple[Arra
     logs = np.concatenate([[0.0], np.cumsum(ratio * np.diff(states))])
     share = min(load.rate_per_s / load.saturation_per_s, 0.99999)
     tail = 1.0 + share / (1.0 - share) * load.wait_scv
-    weights, full = _capped(logs / peakedness, tail)
+    weights, full = _capped(_spread(logs, peakedness, states), tail)
     if load.memory_bound:
         # Memory in use varies more than the number of sequences that hold it: a random sum of what each holds.
         # An arrival waits while its own prompt does not fit, and everyone behind it.
-        wide = _capped(logs / (peakedness * (1.0 + load.held_scv)), tail)[0]
+        wide = _capped(_spread(logs, peakedness * (1.0 + load.held_scv), states), tail)[0]
         beyond = np.cumsum(wide[::-1])[::-1]
         need = load.prompt.values * (load.demand.decode_steps + 1.0) / load.demand.kv_token_steps
         at = np.minimum(np.searchsorted(states, states[-1] - need), states.size - 1)
@@ -99,6 +108,30 @@ def open_occupancy(load: ReplicaLoad, *, peakedness: float, slowdown: tuple[Arra
         full_probability=full,
         mean_wait_s=load.wait_scv / (load.saturation_per_s * (1.0 - share)) / load.pooled,
     )
+
+
+def _spread(logs: Array, peakedness: float, states: Array) -> Array:
+    """Log-weights with their variance times `peakedness` or so.
+
+    Narrowed, a law of few sequences would move to its mode; its mean is kept (Little's law: how arrivals bunch does not
+    change it).
+    """
+    if peakedness >= 1.0:
+        return logs / peakedness
+    plain = np.exp(logs - logs.max())
+    mean = float(plain @ states) / float(plain.sum())
+    spread = logs / peakedness
+    tilt, step = 0.0, 50.0 / peakedness
+    for _ in range(_NEWTON):
+        weights = spread + tilt * states
+        weights = np.exp(weights - weights.max())
+        weights /= weights.sum()
+        at = max(float(weights @ states), 1e-300)
+        variance = float(weights @ (states - at) ** 2)
+        if abs(at - mean) <= 1e-6 * mean:
+            break
+        tilt += float(np.clip(np.log(mean / at) * at / max(variance, 1e-9 * at), -step, step))
+    return np.asarray(spread + tilt * states)
 
 
 def _capped(logs: Array, tail: float) -> tuple[Array, float]:

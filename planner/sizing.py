@@ -88,9 +88,10 @@ def _predict(engine: Engine, workload: Workload, routing: Routing, replicas: int
 def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, lowest: int, highest: int) -> Sizing:
     """Monotone search between `lowest` (fewer are unstable) and `highest`.
 
-    The bracket is cut where the room left, interpolated in the load of a replica, crosses zero; where that misleads, it
-    is halved. The answer is always a count that holds beside one fewer that does not: nothing is taken from a scan that
-    stops early.
+    A bracket of a count that does not hold and one that does is cut where the room left, interpolated in the load of a
+    replica, crosses zero, or a little beyond so that both ends move; where that misleads, in half; until it is one
+    wide. The answer is a count that holds beside one fewer that does not: nothing is taken from a scan that stops
+    early.
     """
     known: dict[int, Prediction] = {}
 
@@ -109,23 +110,21 @@ def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, low
         bad, bad_room = good, good_room
         good = min(highest, max(further, good + 1))
         good_room = room(good)
-    misled = near = 0
+    misled, stride = 0, 1
     while good - bad > 1:
         width = good - bad
         middle = (good + bad) // 2
-        if good_room < _NEAR and good_room < -bad_room:
-            # Probably the boundary: look next door first, then further and further.
-            middle = max(good - 2**near, bad + 1)
-            near += 2
-        elif misled < 2 and bad:
-            crossing = _crossing(bad, bad_room, good, good_room, top=good)
-            middle = min(max(crossing, bad + 1), good - 1)
+        if misled < 2 and bad:
+            crossing = min(max(_crossing(bad, bad_room, good, good_room, top=good), bad + 1), good - 1)
+            over = stride if good_room <= -bad_room else -stride
+            middle = min(max(crossing - over, bad + 1), good - 1)
         found = room(middle)
         if found >= 0.0:
             good, good_room = middle, found
         else:
             bad, bad_room = middle, found
         misled = 0 if good - bad <= width // 2 else misled + 1
+        stride = max(1, (good - bad) // 16)
     one_fewer = None
     if good > 1:
         one_fewer = known.get(good - 1) or predictor(good - 1)
@@ -134,13 +133,13 @@ def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, low
 
 _SATURATED = -5.0
 _AMPLE = 2.0
-_NEAR = 0.05
 
 
 def _room(prediction: Prediction, objectives: Sequence[Objective]) -> float:
     """Room left by the tightest objective, not negative where all hold; nearly linear in the load of a replica.
 
-    A percentile jumps where a law has a gap, the share of requests beyond the limit does not: log(allowed / beyond).
+    A percentile jumps where a law has a gap, the share of requests beyond the limit does not; where none or all are
+    beyond, the percentile still tells how far: log(allowed / beyond) + log(limit / value).
     """
     return min(_room_of(prediction, objective) for objective in objectives)
 
@@ -149,10 +148,11 @@ def _room_of(prediction: Prediction, objective: Objective) -> float:
     law = prediction.laws.get(objective.metric)
     if law is None:
         return _SATURATED
-    ratio = objective.limit_s / max(law.mean_s, 1e-12)
+    value = math.log(objective.limit_s / max(law.statistic(objective.quantile), 1e-12))
+    share = value
     if objective.quantile is not None:
-        ratio = (1.0 - objective.quantile) / max(law.exceedance(objective.limit_s), 1e-12)
-    room = min(max(math.log(ratio), _SATURATED), _AMPLE)
+        share = math.log((1.0 - objective.quantile) / max(law.exceedance(objective.limit_s), 1e-12))
+    room = min(max(share, _SATURATED), _AMPLE) + min(max(value, _SATURATED), _AMPLE)
     return max(room, 0.0) if prediction.meets(objective) else min(room, -1e-9)
 
 

@@ -66,7 +66,7 @@ def main() -> None:
         texts["KV_CONTENTION"] = _contention(_lines(file), tell).to_text()
     else:
         file = KEPT / "laws.jsonl"
-        _simulate(simulated_laws, file, options.cases or 25_000, LAW_SEED, options, tell)
+        _simulate(simulated_laws, file, options.cases or 36_000, LAW_SEED, options, tell)
         texts["LAWS"] = _laws(_lines(file), options, tell).to_text()
     LEARNED.write_text(HEAD + "".join(_block(*item) for item in texts.items()))
     tell(f"wrote {LEARNED.relative_to(ROOT)}")
@@ -78,7 +78,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cases", type=int, help="questions that are drawn and simulated")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--members", type=int, default=4, help="networks whose mean is taken")
-    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=36_000)
     return parser.parse_args()
 
 
@@ -128,7 +128,7 @@ def _contention(lines: list[dict[str, Any]], tell: Callable[[str], None]) -> Net
     tell(f"KV contention: learning from {len(inputs):,} saturated engines")
     known = np.array(targets)
     how = Training(hidden=(32, 32), members=3, steps=8_000, decay=1e-2)
-    return train(np.array(inputs), known, known, np.array(gates), how, tell=tell)
+    return train(np.array(inputs), known, known, np.array(gates), how)
 
 
 def _laws(lines: list[dict[str, Any]], options: argparse.Namespace, tell: Callable[[str], None]) -> Network:
@@ -136,8 +136,8 @@ def _laws(lines: list[dict[str, Any]], options: argparse.Namespace, tell: Callab
         rows = [row for row in pool.map(_row, lines, chunksize=32) if row is not None]
     tell(f"laws: learning from {len(rows):,} simulated questions")
     inputs, low, high, gates = (np.array(column) for column in zip(*rows, strict=True))
-    how = Training(hidden=(64, 64, 64), members=options.members, steps=options.steps, decay=0.1)
-    return train(inputs, low, high, gates, how, tell=tell)
+    how = Training(hidden=(64, 64, 64), members=options.members, steps=options.steps, decay=0.1, jobs=options.jobs)
+    return train(inputs, low, high, gates, how)
 
 
 def _row(line: dict[str, Any]) -> Row | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -28,11 +29,11 @@ class Training:
     batch: int = 512
     rate: float = 4e-3
     decay: float = 3e-2
+    jobs: int = 2
+    """Processes that train, each a network of its own."""
 
 
-def train(
-    inputs: Array, low: Array, high: Array, gates: Array, how: Training, *, tell: Callable[[str], None] | None = None
-) -> Network:
+def train(inputs: Array, low: Array, high: Array, gates: Array, how: Training) -> Network:
     """A network whose outputs for `inputs` (n, k), times `gates` (n,), lie between `low` and `high` (n, out).
 
     An error is the distance to that interval. The loss log(1 + error / 0.1) grows ever more slowly, so that a
@@ -42,11 +43,8 @@ def train(
     z = (inputs - centre) / scale
     least, most = np.quantile(z, [_RARE, 1.0 - _RARE], axis=0)
     z = np.clip(z, least, most)
-    members = []
-    for seed in range(how.members):
-        members.append(_fit(z, low, high, gates, how, seed))
-        if tell is not None:
-            tell(f"network {seed + 1} of {how.members}")
+    with ProcessPoolExecutor(how.jobs) as pool:
+        members = list(pool.map(partial(_fit, z, low, high, gates, how), range(how.members)))
     return Network(centre=centre, scale=scale, low=least, high=most, members=tuple(members))
 
 
