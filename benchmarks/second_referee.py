@@ -78,12 +78,11 @@ def compiled(function: Compiled) -> Compiled:
 @compiled
 def _grow(tokens: int, s: int, r: int, w: World) -> bool:
     """Make room for `tokens` tokens of request `s`, in whole blocks; False (and nothing taken) where they lack."""
-    if tokens > w.room[s]:
-        lacking = -(-(tokens - w.room[s]) // w.block)
-        if lacking > w.free[r]:
-            return False
-        w.free[r] -= lacking
-        w.room[s] += lacking * w.block
+    lacking = max(0, -(-(tokens - w.room[s]) // w.block))
+    if lacking > w.free[r]:
+        return False
+    w.free[r] -= lacking
+    w.room[s] += lacking * w.block
     return True
 
 
@@ -109,7 +108,7 @@ def _plan_running(r: int, budget: int, w: World) -> int:
     while place < w.crowd[r]:
         s = w.running[r, place]
         tokens = min(w.prompt[s] + w.generated[s] - w.computed[s], budget)
-        while tokens > 0 and not _grow(w.computed[s] + tokens, s, r, w):
+        while w.computed[s] + tokens > w.room[s] and not _grow(w.computed[s] + tokens, s, r, w):
             if _preempt_youngest(r, w) == s:
                 return budget
         w.planned[r, place] = tokens
