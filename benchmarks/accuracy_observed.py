@@ -19,6 +19,11 @@ METRICS: tuple[Metric, ...] = ("ttft", "itl", "e2e")
 QUANTILES = (0.5, 0.95, 0.99)
 LEVELS = np.concatenate([np.arange(1, 900) / 1000, np.arange(1800, 2000) / 2000]).tolist()
 MARGIN = 1.03
+"""Tight objectives are so much above what a count reaches."""
+ALONE = 2.0
+"""Objectives are drawn up to so many times what a count reaches where one fewer is unstable."""
+SCORED: tuple[tuple[Metric, int], ...] = (("ttft", 2), ("itl", 1), ("e2e", 2))
+"""Metric and percentile, by its place in `QUANTILES`, that objectives are set for."""
 _SEED = 3
 _SOURCES = ("models/simulation", "models/step_time.py", "models/token_lengths.py", "benchmarks/accuracy_cases.py")
 
@@ -35,7 +40,10 @@ class Observed:
     queue_mean_s: float
     preemptions: float
     least_replicas: int | None
-    """The least replicas by simulation for objectives just above what the case's own number reaches, if asked for."""
+    """The least replicas by simulation for tight objectives, just above what the case's own number reaches, if asked
+    for."""
+    fewer: dict[str, list[float]] | None
+    """Quantiles with one replica fewer, if asked for; none where that is unstable."""
 
 
 class Observations:
@@ -73,26 +81,54 @@ def observe(case: Case, requests: int, *, search: bool) -> Observed:
     saturation = saturation_rate(case)
     seen = _simulate(case, saturation, case.replicas, requests)
     laws = seen.prediction.laws
+    asked = search and seen.prediction.stable
     return Observed(
         saturation=saturation,
         stable=seen.prediction.stable,
         laws={metric: [laws[metric].quantile(q) for q in LEVELS] for metric in METRICS if metric in laws},
-        quantiles={metric: [laws[metric].quantile(q) for q in QUANTILES] for metric in METRICS if metric in laws},
+        quantiles=_quantiles(seen),
         errors={metric: [seen.standard_error(metric, q) for q in QUANTILES] for metric in ("ttft", "e2e")},
         queue_mean_s=float(seen.samples["queue"].mean()),
         preemptions=seen.prediction.preemptions_per_request,
-        least_replicas=_least(case, saturation, seen, requests) if search and seen.prediction.stable else None,
+        least_replicas=_least(case, saturation, seen, requests) if asked else None,
+        fewer=_fewer(case, saturation, requests) if asked else None,
     )
 
 
-def objectives(quantiles: dict[str, list[float]]) -> list[Objective]:
+def _quantiles(seen: Simulation) -> dict[str, list[float]]:
+    laws = seen.prediction.laws
+    return {metric: [laws[metric].quantile(q) for q in QUANTILES] for metric in METRICS if metric in laws}
+
+
+def _fewer(case: Case, saturation: float, requests: int) -> dict[str, list[float]]:
+    return {} if case.replicas == 1 else _quantiles(_simulate(case, saturation, case.replicas - 1, requests))
+
+
+def tight_objectives(quantiles: dict[str, list[float]]) -> list[Objective]:
     """Objectives a little above the simulated p99 of ttft and e2e and p95 of itl."""
-    scored: tuple[tuple[Metric, int], ...] = (("ttft", 2), ("itl", 1), ("e2e", 2))
     return [
         Objective(metric=metric, quantile=QUANTILES[index], limit_s=MARGIN * quantiles[metric][index])
-        for metric, index in scored
+        for metric, index in SCORED
         if metric in quantiles
     ]
+
+
+def drawn_objectives(case: Case, observed: Observed) -> list[Objective]:
+    """Objectives at random, evenly in logarithms, between what the case's number of replicas reaches and one fewer.
+
+    So a limit is as likely to fall near to one count as to the next, as limits do that know nothing of counts; the
+    case's own number is the least that holds them, by their making.
+    """
+    rng = np.random.default_rng([case.number, 5])
+    fewer = observed.fewer or {}
+    drawn = []
+    for metric, index in SCORED:
+        if metric in observed.quantiles:
+            here = observed.quantiles[metric][index]
+            beyond = max(fewer[metric][index], here) if metric in fewer else ALONE * here
+            limit = here * (beyond / here) ** rng.uniform()
+            drawn.append(Objective(metric=metric, quantile=QUANTILES[index], limit_s=limit))
+    return drawn
 
 
 def _simulate(case: Case, saturation: float, replicas: int, requests: int) -> Simulation:
@@ -108,7 +144,7 @@ def _simulate(case: Case, saturation: float, replicas: int, requests: int) -> Si
 
 def _least(case: Case, saturation: float, seen: Simulation, requests: int) -> int:
     """Search downwards from the case's own number, which meets the objectives by their making."""
-    limits = objectives({metric: [law.quantile(q) for q in QUANTILES] for metric, law in seen.prediction.laws.items()})
+    limits = tight_objectives(_quantiles(seen))
     for fewer in count(1):
         replicas = case.replicas - fewer
         if replicas < 1:

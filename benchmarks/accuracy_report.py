@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.accuracy_score import Count, Score
 
-MEDIAN, NINTH = 0.03, 0.08
+MEDIAN, NINTH, EQUAL = 0.03, 0.08, 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,10 +144,28 @@ def _worst(run: Run) -> list[str]:
 
 
 def _replicas(run: Run) -> list[str]:
-    counts = run.counts
-    if not counts:
+    if not run.counts:
         return []
-    off = [0 if each.predicted == each.simulated else _off(each) for each in counts]
+    drawn, tight = ([each for each in run.counts if each.tight is kind] for kind in (False, True))
+    return [
+        "## Replica counts",
+        "",
+        "Objectives for ttft p99, itl p95 and e2e p99; the least number by simulation against `planner size`. Goal:",
+        "equal in 95 %, never below by more than one.",
+        "",
+        "### Limits drawn at random between what a number of replicas reaches in the simulator and what one fewer does",
+        "",
+        *_counted(drawn),
+        "### Limits 3 % above what a number of replicas reaches",
+        "",
+        "Harder than any question that knows nothing of counts: an error of 3 % on any of the three moves the answer.",
+        "",
+        *_counted(tight),
+    ]
+
+
+def _counted(counts: list[Count]) -> list[str]:
+    off = [_off(each) for each in counts]
     rows = [
         (each.case.label, str(each.simulated), "none" if each.predicted is None else str(each.predicted))
         for each, by in zip(counts, off, strict=True)
@@ -155,14 +173,10 @@ def _replicas(run: Run) -> list[str]:
     ]
     share = sum(by == 0 for by in off) / len(off)
     below, above = sum(by < 0 for by in off), sum(by > 0 for by in off)
+    least = min([*off, 0])
+    verdict = "met" if share >= EQUAL and least >= -1 else "**not met**"
     return [
-        "## Replica counts",
-        "",
-        "Objectives: ttft p99, itl p95 and e2e p99, each 3 % above what a known number of replicas reaches in the",
-        "simulator; the least number by simulation against `planner size`. Goal: equal in 95 %, never below by more",
-        "than one.",
-        "",
-        f"Of {len(counts)}: equal {share:.0%}; below {below} (at most {-min([*off, 0])}); above {above}.",
+        f"Of {len(counts)}: equal {share:.0%}; below {below} (at most by {-least}); above {above}. {verdict}",
         "",
         *(_grid(("configuration", "simulated", "predicted"), rows) if rows else []),
         "",

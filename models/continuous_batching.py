@@ -62,6 +62,7 @@ def _open(
         kv_occupancy=_kv_occupancy(engine, at.load, at.slow),
         preemptions_per_request=at.slow.full_probability * top.preemptions_per_request,
         laws=laws,
+        analytic=at.laws,
         familiarity=familiarity,
     )
 

@@ -37,6 +37,10 @@ _LOOKED_AT: dict[Metric, tuple[int, ...]] = {
 _FLOOR: dict[Metric, float] = {"ttft": 1e-9, "itl": 1e-9, "e2e": 1e-9, "tpot": 1e-9, "queue": 0.02}
 """Added to quantiles, in bare steps, before the logarithm: a wait may be zero."""
 _AT_REST = 0.03
+_MANY = float(np.log(64.0))
+"""Logarithm of a number of replicas beyond which more behave alike."""
+_ROOMY = float(np.log(512.0))
+"""Logarithm of a number of seats beyond which more make no difference."""
 _LOG_ODDS_GRID = np.linspace(-9.0, 9.0, 181)
 
 
@@ -97,7 +101,7 @@ def _question(at: Circumstances) -> Array:
     memory = float(limits.kv_cache_tokens is not None)
     whole = float(not limits.chunked_prefill)
     # A random split of Poisson arrivals is Poisson: how many replicas there are says nothing then.
-    several = _log(at.replicas) * (1.0 if in_turn or least else 1.0 - 1.0 / max(at.burstiness, 1.0))
+    several = min(_log(at.replicas), _MANY) * (1.0 if in_turn or least else 1.0 - 1.0 / max(at.burstiness, 1.0))
     used = at.utilization
     return np.array(
         [
@@ -108,7 +112,7 @@ def _question(at: Circumstances) -> Array:
             used,
             -_log(1.0 - used),
             _log(running),
-            _log(running / load.slots),
+            max(_log(running / load.slots), -_ROOMY),
             _log(own / unit),
             prefill,
             -_log(1.0 - prefill),
@@ -134,9 +138,9 @@ def _question(at: Circumstances) -> Array:
             memory * _log(prompt.mean / output.mean),
             memory * at.top.preemptions_per_request,
             max(_log(at.slow.full_probability + 1e-12), -12.0),
-            unit / alone - 1.0,
-            _log(load.slots),
-            _log(limits.max_num_seqs),
+            _log(unit / alone),
+            min(_log(load.slots), _ROOMY),
+            min(_log(limits.max_num_seqs), _ROOMY),
             load.prefix_hit_rate,
             whole,
             whole * _log(demand.prompt_tokens / limits.max_num_batched_tokens),

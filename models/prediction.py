@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from models.latency_law import LatencyLaw
@@ -62,6 +62,8 @@ class Prediction:
     """Mean share of KV memory in use; 0 where memory is ample."""
     preemptions_per_request: float
     laws: Mapping[Metric, LatencyLaw]
+    analytic: Mapping[Metric, LatencyLaw] = field(default_factory=dict)
+    """The same laws before what they miss was put right, where that was tried: open workloads below capacity."""
     familiarity: float = 0.0
     """How far the laws carry the learned correction: 1 for questions as simulated in training, 0 for the analytic laws
     alone."""

@@ -23,6 +23,7 @@ def explain_plan(request: SizingRequest, plan: Plan) -> str:
         ("Capacity (fluid limit, operational laws)", _capacity(request, plan)),
         ("Occupancy (birth–death chain, limited processor sharing)", _occupancy(request, plan.answer.prediction)),
         ("First token (prompt backlog chain; Lindley's recursion where arrivals are not Poisson)", _first_token(plan)),
+        ("Discrepancy (learned from simulations)", _discrepancy(plan)),
         ("Search (least replicas, monotone)", _search(plan)),
     ]
     lines = ["", "How this was decided"]
@@ -106,6 +107,20 @@ def _first_token(plan: Plan) -> list[str]:
         f"wait until admission: mean {format_seconds(queue.mean_s)}, p99 {format_seconds(queue.quantile(0.99))}",
         f"then the steps that compute the prompt: mean {format_seconds(ttft.mean_s - queue.mean_s)}",
     ]
+
+
+def _discrepancy(plan: Plan) -> list[str]:
+    prediction = plan.answer.prediction
+    if not prediction.analytic:
+        return ["none is known of closed loops: the analytic laws answer"]
+    lines = [f"used to {format_share(prediction.familiarity)}: how near the question lies to those simulated"]
+    for objective in plan.answer.objectives:
+        plain, law = (laws[objective.metric] for laws in (prediction.analytic, prediction.laws))
+        lines.append(
+            f"{objective.metric} {objective.statistic}: {format_seconds(plain.statistic(objective.quantile))} by the "
+            f"analytic laws, {format_seconds(law.statistic(objective.quantile))} with what they miss"
+        )
+    return lines
 
 
 def _search(plan: Plan) -> list[str]:

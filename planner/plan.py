@@ -179,6 +179,10 @@ def capacity_dict(prediction: Prediction, replicas: int) -> dict[str, Any]:
     }
 
 
+UNFAMILIAR = 0.5
+"""Familiarity below which a prediction is told to rest on the analytic laws."""
+
+
 def range_warnings(profile: EngineProfile, workload: Workload, prediction: Prediction) -> tuple[str, ...]:
     """Where the question leaves what was measured or what is certain, in words."""
     warnings = _beyond_context(profile, workload)
@@ -188,6 +192,11 @@ def range_warnings(profile: EngineProfile, workload: Workload, prediction: Predi
         warnings.append(
             f"KV memory runs short: about {prediction.preemptions_per_request:.2f} preemptions a request; the tail of "
             "TTFT is uncertain there"
+        )
+    if prediction.analytic and prediction.familiarity < UNFAMILIAR:
+        warnings.append(
+            "the question lies outside what the model's corrections were learned from (docs/mathematics.md, "
+            "Discrepancy): errors are larger; compare with `planner simulate`"
         )
     return tuple(warnings)
 

@@ -23,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models.learned
-from benchmarks.accuracy_cases import case
 from models.capacity import FluidLimit, capacity, free_rate
 from models.continuous_batching import circumstances
 from models.discrepancy import CORRECTED, KNOTS, Circumstances, describable, network_inputs
@@ -33,6 +32,8 @@ from scripts.network_training import Training, train
 from scripts.training_cases import (
     CONTENTION_SEED,
     LAW_SEED,
+    SHORT_MEMORY_SEED,
+    contention_case,
     simulated_contention,
     simulated_laws,
     training_case,
@@ -62,11 +63,12 @@ def main() -> None:
     texts = {"KV_CONTENTION": models.learned.KV_CONTENTION, "LAWS": models.learned.LAWS}
     if options.network == "contention":
         file = KEPT / "contention.jsonl"
-        _simulate(simulated_contention, file, options.cases or 12_000, CONTENTION_SEED, options, tell)
-        texts["KV_CONTENTION"] = _contention(_lines(file), tell).to_text()
+        _simulate(simulated_contention, file, options.cases or 25_000, CONTENTION_SEED, options, tell)
+        texts["KV_CONTENTION"] = _contention(_lines(file), options, tell).to_text()
     else:
         file = KEPT / "laws.jsonl"
         _simulate(simulated_laws, file, options.cases or 36_000, LAW_SEED, options, tell)
+        _simulate(simulated_laws, file, (options.cases or 36_000) // 3, SHORT_MEMORY_SEED, options, tell)
         texts["LAWS"] = _laws(_lines(file), options, tell).to_text()
     LEARNED.write_text(HEAD + "".join(_block(*item) for item in texts.items()))
     tell(f"wrote {LEARNED.relative_to(ROOT)}")
@@ -95,7 +97,8 @@ def _simulate(
     tell: Callable[[str], None],
 ) -> None:
     """Append a line a case to the file until the case number `wanted` is reached."""
-    done = max((line["number"] + 1 for line in _lines(file)), default=0) if file.exists() else 0
+    lines = _lines(file) if file.exists() else []
+    done = max((line["number"] + 1 for line in lines if line["seed"] == seed), default=0)
     if done >= wanted:
         return
     began = time.monotonic()
@@ -108,10 +111,11 @@ def _simulate(
                 tell(f"{file.name}: {number + 1:,} of {wanted:,} cases, {time.monotonic() - began:.0f} s")
 
 
-def _contention(lines: list[dict[str, Any]], tell: Callable[[str], None]) -> Network:
+def _contention(lines: list[dict[str, Any]], options: argparse.Namespace, tell: Callable[[str], None]) -> Network:
     inputs, targets, gates = [], [], []
     for line in lines:
-        each = case(line["number"], line["seed"])
+        each = contention_case(line["number"], line["seed"])
+        assert each is not None
         fluid = FluidLimit.of(each.engine, each.lengths)
         if fluid.fullness < FIRST_LOOK:
             continue
@@ -127,7 +131,7 @@ def _contention(lines: list[dict[str, Any]], tell: Callable[[str], None]) -> Net
         )
     tell(f"KV contention: learning from {len(inputs):,} saturated engines")
     known = np.array(targets)
-    how = Training(hidden=(32, 32), members=3, steps=8_000, decay=1e-2)
+    how = Training(hidden=(32, 32), members=3, steps=16_000, decay=1e-2, jobs=options.jobs)
     return train(np.array(inputs), known, known, np.array(gates), how)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy_cases import case
+from benchmarks.accuracy_cases import Case, case
 from models.capacity import capacity
 from models.discrepancy import CORRECTED, KNOTS
 from models.engine import Engine, EngineLimits
@@ -22,7 +22,8 @@ from models.simulation.replicas import simulate
 from models.step_time import ExpertsStepTime, LinearStepTime, RooflineStepTime, SqrtStepTime, StepTime
 from models.workload import ClosedArrivals, OpenArrivals, Workload
 
-LAW_SEED, CONTENTION_SEED = 1001, 901
+LAW_SEED, SHORT_MEMORY_SEED, CONTENTION_SEED = 1001, 1003, 901
+"""Of questions at large, of questions whose KV memory may be very short, and of saturated engines."""
 _GRAPH_SIZES = (1, 2, 4, *range(8, 257, 8))
 
 
@@ -46,7 +47,7 @@ class TrainingCase:
 
 def training_case(number: int, seed: int) -> TrainingCase:
     """The `number`-th case of a seed."""
-    core = case(number, seed)
+    core = (contention_case(number, seed) if seed == SHORT_MEMORY_SEED else None) or case(number, seed)
     rng = np.random.default_rng([seed, number, 99])
 
     def log_uniform(low: float, high: float) -> float:
@@ -103,6 +104,8 @@ def _other_form(linear: LinearStepTime, rng: np.random.Generator) -> StepTime:
 
 def simulated_laws(number: int, seed: int = LAW_SEED) -> str | None:
     """A line of JSON: the rate, and what the simulator saw at the knots of every law; None where it did not settle."""
+    if seed == SHORT_MEMORY_SEED and contention_case(number, seed) is None:
+        return None
     each = training_case(number, seed)
     seen = simulate(
         each.engine, each.workload, replicas=each.replicas, routing=each.routing, requests=each.requests, seed=3
@@ -116,13 +119,26 @@ def simulated_laws(number: int, seed: int = LAW_SEED) -> str | None:
     return json.dumps(line)
 
 
-def simulated_contention(number: int, seed: int = CONTENTION_SEED) -> str | None:
-    """A line of JSON: what a saturated engine does; None where KV memory is ample."""
-    each = case(number, seed)
-    limits = each.engine.limits
+def contention_case(number: int, seed: int) -> Case | None:
+    """A configuration whose KV memory may fill; in every second one much less of it. None where memory is ample."""
+    core = case(number, seed)
+    limits = core.engine.limits
     if limits.kv_cache_tokens is None:
         return None
-    users = 2 * limits.max_num_seqs
+    rng = np.random.default_rng([seed, number, 98])
+    if rng.random() < 0.5:
+        share = float(np.exp(rng.uniform(math.log(0.06), 0.0)))
+        tokens = round(max(share * limits.kv_cache_tokens, 1.5 * core.lengths.longest))
+        limits = replace(limits, kv_cache_tokens=tokens)
+    return replace(core, engine=replace(core.engine, limits=limits))
+
+
+def simulated_contention(number: int, seed: int = CONTENTION_SEED) -> str | None:
+    """A line of JSON: what a saturated engine does; None where KV memory is ample."""
+    each = contention_case(number, seed)
+    if each is None:
+        return None
+    users = 2 * each.engine.limits.max_num_seqs
     busy = Workload(arrivals=ClosedArrivals(users=users), lengths=each.lengths)
     seen = simulate(each.engine, busy, replicas=1, requests=max(12_000, 12 * users), seed=7).prediction
     return json.dumps(

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("models", "planner", "controller")
 
 MODELS_MAY_IMPORT = {"models", "numpy", "scipy", "numba"} | {
-    "__future__", "abc", "bisect", "cmath", "collections", "dataclasses", "enum", "fractions", "functools", "heapq",
-    "itertools", "math", "operator", "types", "typing",
+    "__future__", "abc", "base64", "bisect", "cmath", "collections", "dataclasses", "enum", "fractions", "functools",
+    "heapq", "itertools", "math", "operator", "types", "typing",
 }  # fmt: skip
 """The mathematics: three libraries, and the part of the standard library that touches nothing outside."""
 

@@ -25,7 +25,14 @@ LENGTHS = TokenLengths.of(512, 128)
 
 
 def predicted(ttft_s: float) -> Prediction:
-    capacity = Capacity(requests_per_s=1.0, bottleneck=Bottleneck.COMPUTE, running=1.0)
+    capacity = Capacity(
+        requests_per_s=1.0,
+        bottleneck=Bottleneck.COMPUTE,
+        running=1.0,
+        seats=1.0,
+        memory_bound=False,
+        preemptions_per_request=0.0,
+    )
     return Prediction(
         stable=True, utilization=0.5, requests_per_s=1.0, output_tokens_per_s=1.0, capacity=capacity, running=1.0,
         kv_occupancy=0.0, preemptions_per_request=0.0, laws={"ttft": LatencyLaw.from_atoms([ttft_s], [1.0])},
