@@ -20,7 +20,7 @@ from benchmarks.accuracy_score import replica_counts, scores
 from models.capacity import capacity
 
 ROOT = Path(__file__).resolve().parent.parent
-COUNTED = 2
+COUNTED = 3
 """One case in so many is also asked for its replica count."""
 
 

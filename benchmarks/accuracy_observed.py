@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ import numpy as np
 from benchmarks.accuracy_cases import Case, saturation_rate, workload
 from models.objective import Metric, Objective
 from models.simulation.replicas import Simulation, simulate
+from models.workload import OpenArrivals
 
 METRICS: tuple[Metric, ...] = ("ttft", "itl", "e2e")
 QUANTILES = (0.5, 0.95, 0.99)
 LEVELS = np.concatenate([np.arange(1, 900) / 1000, np.arange(1800, 2000) / 2000]).tolist()
 MARGIN = 1.03
 """Tight objectives are so much above what a count reaches."""
-ALONE = 2.0
-"""Objectives are drawn up to so many times what a count reaches where one fewer is unstable."""
+TIMES = {"ttft": (1.5, 10.0), "itl": (1.2, 5.0), "e2e": (1.2, 3.0)}
+"""Free objectives allow between so many times what an engine at rest reaches."""
+_AT_REST = 0.02
+_MOST_REPLICAS = 256
 SCORED: tuple[tuple[Metric, int], ...] = (("ttft", 2), ("itl", 1), ("e2e", 2))
 """Metric and percentile, by its place in `QUANTILES`, that objectives are set for."""
 _SEED = 3
@@ -42,8 +45,10 @@ class Observed:
     least_replicas: int | None
     """The least replicas by simulation for tight objectives, just above what the case's own number reaches, if asked
     for."""
-    fewer: dict[str, list[float]] | None
-    """Quantiles with one replica fewer, if asked for; none where that is unstable."""
+    free_limits: dict[str, float] | None
+    """Limits of free objectives by metric, seconds, if asked for."""
+    free_replicas: int | None
+    """The least replicas by simulation that hold them; none where more than a simulation can have are needed."""
 
 
 class Observations:
@@ -82,6 +87,7 @@ def observe(case: Case, requests: int, *, search: bool) -> Observed:
     seen = _simulate(case, saturation, case.replicas, requests)
     laws = seen.prediction.laws
     asked = search and seen.prediction.stable
+    limits = _free_limits(case, saturation, requests) if asked else None
     return Observed(
         saturation=saturation,
         stable=seen.prediction.stable,
@@ -91,17 +97,14 @@ def observe(case: Case, requests: int, *, search: bool) -> Observed:
         queue_mean_s=float(seen.samples["queue"].mean()),
         preemptions=seen.prediction.preemptions_per_request,
         least_replicas=_least(case, saturation, seen, requests) if asked else None,
-        fewer=_fewer(case, saturation, requests) if asked else None,
+        free_limits=limits,
+        free_replicas=_least_free(case, saturation, limits, requests) if limits else None,
     )
 
 
 def _quantiles(seen: Simulation) -> dict[str, list[float]]:
     laws = seen.prediction.laws
     return {metric: [laws[metric].quantile(q) for q in QUANTILES] for metric in METRICS if metric in laws}
-
-
-def _fewer(case: Case, saturation: float, requests: int) -> dict[str, list[float]]:
-    return {} if case.replicas == 1 else _quantiles(_simulate(case, saturation, case.replicas - 1, requests))
 
 
 def tight_objectives(quantiles: dict[str, list[float]]) -> list[Objective]:
@@ -113,22 +116,47 @@ def tight_objectives(quantiles: dict[str, list[float]]) -> list[Objective]:
     ]
 
 
-def drawn_objectives(case: Case, observed: Observed) -> list[Objective]:
-    """Objectives at random, evenly in logarithms, between what the case's number of replicas reaches and one fewer.
+def free_objectives(limits: dict[str, float]) -> list[Objective]:
+    """Objectives that know nothing of counts."""
+    return [
+        Objective(metric=metric, quantile=QUANTILES[index], limit_s=limits[metric])
+        for metric, index in SCORED
+        if metric in limits
+    ]
 
-    So a limit is as likely to fall near to one count as to the next, as limits do that know nothing of counts; the
-    case's own number is the least that holds them, by their making.
-    """
+
+def _free_limits(case: Case, saturation: float, requests: int) -> dict[str, float]:
+    """A random multiple, evenly in logarithms, of what one replica at rest reaches."""
     rng = np.random.default_rng([case.number, 5])
-    fewer = observed.fewer or {}
-    drawn = []
+    rate = _AT_REST * saturation
+    calm = replace(workload(case, saturation), arrivals=OpenArrivals(rate_per_s=rate))
+    rest = _quantiles(simulate(case.engine, calm, replicas=1, requests=max(requests // 8, 1_000), seed=_SEED))
+    limits: dict[str, float] = {}
     for metric, index in SCORED:
-        if metric in observed.quantiles:
-            here = observed.quantiles[metric][index]
-            beyond = max(fewer[metric][index], here) if metric in fewer else ALONE * here
-            limit = here * (beyond / here) ** rng.uniform()
-            drawn.append(Objective(metric=metric, quantile=QUANTILES[index], limit_s=limit))
-    return drawn
+        low, high = TIMES[metric]
+        times = low * (high / low) ** rng.uniform()
+        if metric in rest:
+            limits[metric] = rest[metric][index] * times
+    return limits
+
+
+def _least_free(case: Case, saturation: float, limits: dict[str, float], requests: int) -> int | None:
+    """The least count that holds, by galloping and bisection."""
+    objectives = free_objectives(limits)
+
+    def holds(replicas: int) -> bool:
+        prediction = _simulate(case, saturation, replicas, requests // 2).prediction
+        return all(prediction.meets(objective) for objective in objectives)
+
+    fails, good = max(0, int(case.load * case.replicas)), case.replicas
+    while not holds(good):
+        fails, good = good, 2 * good
+        if good > _MOST_REPLICAS:
+            return None
+    while good - fails > 1:
+        middle = (good + fails) // 2
+        fails, good = (fails, middle) if holds(middle) else (middle, good)
+    return good
 
 
 def _simulate(case: Case, saturation: float, replicas: int, requests: int) -> Simulation:

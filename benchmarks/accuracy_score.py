@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.accuracy_cases import Case, workload
-from benchmarks.accuracy_observed import LEVELS, METRICS, QUANTILES, Observed, drawn_objectives, tight_objectives
+from benchmarks.accuracy_observed import LEVELS, METRICS, QUANTILES, Observed, free_objectives, tight_objectives
 from models.continuous_batching import predict
 from models.errors import NoFeasiblePlan
 from models.prediction import Prediction, Routing
@@ -46,7 +46,7 @@ class Count:
 
     case: Case
     tight: bool
-    """Whether the limits are just above what the count reaches, or drawn between that and what one fewer reaches."""
+    """Whether the limits are just above what the count reaches; else they know nothing of counts."""
     predicted: int | None
     simulated: int
 
@@ -74,12 +74,11 @@ def scores(case: Case, observed: Observed) -> list[Score]:
 
 def replica_counts(case: Case, observed: Observed) -> list[Count]:
     """The least replicas for both kinds of objectives, if the simulator was asked."""
-    if observed.least_replicas is None:
-        return []
-    questions = (
-        (False, drawn_objectives(case, observed), _least_drawn(case, observed)),
-        (True, tight_objectives(observed.quantiles), observed.least_replicas),
-    )
+    questions = []
+    if observed.free_limits and observed.free_replicas:
+        questions.append((False, free_objectives(observed.free_limits), observed.free_replicas))
+    if observed.least_replicas is not None:
+        questions.append((True, tight_objectives(observed.quantiles), observed.least_replicas))
     asked = workload(case, observed.saturation)
     counts = []
     for tight, objectives, simulated in questions:
@@ -89,16 +88,6 @@ def replica_counts(case: Case, observed: Observed) -> list[Count]:
             predicted = None
         counts.append(Count(case=case, tight=tight, predicted=predicted, simulated=simulated))
     return counts
-
-
-def _least_drawn(case: Case, observed: Observed) -> int:
-    """The case's own number, or one fewer where noise lets that meet everything too."""
-    fewer = observed.fewer or {}
-    met = fewer and all(
-        fewer[each.metric][QUANTILES.index(each.quantile or 0.0)] <= each.limit_s
-        for each in drawn_objectives(case, observed)
-    )
-    return case.replicas - 1 if met else case.replicas
 
 
 def _reason(case: Case, observed: Observed, found: Prediction, metric: str, index: int) -> str:
