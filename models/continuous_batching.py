@@ -60,7 +60,7 @@ def _open(
         capacity=top,
         running=at.slow.mean,
         kv_occupancy=_kv_occupancy(engine, at.load, at.slow),
-        preemptions_per_request=at.slow.full_probability * top.preemptions_per_request,
+        preemptions_per_request=at.slow.crowded_probability * top.preemptions_per_request,
         laws=laws,
         analytic=at.laws,
         familiarity=familiarity,
@@ -114,7 +114,7 @@ def _closed(engine: Engine, workload: Workload, arrivals: ClosedArrivals, replic
         capacity=top,
         running=slow.mean * min(1.0, users),
         kv_occupancy=_kv_occupancy(engine, load, slow),
-        preemptions_per_request=slow.full_probability * top.preemptions_per_request,
+        preemptions_per_request=slow.crowded_probability * top.preemptions_per_request,
         laws=laws,
     )
 

@@ -45,6 +45,11 @@ class Occupancy:
         index = np.searchsorted(np.cumsum(weights) / weights.sum(), u)
         return np.asarray(self.decoding[np.minimum(index, self.decoding.size - 1)])
 
+    @property
+    def crowded_probability(self) -> float:
+        """Probability that every seat is taken, whether or not somebody waits for memory with seats free."""
+        return float(self.weights[-1]) if self.full_probability > 0.0 else 0.0
+
     @cached_property
     def mean(self) -> float:
         """Mean decoding sequences."""

@@ -64,7 +64,7 @@ def simulate(
 ) -> Simulation:
     """Serve `requests` requests (all replicas together) and observe.
 
-    Deterministic for a seed. Raises InvalidInput where a request can never fit in KV memory.
+    Deterministic for a seed. Requests longer than KV memory are cut to it. Raises InvalidInput where memory holds none.
     """
     if not 1 <= replicas <= 10_000_000 or not 100 <= requests <= 1_000_000_000:
         raise InvalidInput("a simulation needs at least one replica and 100 to 1e9 requests")
