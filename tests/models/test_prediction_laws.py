@@ -1,8 +1,9 @@
 """What must hold of every prediction, whatever the engine and the workload.
 
-The laws are integrals over a fixed lattice of 2,048 requests, and percentiles of laws with jumps move by whole jumps,
-so that order is kept only up to the tolerances below, which Hypothesis set. Not ordered to within 5 %, and so not
-asserted: ttft, queue and the tail of e2e behind round robin and least outstanding, and the tail of itl where it jumps.
+The laws are integrals over a fixed lattice of 2,048 requests, percentiles of laws with jumps move by whole jumps, and
+what is learned knows order only as far as the simulator showed it: so order is kept up to the tolerances below, which
+Hypothesis set. Not ordered to within a tenth, and so not asserted: the tail of itl where it jumps, and tpot behind
+round robin and least outstanding.
 """
 
 from __future__ import annotations
@@ -30,10 +31,13 @@ from tests.strategies import Question, questions
 Statistic = float | None
 STATISTICS: tuple[Statistic, ...] = (None, 0.5, 0.95, 0.99)
 
-E2E = 0.02
-TPOT_TAIL = 0.03
-ITL_MIDDLE = 0.005
-TTFT_RANDOM = 0.03
+ORDER: dict[Metric, dict[Statistic, float]] = {
+    "e2e": {None: 0.02, 0.5: 0.02, 0.95: 0.03, 0.99: 0.05},
+    "ttft": {None: 0.02, 0.5: 0.02, 0.95: 0.05, 0.99: 0.15},
+    "itl": {None: 0.03, 0.5: 0.02},
+}
+"""How far a percentile may fall where it should not."""
+TPOT = 0.05
 
 random_routing = questions(routings=(Routing.RANDOM,))
 
@@ -43,21 +47,18 @@ def answer(question: Question, *, times: float = 1.0, replicas: int = 0) -> Pred
     return predict(question.engine, work, replicas=replicas or question.replicas, routing=question.routing)
 
 
-def expect_no_better(worse: Prediction, better: Prediction, metric: Metric, statistics, tolerance: float) -> None:
-    for statistic in statistics:
-        slow, quick = (each.laws[metric].statistic(statistic) for each in (worse, better))
-        assert slow >= quick * (1.0 - tolerance), (metric, statistic, slow / quick - 1.0)
+def expect_no_better(worse: Prediction, better: Prediction, metric: Metric, statistic: Statistic, tolerance: float):
+    slow, quick = (each.laws[metric].statistic(statistic) for each in (worse, better))
+    assert slow >= quick * (1.0 - tolerance), (metric, statistic, slow / quick - 1.0)
 
 
 def expect_order(worse: Prediction, better: Prediction, routing: Routing) -> None:
     assume(worse.stable)
-    by_chance = routing is Routing.RANDOM
-    expect_no_better(worse, better, "e2e", STATISTICS if by_chance else (None, 0.5), E2E)
-    if "tpot" in better.laws:
-        expect_no_better(worse, better, "tpot", STATISTICS, TPOT_TAIL)
-    if by_chance:
-        expect_no_better(worse, better, "ttft", STATISTICS, TTFT_RANDOM)
-        expect_no_better(worse, better, "itl", (None, 0.5), ITL_MIDDLE)
+    for metric, tolerances in ORDER.items():
+        for statistic, tolerance in tolerances.items():
+            expect_no_better(worse, better, metric, statistic, tolerance)
+    if routing is Routing.RANDOM:
+        expect_no_better(worse, better, "tpot", None, TPOT)
 
 
 @given(question=questions(), more=st.floats(1.01, 1.5))
