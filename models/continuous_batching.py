@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from models.capacity import capacity
@@ -102,7 +104,8 @@ def circumstances(
 
 def _closed(engine: Engine, workload: Workload, arrivals: ClosedArrivals, replicas: int, top: Capacity) -> Prediction:
     users = arrivals.users / replicas
-    load = _load(engine, workload, top.requests_per_s, top)
+    # Users beyond those that a saturated engine decodes for wait, whether seats or the token budget hold them back.
+    load = replace(_load(engine, workload, top.requests_per_s, top), slots=min(top.seats, max(top.running, 1.0)))
     rate, laws, slow = closed_laws(load, users=users, think_time_s=arrivals.think_time_s)
     # Fewer users than replicas leave some replicas without any.
     total = rate * (replicas if users >= 1.0 else arrivals.users)
