@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks.accuracy_score import Count, Score
 
 MEDIAN, NINTH, EQUAL = 0.03, 0.08, 0.95
+SMALL = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,12 +175,16 @@ def _counted(counts: list[Count]) -> list[str]:
         for each, by in zip(counts, off, strict=True)
         if by
     ]
-    share = sum(by == 0 for by in off) / len(off)
+    share, near = (sum(abs(by) <= most for by in off) / len(off) for most in (0, 1))
+    small = [by for each, by in zip(counts, off, strict=True) if each.simulated <= SMALL]
     below, above = sum(by < 0 for by in off), sum(by > 0 for by in off)
     least = min([*off, 0])
     verdict = "met" if share >= EQUAL and least >= -1 else "**not met**"
     return [
-        f"Of {len(counts)}: equal {share:.0%}; below {below} (at most by {-least}); above {above}. {verdict}",
+        f"Of {len(counts)}: equal {share:.0%}, within one {near:.0%};",
+        f"below {below} (at most by {-least}); above {above}.",
+        f"Of the {len(small)} whose answer is {SMALL} or fewer, equal {sum(by == 0 for by in small) / len(small):.0%}.",
+        f"{verdict}",
         "",
         *(_grid(("configuration", "simulated", "predicted"), rows) if rows else []),
         "",
