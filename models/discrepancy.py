@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class Circumstances:
         """Arrival rate over capacity."""
         return self.load.rate_per_s / self.top.requests_per_s
 
-    @property
+    @cached_property
     def bare_step_s(self) -> float:
         """A step without prompt tokens at the mean occupancy: the unit of time of everything below."""
         return float(self.load.step_s(0.0, max(self.slow.mean, 1.0)))
@@ -155,10 +155,8 @@ def _memory_tokens(at: Circumstances) -> float:
 
 
 def _laws(at: Circumstances) -> Array:
-    logs = {
-        metric: log_quantiles(np.array([at.laws[metric].quantile(level) for level in _LEVELS]), metric, at.bare_step_s)
-        for metric in CORRECTED
-    }
+    unit = at.bare_step_s
+    logs = {metric: log_quantiles(at.laws[metric].quantiles(_LEVELS), metric, unit) for metric in CORRECTED}
     ttft, itl = logs["ttft"], logs["itl"]
     # How steep the laws are beside the percentiles that people ask for: a jump lies near.
     slopes = [ttft[6] - ttft[4], itl[7] - itl[6], itl[10] - itl[9], itl[11] - itl[10], itl[6] - itl[5]]
@@ -209,14 +207,9 @@ def _log_odds(probability: Array) -> Array:
 def _in_order(laws: dict[Metric, LatencyLaw]) -> dict[Metric, LatencyLaw]:
     """Admission comes before the first token, and that before the last: at every probability."""
     ttft, e2e, queue = laws["ttft"], laws["e2e"], laws["queue"]
-    laws["e2e"] = _valued(e2e, np.maximum(e2e.values_s, _at(ttft, e2e.cdf)))
-    laws["queue"] = _valued(queue, np.minimum(queue.values_s, _at(ttft, queue.cdf)))
+    laws["e2e"] = _valued(e2e, np.maximum(e2e.values_s, ttft.quantiles(e2e.cdf)))
+    laws["queue"] = _valued(queue, np.minimum(queue.values_s, ttft.quantiles(queue.cdf)))
     return laws
-
-
-def _at(law: LatencyLaw, probability: Array) -> Array:
-    index = np.searchsorted(law.cdf, probability - 1e-12)
-    return law.values_s[np.minimum(index, law.values_s.size - 1)]
 
 
 def _valued(law: LatencyLaw, values_s: Array) -> LatencyLaw:

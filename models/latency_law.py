@@ -44,8 +44,12 @@ class LatencyLaw:
 
     def quantile(self, q: float) -> float:
         """The latency that a share `q` of requests (or tokens) does not exceed, seconds."""
-        index = int(np.searchsorted(self.cdf, q - 1e-12))
-        return float(self.values_s[min(index, self.values_s.size - 1)])
+        return float(self.quantiles(q))
+
+    def quantiles(self, q: ArrayLike) -> Array:
+        """The same at several shares (n,)."""
+        index = np.searchsorted(self.cdf, np.asarray(q, dtype=float) - 1e-12)
+        return np.asarray(self.values_s[np.minimum(index, self.values_s.size - 1)])
 
     def statistic(self, quantile: float | None) -> float:
         """The mean (None) or a quantile, seconds."""
