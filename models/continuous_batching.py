@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.capacity import capacity
+from models.capacity import Demand, capacity
 from models.closed_loop import closed_laws
 from models.discrepancy import Circumstances, corrected
 from models.engine import Engine
@@ -15,7 +15,7 @@ from models.prediction import Capacity, Prediction, Routing
 from models.replica_laws import replica_laws
 from models.replica_load import ReplicaLoad
 from models.routing import interarrival_scv
-from models.slow_occupancy import Occupancy, mean_step_s
+from models.slow_occupancy import mean_step_s
 from models.workload import ClosedArrivals, OpenArrivals, Workload
 
 
@@ -48,8 +48,8 @@ def _open(
             output_tokens_per_s=tokens,
             capacity=top,
             running=top.running,
-            kv_occupancy=0.0 if engine.limits.kv_cache_tokens is None else 1.0,
-            preemptions_per_request=0.0,
+            kv_occupancy=_kv_occupancy(engine, workload, top.running),
+            preemptions_per_request=top.preemptions_per_request,
             laws={},
         )
     at = circumstances(engine, workload, replicas=replicas, routing=routing, top=top)
@@ -61,7 +61,7 @@ def _open(
         output_tokens_per_s=tokens,
         capacity=top,
         running=at.slow.mean,
-        kv_occupancy=_kv_occupancy(engine, at.load, at.slow),
+        kv_occupancy=_kv_occupancy(engine, workload, at.slow.mean),
         preemptions_per_request=at.slow.crowded_probability * top.preemptions_per_request,
         laws=laws,
         analytic=at.laws,
@@ -116,7 +116,7 @@ def _closed(engine: Engine, workload: Workload, arrivals: ClosedArrivals, replic
         output_tokens_per_s=total * workload.lengths.output.mean,
         capacity=top,
         running=slow.mean * min(1.0, users),
-        kv_occupancy=_kv_occupancy(engine, load, slow),
+        kv_occupancy=_kv_occupancy(engine, workload, slow.mean),
         preemptions_per_request=slow.crowded_probability * top.preemptions_per_request,
         laws=laws,
     )
@@ -161,8 +161,10 @@ def _require_room(engine: Engine, workload: Workload) -> None:
         )
 
 
-def _kv_occupancy(engine: Engine, load: ReplicaLoad, slow: Occupancy) -> float:
-    if engine.limits.kv_cache_tokens is None:
+def _kv_occupancy(engine: Engine, workload: Workload, running: float) -> float:
+    limits = engine.limits
+    if limits.kv_cache_tokens is None:
         return 0.0
-    held = load.demand.kv_token_steps / (load.demand.decode_steps + 1.0)
-    return min(1.0, slow.mean * held / (engine.limits.kv_blocks * engine.limits.kv_block_size))
+    demand = Demand.of(workload.lengths, workload.prefix_hit_rate, limits.kv_block_size)
+    held = demand.kv_token_steps / (demand.decode_steps + 1.0)
+    return min(1.0, running * held / (limits.kv_blocks * limits.kv_block_size))
