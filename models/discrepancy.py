@@ -78,7 +78,7 @@ def describable(laws: Mapping[Metric, LatencyLaw]) -> bool:
 
 
 def log_quantiles(quantiles_s: Array, metric: Metric, bare_step_s: float) -> Array:
-    """Logarithms of quantiles in bare steps, as they enter and leave the network."""
+    """Logarithms of quantiles in bare steps, as the network looks at them."""
     return np.asarray(np.log(np.maximum(quantiles_s, 0.0) / bare_step_s + _FLOOR[metric]))
 
 
