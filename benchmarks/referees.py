@@ -149,7 +149,7 @@ def unlike(engine: Engine, trace: Trace, replicas: int) -> float:
     step, limits = engine.step_time, engine.limits
     assert isinstance(step, LinearStepTime)
     room = int(min(limits.kv_blocks, 1e12)) * limits.kv_block_size
-    short = np.minimum(trace.output, room // 2)
+    short = np.minimum(trace.output, room - 1)
     trace = trace._replace(output=short, prompt=np.minimum(trace.prompt, room - short))
     when, admitted, first, done, *_, totals = step_loop.run(
         *(trace.arrival_s, trace.prompt, trace.cached, trace.output),

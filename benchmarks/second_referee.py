@@ -257,13 +257,14 @@ def referee(
 
 
 def replay(engine: Engine, trace: Trace, *, replicas: int, routing: Routing, all_count: bool = False) -> Seen:
-    """Simulate given requests; what is longer than KV memory is cut to it. `all_count` keeps start and end."""
+    """Simulate given requests; what is longer than KV memory is cut to it, prompt first. `all_count`: no warm-up."""
     step, limits, size = engine.step_time, engine.limits, trace.arrival_s.size
     if not isinstance(step, LinearStepTime):
         raise InvalidInput("the second referee knows the linear step time only")
     blocks = int(min(limits.kv_blocks, AMPLE))
-    prompt = np.minimum(trace.prompt, blocks * limits.kv_block_size - 1)
-    output = np.minimum(trace.output, blocks * limits.kv_block_size - prompt)
+    room = blocks * limits.kv_block_size
+    output = np.minimum(trace.output, room - 1)
+    prompt = np.minimum(trace.prompt, room - output)
     place = np.arange(size)
     counted = (place >= WARM_UP * size) & (place < (1.0 - DRAIN) * size) | all_count
     w = World._make(

@@ -105,9 +105,10 @@ def test_the_youngest_is_preempted_and_computes_all_again():
     assert gaps(seen)[-1] == pytest.approx(times[4] - times[1], rel=3e-4)
 
 
-def test_what_is_longer_than_memory_is_cut_to_it():
-    seen = played(engine(kv_cache_tokens=32, kv_block_size=16), (0.0, 20, 100))
-    assert seen.gaps.sum() == 11  # 12 output tokens
+def test_what_is_longer_than_memory_is_cut_to_it_prompt_first():
+    seen = played(engine(kv_cache_tokens=32, kv_block_size=16), (0.0, 100, 12))
+    assert seen.ttft == pytest.approx([1.2])  # 20 prompt tokens
+    assert seen.gaps.sum() == 11
     assert seen.preemptions_per_request == 0.0
 
 
