@@ -193,7 +193,12 @@ def max_rate(
 
 def binding(prediction: Prediction, objectives: Sequence[Objective]) -> Objective:
     """The objective nearest to its limit, or furthest beyond it."""
-    return max(objectives, key=lambda objective: (prediction.value(objective) or math.inf) / objective.limit_s)
+
+    def share(objective: Objective) -> float:
+        value = prediction.value(objective)
+        return math.inf if value is None else value / objective.limit_s
+
+    return max(objectives, key=share)
 
 
 def violated(prediction: Prediction, objectives: Sequence[Objective]) -> tuple[Objective, ...]:

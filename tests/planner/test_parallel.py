@@ -117,7 +117,7 @@ needs_proc = pytest.mark.skipif(not Path(f"/proc/self/task/{os.getpid()}/childre
 
 
 @needs_proc
-@pytest.mark.parametrize("wait_s", [0.0, 1.5], ids=["while workers start", "while they work"])
+@pytest.mark.parametrize("wait_s", [0.3, 1.5], ids=["while workers start", "while they work"])
 def test_an_interrupt_of_all_processes_ends_quietly(tmp_path: Path, wait_s: float) -> None:
     process, workers = started(tmp_path)
     time.sleep(wait_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from models.prediction import Bottleneck, Capacity, Prediction
 from models.step_time import LinearStepTime
 from models.token_lengths import TokenLengths
 from models.workload import ClosedArrivals, OpenArrivals, Workload
-from planner.sizing import least_replicas, max_rate, size
+from planner.sizing import binding, least_replicas, max_rate, size
 
 OBJECTIVE = Objective(metric="ttft", quantile=0.99, limit_s=0.5)
 ENGINE = Engine(
@@ -105,3 +107,10 @@ def test_gaps_of_answers_of_one_token_are_no_objective() -> None:
     with pytest.raises(InvalidInput, match="have no gaps between tokens"):
         max_rate(ENGINE, workload, [objective], replicas=1)
     assert size(ENGINE, workload, [OBJECTIVE]).replicas == 1
+
+
+def test_a_wait_of_nothing_is_the_furthest_from_its_limit():
+    laws = {"queue": LatencyLaw.from_atoms([0.0], [1.0]), "ttft": LatencyLaw.from_atoms([0.1], [1.0])}
+    found = replace(predicted(0.1), laws=laws)
+    asked = [Objective(metric=metric, quantile=0.5, limit_s=0.5) for metric in ("queue", "ttft")]
+    assert binding(found, asked).metric == "ttft"
