@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +15,8 @@ Array = NDArray[np.float64]
 
 _STATES = 2048
 _CROWDING = 4
-_NEWTON = 40
+_NEWTON = 100
+_BEYOND = 40.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,17 +128,27 @@ def _spread(logs: Array, peakedness: float, states: Array) -> Array:
     plain = np.exp(logs - logs.max())
     mean = float(plain @ states) / float(plain.sum())
     spread = logs / peakedness
-    tilt, step = 0.0, 50.0 / peakedness
+    return np.asarray(spread + _tilt(spread, states, mean) * states)
+
+
+def _tilt(logs: Array, states: Array, mean: float) -> float:
+    """The θ for which weights exp(logs + θ·states) have this mean, which rises with θ: Newton inside a bracket."""
+    # Neighbouring weights swap order at the steepest slope of the logarithms; beyond it all mass is at one end.
+    steepest = float(np.abs(np.diff(logs) / np.diff(states)).max()) + _BEYOND
+    low, high, tilt = -steepest, steepest, 0.0
     for _ in range(_NEWTON):
-        weights = spread + tilt * states
+        weights = logs + tilt * states
         weights = np.exp(weights - weights.max())
         weights /= weights.sum()
-        at = max(float(weights @ states), 1e-300)
-        variance = float(weights @ (states - at) ** 2)
+        at = float(weights @ states)
         if abs(at - mean) <= 1e-6 * mean:
             break
-        tilt += float(np.clip(np.log(mean / at) * at / max(variance, 1e-9 * at), -step, step))
-    return np.asarray(spread + tilt * states)
+        low, high = (tilt, high) if at < mean else (low, tilt)
+        variance = float(weights @ (states - at) ** 2)
+        # On the logarithm of the mean, which a law of hardly any sequences moves in proportion to the tilt.
+        guess = tilt + math.log(mean / at) * at / variance if at > 0.0 and variance > 1e-12 * at else math.inf
+        tilt = guess if low < guess < high else 0.5 * (low + high)
+    return tilt
 
 
 def _capped(logs: Array, tail: float) -> tuple[Array, float]:
