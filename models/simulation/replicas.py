@@ -242,6 +242,7 @@ def _observe(
     stable = True
     for stream, (when, admitted, first, done, bins, seconds, count, sums), window in parts:
         served_per_s = _completions_per_s(done, stream.users) if stream.users else 0.0
+        stable = stable and (stream.users > 0 or not _diverges(when, admitted))
         when, admitted, first, done = when[window], admitted[window], first[window], done[window]
         output = stream.output[window]
         columns["queue"].append(admitted - when)
@@ -255,9 +256,6 @@ def _observe(
         totals += sums
         if not stream.users:
             served_per_s = output.size / max(float(when.max() - when.min()), 1e-12)
-            # A stable queue does not hold a fixed share of all that ever came.
-            ceiling = 0.02 * stream.prompt.size + 2.0 * engine.limits.max_num_seqs * stream.replicas
-            stable = stable and bool(sums[5] <= ceiling)
         rate += served_per_s
         tokens += served_per_s * float(output.mean())
     samples = {metric: np.concatenate(column) for metric, column in columns.items()}
@@ -285,6 +283,21 @@ def _observe(
         laws=laws if stable else {},
     )
     return Simulation(prediction=prediction, requests=counted, samples=samples)
+
+
+def _diverges(when: Array, admitted: Array) -> bool:
+    """Whether the queue grew from the second quarter to the third and from that to the fourth by a steady share.
+
+    A stable queue wanders; that it grows twice in a row by 2 % of what came, and by three deviations of a Poisson count,
+    means that more comes than goes. Requests that run do not count: a long first filling is no queue.
+    """
+    quarters = np.array_split(np.arange(when.size), 4)
+    leaves = np.sort(admitted)
+    waiting = [
+        float(np.mean(quarter + 1 - np.searchsorted(leaves, when[quarter], side="right"))) for quarter in quarters
+    ]
+    least = max(0.02 * quarters[-1].size, 3.0 * math.sqrt(quarters[-1].size))
+    return waiting[2] - waiting[1] > least and waiting[3] - waiting[2] > least
 
 
 def _completions_per_s(done: Array, users: int) -> float:

@@ -241,6 +241,15 @@ def test_least_outstanding_beats_round_robin_beats_random():
     assert p99_s(Routing.LEAST_OUTSTANDING) < p99_s(Routing.ROUND_ROBIN) < p99_s(Routing.RANDOM)
 
 
+def test_overload_is_called_unstable_however_many_seats_there_are():
+    # A replica carries 12 a second: what comes beyond would find 4 × 4,096 seats for a long time.
+    roomy = replace(engine(), limits=replace(engine().limits, max_num_seqs=4096))
+    found = simulate(roomy, poisson(40.0, TokenLengths.of(500, 20)), replicas=4, requests=20_000)
+    assert found.prediction.stable
+    found = simulate(roomy, poisson(160.0, TokenLengths.of(500, 20)), replicas=4, requests=20_000)
+    assert not found.prediction.stable
+
+
 def test_overload_is_called_unstable():
     found = simulate(engine(), poisson(200.0, TokenLengths.of(500, 20)), replicas=1, requests=20_000)
     assert not found.prediction.stable
