@@ -288,8 +288,8 @@ def _observe(
 def _diverges(when: Array, admitted: Array) -> bool:
     """Whether the queue grew from the second quarter to the third and from that to the fourth by a steady share.
 
-    A stable queue wanders; that it grows twice in a row by 2 % of what came, and by three deviations of a Poisson count,
-    means that more comes than goes. Requests that run do not count: a long first filling is no queue.
+    A stable queue wanders; that it grows twice in a row by 2 % of what came, and by three deviations of a Poisson
+    count, means that more comes than goes. Requests that run do not count: a long first filling is no queue.
     """
     quarters = np.array_split(np.arange(when.size), 4)
     leaves = np.sort(admitted)
