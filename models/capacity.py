@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 from models.engine import Engine
 from models.kv_contention import NONE, contention_inputs, kv_contention
 from models.prediction import Bottleneck, Capacity
+from models.prompt_blocking import admissions_per_step
+from models.prompt_packing import packed_prompts
 from models.token_lengths import TokenLengths
 
 Array = NDArray[np.float64]
+
+_PACKING_ROUNDS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +74,9 @@ def capacity(engine: Engine, lengths: TokenLengths, prefix_hit_rate: float = 0.0
         seats=min(fluid.seats, held),
         memory_bound=held < fluid.seats,
         preemptions_per_request=contention.preemptions,
+        packing=fluid.packing,
+        waste=1.0 / contention.throughput,
+        familiarity=contention.familiarity,
     )
 
 
@@ -85,6 +92,8 @@ class FluidLimit:
     """Requests that pass through a step."""
     seats: float
     """Decoding sequences that the sequence limit allows."""
+    packing: float
+    """Share of a step's room that prompts fill while more wait: 1 where they may be split."""
     held: float
     """Sequences that KV memory holds on average; infinite where it is ample."""
     fullness: float
@@ -95,9 +104,18 @@ class FluidLimit:
         limits = engine.limits
         demand = Demand.of(lengths, prefix_hit_rate, limits.kv_block_size)
         memory = limits.kv_blocks * limits.kv_block_size
+        packing = 1.0 if limits.chunked_prefill else _packing(engine, lengths, prefix_hit_rate, demand)
+        filled = packing * limits.max_num_batched_tokens
+        seats = limits.max_num_seqs
+        if not limits.chunked_prefill:
+            # A prompt waits until the decodes leave it room.
+            seats = max(1, min(seats, int(limits.max_num_batched_tokens - demand.prompt_tokens)))
+        seated = _sequence_bound(seats, limits.max_num_batched_tokens, demand)
+        if not limits.chunked_prefill:
+            seated = min(seated, _blocked(engine, lengths, prefix_hit_rate, demand, packing))
         per_step = {
-            Bottleneck.TOKEN_BUDGET: limits.max_num_batched_tokens / (demand.prompt_tokens + demand.decode_steps),
-            Bottleneck.MAX_NUM_SEQS: _sequence_bound(limits.max_num_seqs, limits.max_num_batched_tokens, demand),
+            Bottleneck.TOKEN_BUDGET: filled / (demand.prompt_tokens + packing * demand.decode_steps),
+            Bottleneck.MAX_NUM_SEQS: seated,
             Bottleneck.KV_CACHE: memory / demand.kv_token_steps,
         }
         binding = min(per_step, key=lambda limit: per_step[limit])
@@ -110,7 +128,8 @@ class FluidLimit:
             demand=demand,
             binding=binding,
             x=per_step[binding],
-            seats=limits.max_num_seqs * steps / (steps + prefill_steps),
+            seats=seats * steps / (steps + prefill_steps),
+            packing=packing,
             held=per_step[Bottleneck.KV_CACHE] * (demand.decode_steps + 1.0),
             fullness=0.0 if math.isinf(memory) else unbound / per_step[Bottleneck.KV_CACHE],
         )
@@ -131,7 +150,36 @@ class FluidLimit:
             kv_block_size=limits.kv_block_size,
             prompt_steps=float(with_prompt / bare) - 1.0,
             fullness=self.fullness,
+            chunked_prefill=limits.chunked_prefill,
         )
+
+
+def _packing(engine: Engine, lengths: TokenLengths, prefix_hit_rate: float, demand: Demand) -> float:
+    """The share of the room that unsplit prompts fill, at the room that a full engine's decodes leave (fixed point)."""
+    prompt = lengths.computed_prompt(prefix_hit_rate)
+    packing = 1.0
+    for _ in range(_PACKING_ROUNDS):
+        room = _room_when_full(engine, demand, packing)
+        packing = min(1.0, packed_prompts(prompt, room) * demand.prompt_tokens / room)
+    return packing
+
+
+def _room_when_full(engine: Engine, demand: Demand, packing: float) -> float:
+    """Tokens of a step that the decodes of a full engine leave to prompts."""
+    budget = float(engine.limits.max_num_batched_tokens)
+    x = packing * budget / (demand.prompt_tokens + packing * demand.decode_steps)
+    return max(budget - x * demand.decode_steps, demand.prompt_tokens)
+
+
+def _blocked(engine: Engine, lengths: TokenLengths, prefix_hit_rate: float, demand: Demand, packing: float) -> float:
+    """Requests per step when long prompts wait for decodes to end."""
+    return admissions_per_step(
+        lengths.computed_prompt(prefix_hit_rate),
+        lengths.output,
+        seats=engine.limits.max_num_seqs,
+        budget=engine.limits.max_num_batched_tokens,
+        fill=packing * _room_when_full(engine, demand, packing) / demand.prompt_tokens,
+    )
 
 
 def free_rate(engine: Engine, demand: Demand, x: float) -> float:

@@ -57,16 +57,14 @@ def _cohort(load: ReplicaLoad, users: float) -> tuple[float, dict[Metric, Latenc
         if late and not base:
             began, base = clock, finished
         decoding = sum(cohort[0] for cohort in running)
-        budget = max(load.budget - decoding, 1.0)
+        budget = float(load.room(np.array(decoding)))
         leap = 1.0 if waiting else min(cohort[1] for cohort in running)
         age = sum(cohort[0] * (decode - cohort[1]) for cohort in running) + decoding * 0.5 * (leap + 1.0)
         taken = min(budget, sum(group[2] for group in waiting))
         kv = decoding * load.lengths.prompt.mean + age
         step = float(load.engine.step_time.seconds(taken, decoding, kv))
-        for group in waiting:
-            if group[3] < 0.0 and taken > 0.0:
-                group[3] = clock
-            break
+        if waiting and waiting[0][3] < 0.0 and taken > 0.0:
+            waiting[0][3] = clock
         clock += step * leap
         if late and decoding:
             seen.gaps.append((step, decoding * leap))
@@ -83,7 +81,12 @@ def _cohort(load: ReplicaLoad, users: float) -> tuple[float, dict[Metric, Latenc
             waiting.append([cohort[0], clock, cohort[0] * load.prompt.mean, -1.0])
     rate = (finished - base) / max(clock - began, 1e-12)
     held = Occupancy(
-        decoding=np.array([float(count)]), weights=np.ones(1), full_probability=0.0, mean_wait_s=0.0, population=True
+        decoding=np.array([float(count)]),
+        weights=np.ones(1),
+        full_probability=0.0,
+        mean_wait_s=0.0,
+        crowded_probability=0.0,
+        population=True,
     )
     return rate, _cycle_laws(seen, decode), held
 

@@ -14,9 +14,12 @@ from models.errors import InvalidInput
 from models.prediction import Capacity, Prediction, Routing
 from models.replica_laws import replica_laws
 from models.replica_load import ReplicaLoad
-from models.routing import interarrival_scv
+from models.routing import stream_at_one
 from models.slow_occupancy import mean_step_s
 from models.workload import ClosedArrivals, OpenArrivals, Workload
+
+_FEW = 0.05
+"""Share of prompts that may be too long for an engine that does not split them: they are cut, as its gateway would."""
 
 
 def predict(engine: Engine, workload: Workload, *, replicas: int, routing: Routing = Routing.RANDOM) -> Prediction:
@@ -77,19 +80,8 @@ def circumstances(
     assert isinstance(arrivals, OpenArrivals)
     rate = arrivals.rate_per_s / replicas
     load = _load(engine, workload, rate, top)
-    scv = interarrival_scv(routing, replicas, arrivals.burstiness)
-    pooled, drawn = 1, 0.0
-    spread = scv
-    if routing is Routing.LEAST_OUTSTANDING and replicas > 1:
-        pooled = replicas
-        spread = arrivals.burstiness / replicas
-        decoding = rate * load.demand.decode_steps * float(mean_step_s(load, np.array([1.0]))[0])
-        # The replica with a departure draws the next arrival: with many sequences decoding its arrivals look like
-        # their departures, near Poisson; with few, arrivals avoid the busy replicas and come as evenly as by turns.
-        evenly = 1.0 / (1.0 + decoding)
-        scv = evenly * spread + (1.0 - evenly)
-        drawn = 1.0 / (1.0 + 0.25 * decoding)
-    load = _load(engine, workload, rate, top, gap_scv=scv, occupancy_scv=spread, pooled=pooled, drawn=drawn)
+    decoding = rate * load.demand.decode_steps * float(mean_step_s(load, np.array([1.0]))[0])
+    load = replace(load, stream=stream_at_one(routing, replicas, arrivals.burstiness, decoding))
     laws, slow = replica_laws(load)
     return Circumstances(
         load=load,
@@ -122,34 +114,24 @@ def _closed(engine: Engine, workload: Workload, arrivals: ClosedArrivals, replic
     )
 
 
-def _load(
-    engine: Engine,
-    workload: Workload,
-    rate: float,
-    top: Capacity,
-    *,
-    gap_scv: float = 1.0,
-    occupancy_scv: float = 1.0,
-    pooled: int = 1,
-    drawn: float = 0.0,
-) -> ReplicaLoad:
+def _load(engine: Engine, workload: Workload, rate: float, top: Capacity) -> ReplicaLoad:
     return ReplicaLoad(
         engine=engine,
         lengths=workload.lengths,
         prefix_hit_rate=workload.prefix_hit_rate,
         rate_per_s=rate,
-        gap_scv=gap_scv,
-        occupancy_scv=occupancy_scv,
-        pooled=pooled,
-        drawn=drawn,
         slots=top.seats,
         saturation_per_s=top.requests_per_s,
         memory_bound=top.memory_bound,
+        packing=top.packing,
+        waste=top.waste,
     )
 
 
 def _require_room(engine: Engine, workload: Workload) -> None:
     limits = engine.limits
+    if not limits.chunked_prefill:
+        _require_whole_prompts(limits.max_num_batched_tokens, workload)
     if limits.kv_cache_tokens is None:
         return
     need = workload.lengths.prompt.mean + 1.0
@@ -158,6 +140,17 @@ def _require_room(engine: Engine, workload: Workload) -> None:
             f"a prompt of {workload.lengths.prompt.mean:.0f} tokens does not fit in the KV cache of "
             f"{limits.kv_cache_tokens} tokens",
             remedy="use a profile with more KV memory (more GPUs a replica, or a smaller model), or shorter prompts",
+        )
+
+
+def _require_whole_prompts(budget: int, workload: Workload) -> None:
+    prompt = workload.lengths.computed_prompt(workload.prefix_hit_rate)
+    beyond = float(prompt.weights[prompt.values > budget].sum())
+    if beyond > _FEW:
+        raise InvalidInput(
+            f"{beyond:.0%} of the prompts are longer than the {budget:,} tokens of a step, and an engine with chunked "
+            "prefill off refuses them",
+            remedy="use a profile with chunked prefill on or a larger maxNumBatchedTokens, or shorter prompts",
         )
 
 

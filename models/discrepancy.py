@@ -10,7 +10,7 @@ laws are exact, and fades out beyond the range of the questions that were simula
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -120,7 +120,7 @@ def _question(at: Circumstances) -> Array:
             _log(load.rate_per_s * own),
             _log(load.rate_per_s * alone),
             _log(at.burstiness),
-            _log(load.gap_scv + 0.05),
+            _log(load.stream.gap_scv + 0.05),
             several,
             float(np.exp(-several)),
             in_turn,
@@ -144,6 +144,8 @@ def _question(at: Circumstances) -> Array:
             load.prefix_hit_rate,
             whole,
             whole * _log(demand.prompt_tokens / limits.max_num_batched_tokens),
+            whole * load.packing,
+            whole * float(load.prompt.weights[load.prompt.values > limits.max_num_batched_tokens - running].sum()),
             _log(max(output.mean - 1.0, 0.5) * unit / (own + unit)),
         ]
     )
@@ -168,39 +170,50 @@ def _log(value: float) -> float:
 
 
 @cache
-def _network() -> Network | None:
-    return Network.from_text(LAWS) if LAWS else None
+def _network() -> Network:
+    return Network.from_text(LAWS)
 
 
-def corrected(at: Circumstances) -> tuple[dict[Metric, LatencyLaw], float]:
-    """The laws with what they miss put right, and how far that was done: 1 fully, 0 not at all."""
+def corrected(at: Circumstances) -> tuple[dict[Metric, LatencyLaw], float | None]:
+    """The laws with what they miss put right, and how far that was done: 1 fully, 0 not at all; None: nothing to do."""
     network = _network()
-    if network is None or not describable(at.laws):
-        return dict(at.laws), 0.0
+    if not describable(at.laws):
+        return dict(at.laws), None
     inputs = network_inputs(at)
     familiar = network.familiarity(inputs)
     return moved(at, familiar * network(inputs)), familiar
 
 
-def moved(at: Circumstances, log_odds: Array) -> dict[Metric, LatencyLaw]:
-    """The laws with the log-odds at their knots moved by `log_odds` (metrics × knots,) times the gate."""
-    rows = at.gate * log_odds.reshape(len(CORRECTED), len(KNOTS))
-    return _in_order({metric: _warped(at.laws[metric], row) for metric, row in zip(CORRECTED, rows, strict=True)})
+def moved(at: Circumstances, shift: Array) -> dict[Metric, LatencyLaw]:
+    """The laws with the log-odds at their knots moved by `shift` (metrics × knots,) times the gate."""
+    rows = at.gate * shift.reshape(len(CORRECTED), len(KNOTS))
+    laws = _in_order({metric: _warped(at.laws[metric], row) for metric, row in zip(CORRECTED, rows, strict=True)})
+    return {**laws, "itl": _of_mean(laws["itl"], _mean_gap_s(laws, at.load.demand.decode_steps))}
 
 
-def _warped(law: LatencyLaw, log_odds: Array) -> LatencyLaw:
-    """The law whose quantile at u is that of `law` at the log-odds of u plus `log_odds`, given at the knots."""
+def _mean_gap_s(laws: Mapping[Metric, LatencyLaw], decode_steps: float) -> float:
+    """All gaps of all requests add up to e2e less TTFT."""
+    return (laws["e2e"].mean_s - laws["ttft"].mean_s) / decode_steps
+
+
+def _of_mean(law: LatencyLaw, mean_s: float) -> LatencyLaw:
+    return replace(law, mean_s=min(max(mean_s, float(law.values_s[0])), float(law.values_s[-1])))
+
+
+def _warped(law: LatencyLaw, shift: Array) -> LatencyLaw:
+    """The law whose quantile at u is that of `law` at the log-odds of u plus `shift`, given at the knots."""
     grid = _LOG_ODDS_GRID
-    there = np.maximum.accumulate(grid + np.interp(grid, _log_odds(np.asarray(KNOTS)), log_odds) + 1e-9 * grid)
+    there = np.maximum.accumulate(grid + np.interp(grid, log_odds(np.asarray(KNOTS)), shift) + 1e-9 * grid)
     cdf = np.clip(law.cdf, 1e-9, 1.0 - 1e-9)
-    back = np.interp(_log_odds(cdf), there, grid)
+    back = np.interp(log_odds(cdf), there, grid)
     chance = 1.0 / (1.0 + np.exp(-back))
     chance[-1] = 1.0
     chance = np.maximum.accumulate(chance)
     return LatencyLaw(values_s=law.values_s, cdf=chance, mean_s=float(law.values_s @ np.diff(chance, prepend=0.0)))
 
 
-def _log_odds(probability: Array) -> Array:
+def log_odds(probability: Array) -> Array:
+    """log(p/(1 − p))."""
     return np.asarray(np.log(probability) - np.log1p(-probability))
 
 

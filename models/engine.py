@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 from models.errors import InvalidInput
 from models.step_time import StepTime
@@ -47,8 +46,3 @@ class Engine:
 
     step_time: StepTime
     limits: EngineLimits
-
-    @cached_property
-    def decode_step_s(self) -> float:
-        """A step that decodes one sequence and reads no KV: the shortest possible gap between tokens."""
-        return float(self.step_time.seconds(0.0, 1.0, 0.0))

@@ -29,12 +29,14 @@ class KvContention:
     throughput: float
     """Requests per second, over those without waste."""
     running: float
-    """Running sequences, over those that memory would hold on average."""
+    """Running sequences, over those of the full engine without waste."""
     preemptions: float
     """Preemptions per request."""
+    familiarity: float
+    """1 within the range of engines that this was learned from, falling to 0 with the distance beyond it."""
 
 
-NONE = KvContention(throughput=1.0, running=1.0, preemptions=0.0)
+NONE = KvContention(throughput=1.0, running=1.0, preemptions=0.0, familiarity=1.0)
 
 
 def tightness(fullness: float) -> float:
@@ -52,6 +54,7 @@ def contention_inputs(
     kv_block_size: int,
     prompt_steps: float,
     fullness: float,
+    chunked_prefill: bool,
 ) -> Array:
     """The network's inputs (k,).
 
@@ -73,6 +76,8 @@ def contention_inputs(
             np.log(min(fullness, 50.0)),
             np.log((prompt.mean + output.mean) / memory_tokens),
             np.log(kv_block_size / (prompt.mean + output.mean)),
+            float(chunked_prefill),
+            (1.0 - chunked_prefill) * np.log(prompt.mean / budget),
         ]
     )
 
@@ -87,9 +92,11 @@ def kv_contention(inputs: Array, fullness: float) -> KvContention:
     tight = tightness(fullness)
     if tight <= 0.0:
         return NONE
-    throughput, running, preemptions = tight * _network()(inputs)
+    network = _network()
+    throughput, running, preemptions = tight * network(inputs)
     return KvContention(
-        throughput=float(np.exp(np.clip(throughput, -3.0, 0.7))),
+        throughput=float(np.exp(np.clip(throughput, -3.0, 0.0))),
         running=float(np.exp(np.clip(running, -2.0, 0.7))),
         preemptions=float(max(0.0, np.expm1(min(preemptions, 3.0)))),
+        familiarity=network.familiarity(inputs),
     )

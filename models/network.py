@@ -42,7 +42,7 @@ class Network:
         """1 within the range seen in training, falling to 0 with the distance of the strangest input (k,) beyond it."""
         z = (np.asarray(inputs, dtype=float) - self.centre) / self.scale
         beyond = float(np.max(np.maximum(self.low - z, z - self.high), initial=0.0))
-        return float(np.exp(-((max(beyond, 0.0) / _FADING) ** 2)))
+        return float(np.exp(-((beyond / _FADING) ** 2)))
 
     def to_text(self) -> str:
         """Base64 of half-precision numbers after a line of layer sizes: `from_text` reads it."""

@@ -41,6 +41,12 @@ class Capacity:
     """Whether it is KV memory that limits the seats."""
     preemptions_per_request: float
     """Preemptions per request at that rate."""
+    packing: float = 1.0
+    """Share of a step's room that prompts fill while more wait: 1 where they may be split."""
+    familiarity: float = 1.0
+    """How near short KV memory is to what its cost was learned from: 1 within, 0 far outside."""
+    waste: float = 1.0
+    """How many times longer short KV memory makes the work of a request at that rate."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,9 +70,9 @@ class Prediction:
     laws: Mapping[Metric, LatencyLaw]
     analytic: Mapping[Metric, LatencyLaw] = field(default_factory=dict)
     """The same laws before what they miss was put right, where that was tried: open workloads below capacity."""
-    familiarity: float = 0.0
+    familiarity: float | None = None
     """How far the laws carry the learned correction: 1 for questions as simulated in training, 0 for the analytic laws
-    alone."""
+    alone; None where there is no correction (closed loops, answers of one token)."""
 
     def value(self, objective: Objective) -> float | None:
         """The predicted value of an objective's statistic, seconds; None when unstable."""

@@ -92,9 +92,11 @@ def replica_laws(load: ReplicaLoad, held: Occupancy | None = None) -> tuple[dict
     slow = held
     if slow is None:
         mid = float(np.interp(first.mean, nodes_at, [chain.step_variance_rate_s2 for chain in chains]))
-        gusts = load.overlap * load.rate_per_s * load.demand.decode_steps * mid / max(life_s, 1e-12) / load.pooled
+        gusts = (
+            load.overlap * load.rate_per_s * load.demand.decode_steps * mid / max(life_s, 1e-12) / load.stream.pooled
+        )
         slowdown = np.array(
-            [1.0 + (1.0 - load.drawn) * (chain.life_step_s / chain.mean_step_s - 1.0) for chain in chains]
+            [1.0 + (1.0 - load.stream.drawn) * (chain.life_step_s / chain.mean_step_s - 1.0) for chain in chains]
         )
         slow = open_occupancy(load, peakedness=peakedness + gusts, slowdown=(nodes_at, slowdown))
         decoding = slow.quantiles(cause.occupancy)
@@ -119,8 +121,8 @@ def replica_laws(load: ReplicaLoad, held: Occupancy | None = None) -> tuple[dict
 
 
 def _peakedness(load: ReplicaLoad) -> float:
-    total = 1.0 + (load.occupancy_scv * load.pooled - 1.0) * load.overlap
-    return max(0.05, total / load.pooled)
+    total = 1.0 + (load.stream.occupancy_scv * load.stream.pooled - 1.0) * load.overlap
+    return max(0.05, total / load.stream.pooled)
 
 
 def _keep(load: ReplicaLoad, mean: float, life_s: float) -> float:
@@ -128,7 +130,7 @@ def _keep(load: ReplicaLoad, mean: float, life_s: float) -> float:
     room = float(load.room(np.array([mean]))[0])
     full_s = float(load.step_s(room, mean))
     drift = max(room / full_s - load.rate_per_s * load.prompt.mean, 1e-9)
-    relaxation_s = load.rate_per_s * load.prompt.second_moment * max(load.gap_scv, 0.3) / drift**2
+    relaxation_s = load.rate_per_s * load.prompt.second_moment * max(load.stream.gap_scv, 0.3) / drift**2
     return float(np.sqrt(1.0 / (1.0 + relaxation_s / max(life_s, 1e-12))))
 
 
@@ -141,9 +143,9 @@ def _solve_nodes(load: ReplicaLoad, mean: float, keep: float, decoding: Array) -
     chains = [
         solve_backlog(
             partial(_step_s, load, float(d)),
-            room=max(load.budget - float(d), 1.0),
+            room=float(load.room(d)),
             rate_per_s=load.rate_per_s,
-            scv=load.gap_scv,
+            scv=load.stream.gap_scv,
             prompt=load.prompt,
             decode_steps=load.demand.decode_steps,
             idle=bool(d < 0.5),
@@ -162,14 +164,14 @@ def _nearer(load: ReplicaLoad, mean: float, life_s: float) -> float:
 
     A renewal stream that has just brought a request brings the next ones sooner (bursty) or later (regular).
     """
-    if abs(load.gap_scv - 1.0) < _POISSON_ENOUGH or life_s <= 0.0:
+    if abs(load.stream.gap_scv - 1.0) < _POISSON_ENOUGH or life_s <= 0.0:
         return 1.0
     room = float(load.room(np.array([mean]))[0])
     own_s = float(load.step_s(room, mean)) * (load.prompt.mean / room + 1.0)
     ends = load.rate_per_s * np.array([own_s, own_s + life_s])
     if ends[1] > 30.0:
         return 1.0
-    counts = renewal_counts(load.gap_scv, ends, 120, after_arrival=True) @ np.arange(121.0)
+    counts = renewal_counts(load.stream.gap_scv, ends, 120, after_arrival=True) @ np.arange(121.0)
     return float((counts[1] - counts[0]) / (ends[1] - ends[0]))
 
 
@@ -177,7 +179,7 @@ def _gap_law(load: ReplicaLoad, nodes: _Nodes, cause: _Causes, decoding: Array, 
     """Gaps between tokens: the steps of decode phases beside `decoding` (n,) sequences, each counted by them."""
     tokens = np.empty(_POINTS)
     for chain, _, points in nodes.each():
-        life = (1.0 - load.drawn) * chain.life_weights + load.drawn * chain.weights
+        life = (1.0 - load.stream.drawn) * chain.life_weights + load.stream.drawn * chain.weights
         tokens[points] = _draw(chain.grid, _scaled(life, nearer), cause.backlog[points])
     gap = load.step_s(np.minimum(tokens, load.room(decoding)), decoding)
     return LatencyLaw.from_atoms(gap, np.ones(_POINTS))
@@ -250,7 +252,7 @@ def _backlog_met(load: ReplicaLoad, nodes: _Nodes, cause: _Causes, mean: float) 
     u, shift = _as_met(load, cause.backlog, mean)
     met = np.empty(_POINTS)
     for chain, d, points in nodes.each():
-        seconds = load.step_s(np.minimum(chain.grid, max(load.budget - d, 1.0)), d)
+        seconds = load.step_s(np.minimum(chain.grid, load.room(np.array(d))), d)
         met[points] = _draw(chain.grid, chain.weights * seconds, u[points])
     return np.maximum(met + shift, 0.0)
 
@@ -260,11 +262,11 @@ def _as_met(load: ReplicaLoad, u: Array, mean: float) -> tuple[Array, Array]:
     room = float(load.room(np.array([mean]))[0])
     speed = room / float(load.step_s(room, mean))
     share = load.rate_per_s * load.prompt.mean / speed
-    if abs(load.gap_scv - 1.0) < _POISSON_ENOUGH or share >= 0.995:
+    if abs(load.stream.gap_scv - 1.0) < _POISSON_ENOUGH or share >= 0.995:
         return u, np.zeros(u.size)
     tail = load.prompt.second_moment / load.prompt.mean
-    top = 8.0 * tail * max(load.gap_scv, 1.0) / max(1.0 - share, 0.02) + 2.0 * tail
-    met, plain = (waiting_law(load.prompt, speed / load.rate_per_s, scv, top=top) for scv in (load.gap_scv, 1.0))
+    top = 8.0 * tail * max(load.stream.gap_scv, 1.0) / max(1.0 - share, 0.02) + 2.0 * tail
+    met, plain = (waiting_law(load.prompt, speed / load.rate_per_s, scv, top=top) for scv in (load.stream.gap_scv, 1.0))
     factor = (1.0 - float(met.cdf[0])) / max(1.0 - float(plain.cdf[0]), 1e-12)
     read = np.maximum(1.0 - (1.0 - u) / max(factor, 1e-9), 0.0)
     shift = np.where(read > 0.0, met.quantile(u) - plain.quantile(read), 0.0)
@@ -294,7 +296,7 @@ def _decode_phase(
     table = np.linspace(0.0, max(load.slots, 1.0) + 1.0, 128) if load.slots < 1e5 else np.geomspace(1.0, 1e7, 128)
     mean_s = np.interp(lived, table, mean_step_s(load, table))
     bare_s = load.step_s(0.0, lived)
-    excess = (1.0 - load.drawn) * nodes.at_points("start_excess_s", decoding)
+    excess = (1.0 - load.stream.drawn) * nodes.at_points("start_excess_s", decoding)
     decay = nodes.at_points("start_decay", decoding)
     bare = count * bare_s
     prompts = np.maximum(count * (mean_s - bare_s) + excess * (1.0 - decay**count), 0.0) * nearer

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.capacity import Demand
 from models.engine import Engine
+from models.routing import POISSON, ReplicaStream
 from models.token_lengths import Atoms, TokenLengths
 
 Array = NDArray[np.float64]
@@ -23,17 +24,15 @@ class ReplicaLoad:
     lengths: TokenLengths
     prefix_hit_rate: float
     rate_per_s: float
-    gap_scv: float
-    """Squared coefficient of variation of the gaps between arrivals at this replica."""
-    occupancy_scv: float
-    """The same of the stream that moves the occupancy: under least-outstanding routing that of all replicas."""
-    pooled: int = 1
-    """Replicas among which the balancer evens out the occupancy."""
-    drawn: float = 0.0
-    """How far arrivals avoid a busy replica: 0 under random routing, 1 where the balancer always finds an idle one."""
+    stream: ReplicaStream = POISSON
+    """How regularly they come."""
     slots: float
     """Sequences that fit: the sequence limit, or what KV memory holds of them."""
     saturation_per_s: float
+    packing: float = 1.0
+    """Share of a step's room that prompts fill while more wait: 1 where they may be split."""
+    waste: float = 1.0
+    """How many times longer short KV memory makes the work of a request at saturation."""
     memory_bound: bool = False
     """Whether it is KV memory that limits the slots."""
 
@@ -45,9 +44,7 @@ class ReplicaLoad:
     @cached_property
     def prompt(self) -> Atoms:
         """Law of the prompt tokens that need computing."""
-        share = 1.0 - self.prefix_hit_rate
-        prompt = self.lengths.prompt
-        return prompt if share == 1.0 else prompt.map(np.maximum(1.0, np.rint(prompt.values * share)))
+        return self.lengths.computed_prompt(self.prefix_hit_rate)
 
     @property
     def budget(self) -> float:
@@ -61,8 +58,8 @@ class ReplicaLoad:
         )
 
     def room(self, decoding: Array) -> Array:
-        """Prompt tokens that a step holds beside its decodes."""
-        return np.maximum(self.budget - decoding, 1.0)
+        """Prompt tokens that a step takes beside its decodes while more wait."""
+        return np.maximum(self.packing * (self.budget - decoding), 1.0)
 
     @cached_property
     def overlap(self) -> float:
@@ -93,4 +90,4 @@ class ReplicaLoad:
     @cached_property
     def wait_scv(self) -> float:
         """Mean of the variabilities of arrivals and holding times: the Allen–Cunneen factor of waiting for a slot."""
-        return 0.5 * (self.occupancy_scv + self.lengths.output.scv)
+        return 0.5 * (self.stream.occupancy_scv + self.lengths.output.scv)

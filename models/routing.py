@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainc
@@ -11,20 +13,47 @@ from models.prediction import Routing
 Array = NDArray[np.float64]
 
 
-def interarrival_scv(routing: Routing, replicas: int, burstiness: float) -> float:
-    """Squared coefficient of variation of the gaps between arrivals at one replica.
+@dataclass(frozen=True, kw_only=True)
+class ReplicaStream:
+    """Arrivals at one of the replicas."""
+
+    gap_scv: float = 1.0
+    """Squared coefficient of variation of the gaps between arrivals at this replica."""
+    occupancy_scv: float = 1.0
+    """The same of the stream that moves the occupancy: under least-outstanding routing that of all replicas."""
+    pooled: int = 1
+    """Replicas among which the balancer evens out the occupancy."""
+    drawn: float = 0.0
+    """How far arrivals avoid a busy replica: 0 under random routing, 1 where the balancer always finds an idle one."""
+
+
+POISSON = ReplicaStream()
+"""Arrivals at random."""
+
+
+def stream_at_one(routing: Routing, replicas: int, burstiness: float, decoding: float) -> ReplicaStream:
+    """What of a stream with the squared coefficient of variation `burstiness` arrives at one of the replicas.
 
     Random split: a geometric sum of gaps, 1 + (c²−1)/R (Whitt 1983, QNA, §4.4). Round robin: a sum of R gaps, c²/R.
-    Least outstanding: as round robin, and where a departure draws the next arrival its gaps are those of departures;
-    half the variability of a Poisson stream stays, shrinking with R.
+    Least outstanding: the replica with a departure draws the next arrival. With many sequences `decoding` its arrivals
+    look like their departures, near Poisson; with few, arrivals avoid the busy replicas and come as evenly as in turn.
+    The weight 1/(1 + decoding) between the two is an interpolation without a proof.
     """
     if replicas <= 1:
-        return burstiness
-    if routing is Routing.LEAST_OUTSTANDING:
-        return 1.0
+        return ReplicaStream(gap_scv=burstiness, occupancy_scv=burstiness)
     if routing is Routing.RANDOM:
-        return 1.0 + (burstiness - 1.0) / replicas
-    return burstiness / replicas
+        scv = 1.0 + (burstiness - 1.0) / replicas
+        return ReplicaStream(gap_scv=scv, occupancy_scv=scv)
+    in_turn = burstiness / replicas
+    if routing is Routing.ROUND_ROBIN:
+        return ReplicaStream(gap_scv=in_turn, occupancy_scv=in_turn)
+    evenly = 1.0 / (1.0 + decoding)
+    return ReplicaStream(
+        gap_scv=evenly * in_turn + (1.0 - evenly),
+        occupancy_scv=in_turn,
+        pooled=replicas,
+        drawn=1.0 / (1.0 + 0.25 * decoding),
+    )
 
 
 def renewal_counts(scv: float, expected: Array, most: int, *, after_arrival: bool) -> Array:

@@ -31,6 +31,8 @@ class Occupancy:
     """Probability that an arrival finds every slot taken and waits."""
     mean_wait_s: float
     """Mean of that wait, given that there is one."""
+    crowded_probability: float
+    """Probability that every seat is taken, whether or not somebody waits for memory with seats free."""
     population: bool = False
     """Whether the occupancy is that of a fixed population, which an arriving request is already part of."""
 
@@ -46,11 +48,6 @@ class Occupancy:
             return np.ones(u.size)
         index = np.searchsorted(np.cumsum(weights) / weights.sum(), u)
         return np.asarray(self.decoding[np.minimum(index, self.decoding.size - 1)])
-
-    @property
-    def crowded_probability(self) -> float:
-        """Probability that every seat is taken, whether or not somebody waits for memory with seats free."""
-        return float(self.weights[-1]) if self.full_probability > 0.0 else 0.0
 
     @cached_property
     def mean(self) -> float:
@@ -94,8 +91,7 @@ def open_occupancy(load: ReplicaLoad, *, peakedness: float, slowdown: tuple[Arra
     steps = max(load.demand.decode_steps, 1e-9)
     if load.memory_bound:
         # What short memory costs at saturation it costs in proportion less with fewer sequences.
-        waste = max(1.0, float(states[-1]) / (steps * seconds[-1]) / load.saturation_per_s)
-        seconds = seconds * (1.0 + (waste - 1.0) * (states / states[-1]) ** _CROWDING)
+        seconds = seconds * (1.0 + (load.waste - 1.0) * (states / states[-1]) ** _CROWDING)
     ratio = np.log(load.rate_per_s * steps * seconds[1:]) - np.log(states[1:])
     logs = np.concatenate([[0.0], np.cumsum(ratio * np.diff(states))])
     share = min(load.rate_per_s / load.saturation_per_s, 0.99999)
@@ -113,18 +109,19 @@ def open_occupancy(load: ReplicaLoad, *, peakedness: float, slowdown: tuple[Arra
         decoding=states,
         weights=weights,
         full_probability=full,
-        mean_wait_s=load.wait_scv / (load.saturation_per_s * (1.0 - share)) / load.pooled,
+        crowded_probability=float(weights[-1]),
+        mean_wait_s=load.wait_scv / (load.saturation_per_s * (1.0 - share)) / load.stream.pooled,
     )
 
 
 def _spread(logs: Array, peakedness: float, states: Array) -> Array:
     """Log-weights with their variance times `peakedness` or so.
 
-    Narrowed, a law of few sequences would move to its mode; its mean is kept (Little's law: how arrivals bunch does not
-    change it).
+    The mean is kept by a tilt (Little's law: how arrivals bunch does not change it); without it a law of few sequences
+    would move to its mode when narrowed, and to the middle of its range when widened.
     """
-    if peakedness >= 1.0:
-        return logs / peakedness
+    if abs(peakedness - 1.0) < 1e-9:
+        return logs
     plain = np.exp(logs - logs.max())
     mean = float(plain @ states) / float(plain.sum())
     spread = logs / peakedness
@@ -166,6 +163,12 @@ def closed_occupancy(load: ReplicaLoad, *, mean: float, variance: float) -> Occu
     low = max(0.0, np.floor(mean - 8.0 * variance**0.5 - 1.0))
     states = np.unique(np.rint(np.linspace(low, top, min(512, int(top - low) + 1))))
     weights = np.exp(-0.5 * (states - mean) ** 2 / max(variance, 0.05))
+    weights /= weights.sum()
     return Occupancy(
-        decoding=states, weights=weights / weights.sum(), full_probability=0.0, mean_wait_s=0.0, population=True
+        decoding=states,
+        weights=weights,
+        full_probability=0.0,
+        mean_wait_s=0.0,
+        crowded_probability=float(weights[states >= load.slots - 1.0].sum()),
+        population=True,
     )

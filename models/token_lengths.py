@@ -12,7 +12,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from models.errors import InvalidInput
 
@@ -162,6 +161,11 @@ class TokenLengths:
         assert self.output_law is not None
         return self.output_law.atoms
 
+    def computed_prompt(self, prefix_hit_rate: float) -> Atoms:
+        """Law of the prompt tokens that need computing when that share is found in the prefix cache."""
+        share = 1.0 - prefix_hit_rate
+        return self.prompt if share == 1.0 else self.prompt.map(np.maximum(1.0, np.rint(self.prompt.values * share)))
+
     @cached_property
     def mean_product(self) -> float:
         """E[prompt × output] in tokens²: how long prompts and long outputs go together."""
@@ -211,8 +215,3 @@ def _compress(column: Array) -> Atoms:
     sums = np.add.reduceat(ordered, starts)
     sizes = np.diff(np.append(starts, ordered.size))
     return Atoms(values=sums / sizes, weights=sizes / ordered.size)
-
-
-def quantile_of_normal(q: float) -> float:
-    """The standard normal quantile."""
-    return float(ndtri(q))

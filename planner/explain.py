@@ -113,6 +113,8 @@ def _discrepancy(plan: Plan) -> list[str]:
     prediction = plan.answer.prediction
     if not prediction.analytic:
         return ["none is known of closed loops: the analytic laws answer"]
+    if prediction.familiarity is None:
+        return ["none is known where answers are of one token: the analytic laws answer"]
     lines = [f"used to {format_share(prediction.familiarity)}: how near the question lies to those simulated"]
     for objective in plan.answer.objectives:
         plain, law = (laws[objective.metric] for laws in (prediction.analytic, prediction.laws))

@@ -179,8 +179,6 @@ def capacity_dict(prediction: Prediction, replicas: int) -> dict[str, Any]:
     }
 
 
-UNSPLIT = 0.1
-"""Share of the token budget beyond which a prompt that may not be split leaves much of a step unused."""
 UNFAMILIAR = 0.5
 """Familiarity below which a prediction is told to rest on the analytic laws."""
 
@@ -195,14 +193,10 @@ def range_warnings(profile: EngineProfile, workload: Workload, prediction: Predi
             f"KV memory runs short: about {prediction.preemptions_per_request:.2f} preemptions a request; the tail of "
             "TTFT is uncertain there"
         )
-    limits = profile.spec.limits
-    longest = workload.lengths.prompt.values[-1] * (1.0 - workload.prefix_hit_rate)
-    if not limits.chunked_prefill and longest > UNSPLIT * limits.max_num_batched_tokens:
-        warnings.append(
-            "prompts are not chunked and some are long against the step's token budget: what such prompts leave unused "
-            "of a step is not in the capacity, and the plan may be far too small; check it with `planner simulate`"
-        )
-    if prediction.analytic and prediction.familiarity < UNFAMILIAR:
+    familiarity = prediction.capacity.familiarity
+    if prediction.familiarity is not None:
+        familiarity = min(familiarity, prediction.familiarity)
+    if familiarity < UNFAMILIAR:
         warnings.append(
             "the question lies outside what the model's corrections were learned from (docs/mathematics.md, "
             "Discrepancy): errors are larger; compare with `planner simulate`"

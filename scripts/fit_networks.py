@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 import models.learned
 from models.capacity import FluidLimit, capacity, free_rate
 from models.continuous_batching import circumstances
-from models.discrepancy import CORRECTED, KNOTS, Circumstances, describable, network_inputs
+from models.discrepancy import CORRECTED, KNOTS, Circumstances, describable, log_odds, network_inputs
 from models.kv_contention import tightness
 from models.network import Network
 from scripts.network_training import Training, train
@@ -33,6 +33,8 @@ from scripts.training_cases import (
     CONTENTION_SEED,
     LAW_SEED,
     SHORT_MEMORY_SEED,
+    WIDE_CONTENTION_SEED,
+    WIDE_LAW_SEED,
     contention_case,
     simulated_contention,
     simulated_laws,
@@ -63,12 +65,16 @@ def main() -> None:
     texts = {"KV_CONTENTION": models.learned.KV_CONTENTION, "LAWS": models.learned.LAWS}
     if options.network == "contention":
         file = KEPT / "contention.jsonl"
-        _simulate(simulated_contention, file, options.cases or 25_000, CONTENTION_SEED, options, tell)
+        cases = options.cases or 25_000
+        _simulate(simulated_contention, file, cases, CONTENTION_SEED, options, tell)
+        _simulate(simulated_contention, file, cases // 2, WIDE_CONTENTION_SEED, options, tell)
         texts["KV_CONTENTION"] = _contention(_lines(file), options, tell).to_text()
     else:
         file = KEPT / "laws.jsonl"
-        _simulate(simulated_laws, file, options.cases or 36_000, LAW_SEED, options, tell)
-        _simulate(simulated_laws, file, (options.cases or 36_000) // 3, SHORT_MEMORY_SEED, options, tell)
+        cases = options.cases or 36_000
+        _simulate(simulated_laws, file, cases, LAW_SEED, options, tell)
+        _simulate(simulated_laws, file, cases // 3, SHORT_MEMORY_SEED, options, tell)
+        _simulate(simulated_laws, file, cases // 3, WIDE_LAW_SEED, options, tell)
         texts["LAWS"] = _laws(_lines(file), options, tell).to_text()
     LEARNED.write_text(HEAD + "".join(_block(*item) for item in texts.items()))
     tell(f"wrote {LEARNED.relative_to(ROOT)}")
@@ -166,13 +172,12 @@ def _moves(at: Circumstances, line: dict[str, Any], side: float) -> Array:
         grain = at.bare_step_s if metric == "queue" else 0.0
         for knot, seen in zip(KNOTS, line[metric], strict=True):
             reached = 1.0 - law.exceedance(seen + side * TOLERANCE * seen + side * 0.02 * grain)
-            moves.append(_log_odds(reached) - _log_odds(knot))
+            moves.append(_held_log_odds(reached) - _held_log_odds(knot))
     return np.array(moves)
 
 
-def _log_odds(probability: float) -> float:
-    held = min(max(probability, 1e-4), 1.0 - 1e-4)
-    return float(np.log(held) - np.log1p(-held))
+def _held_log_odds(probability: float) -> float:
+    return float(log_odds(np.clip(probability, 1e-4, 1.0 - 1e-4)))
 
 
 def _block(name: str, text: str) -> str:

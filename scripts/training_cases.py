@@ -20,10 +20,18 @@ from models.engine import Engine, EngineLimits
 from models.prediction import Routing
 from models.simulation.replicas import simulate
 from models.step_time import ExpertsStepTime, LinearStepTime, RooflineStepTime, SqrtStepTime, StepTime
+from models.token_lengths import TokenLengths
 from models.workload import ClosedArrivals, OpenArrivals, Workload
 
-LAW_SEED, SHORT_MEMORY_SEED, CONTENTION_SEED = 1001, 1003, 901
-"""Of questions at large, of questions whose KV memory may be very short, and of saturated engines."""
+LAW_SEED, SHORT_MEMORY_SEED, WIDE_LAW_SEED = 1001, 1003, 1004
+"""Of questions at large, of questions whose KV memory may be very short, of questions about large engines."""
+CONTENTION_SEED, WIDE_CONTENTION_SEED = 901, 902
+"""Of saturated engines, and of large ones."""
+_WIDE = (WIDE_LAW_SEED, WIDE_CONTENTION_SEED)
+_MOST_SEQS = 2560
+_UNSPLIT, _UNSPLIT_WIDE = 0.15, 0.4
+"""Shares of questions about engines that do not split prompts."""
+_TOO_LONG = 0.05
 _GRAPH_SIZES = (1, 2, 4, *range(8, 257, 8))
 
 
@@ -47,7 +55,7 @@ class TrainingCase:
 
 def training_case(number: int, seed: int) -> TrainingCase:
     """The `number`-th case of a seed."""
-    core = (contention_case(number, seed) if seed == SHORT_MEMORY_SEED else None) or case(number, seed)
+    core = (contention_case(number, seed) if seed == SHORT_MEMORY_SEED else None) or _core(number, seed)
     rng = np.random.default_rng([seed, number, 99])
 
     def log_uniform(low: float, high: float) -> float:
@@ -58,10 +66,10 @@ def training_case(number: int, seed: int) -> TrainingCase:
     if rng.random() < 0.25:
         assert isinstance(step_time, LinearStepTime)
         step_time = _other_form(step_time, rng)
-    if rng.random() < 0.15:
-        limits = replace(limits, chunked_prefill=False)
+    if rng.random() < (_UNSPLIT_WIDE if seed in _WIDE else _UNSPLIT):
+        limits = _unsplit(limits, core.lengths)
     hits = float(rng.uniform(0.05, 0.9)) if rng.random() < 0.15 else 0.0
-    replicas = round(log_uniform(8, 64)) if rng.random() < 0.1 else core.replicas
+    replicas = round(log_uniform(8, 64)) if rng.random() < (0.4 if seed in _WIDE else 0.1) else core.replicas
     engine = Engine(step_time=step_time, limits=limits)
     top = capacity(engine, core.lengths, hits).requests_per_s
     load = float(rng.uniform(0.05, 0.98))
@@ -75,6 +83,27 @@ def training_case(number: int, seed: int) -> TrainingCase:
         replicas=replicas,
         routing=core.routing,
     )
+
+
+def _core(number: int, seed: int) -> Case:
+    """A configuration of the benchmark; of the wide seeds, with as many sequences as the largest engines run."""
+    core = case(number, seed)
+    if seed not in _WIDE:
+        return core
+    limits = core.engine.limits
+    rng = np.random.default_rng([seed, number, 97])
+    seqs = round(math.exp(rng.uniform(math.log(limits.max_num_seqs), math.log(_MOST_SEQS))))
+    times = seqs / limits.max_num_seqs
+    tokens = None if limits.kv_cache_tokens is None else round(times * limits.kv_cache_tokens)
+    budget = max(limits.max_num_batched_tokens, seqs)
+    limits = replace(limits, max_num_seqs=seqs, max_num_batched_tokens=budget, kv_cache_tokens=tokens)
+    return replace(core, engine=replace(core.engine, limits=limits))
+
+
+def _unsplit(limits: EngineLimits, lengths: TokenLengths) -> EngineLimits:
+    """Without chunked prefill, unless many prompts would not fit a step."""
+    beyond = float(lengths.prompt.weights[lengths.prompt.values > limits.max_num_batched_tokens].sum())
+    return limits if beyond > _TOO_LONG else replace(limits, chunked_prefill=False)
 
 
 def _other_form(linear: LinearStepTime, rng: np.random.Generator) -> StepTime:
@@ -121,7 +150,7 @@ def simulated_laws(number: int, seed: int = LAW_SEED) -> str | None:
 
 def contention_case(number: int, seed: int) -> Case | None:
     """A configuration whose KV memory may fill; in every second one much less of it. None where memory is ample."""
-    core = case(number, seed)
+    core = _core(number, seed)
     limits = core.engine.limits
     if limits.kv_cache_tokens is None:
         return None
@@ -130,6 +159,8 @@ def contention_case(number: int, seed: int) -> Case | None:
         share = float(np.exp(rng.uniform(math.log(0.06), 0.0)))
         tokens = round(max(share * limits.kv_cache_tokens, 1.5 * core.lengths.longest))
         limits = replace(limits, kv_cache_tokens=tokens)
+    if seed in _WIDE and rng.random() < _UNSPLIT_WIDE:
+        limits = _unsplit(limits, core.lengths)
     return replace(core, engine=replace(core.engine, limits=limits))
 
 

@@ -64,7 +64,8 @@ def simulate(
 ) -> Simulation:
     """Serve `requests` requests (all replicas together) and observe.
 
-    Deterministic for a seed. Requests longer than KV memory are cut to it. Raises InvalidInput where memory holds none.
+    Deterministic for a seed. Requests longer than KV memory, and prompts longer than
+    the token budget of an engine that does not split them, are cut. Raises InvalidInput where memory holds none.
     """
     if not 1 <= replicas <= 10_000_000 or not 100 <= requests <= 1_000_000_000:
         raise InvalidInput("a simulation needs at least one replica and 100 to 1e9 requests")
@@ -111,6 +112,8 @@ def _split(
     prompt, output = _lengths(workload.lengths, requests, rng)
     prompt, output = _fit_in_memory(engine, prompt, output)
     cached = np.minimum(np.rint(prompt * workload.prefix_hit_rate).astype(np.int64), prompt - 1)
+    if not engine.limits.chunked_prefill:
+        prompt = np.minimum(prompt, cached + engine.limits.max_num_batched_tokens)
     arrivals = workload.arrivals
     users = 0
     think = np.zeros(0)

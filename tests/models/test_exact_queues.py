@@ -24,8 +24,6 @@ def load(step_time: LinearStepTime, lengths: TokenLengths, *, rate_per_s: float,
         lengths=lengths,
         prefix_hit_rate=0.0,
         rate_per_s=rate_per_s,
-        gap_scv=1.0,
-        occupancy_scv=1.0,
         slots=slots,
         saturation_per_s=top,
     )

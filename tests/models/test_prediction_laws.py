@@ -157,6 +157,14 @@ def test_littles_law_against_the_simulator(load: float):
     assert found.running == pytest.approx(rate * decode_s, rel=0.04)
 
 
+@given(question=questions())
+@settings(max_examples=40)
+def test_gaps_add_up_to_the_time_from_first_token_to_last(question: Question):
+    laws = answer(question).laws
+    decode_steps = question.lengths.output.mean - 1.0
+    assert laws["itl"].mean_s * decode_steps == pytest.approx(laws["e2e"].mean_s - laws["ttft"].mean_s, rel=1e-6)
+
+
 @given(users=st.integers(1, 400), think_time_s=st.floats(0.0, 20.0), replicas=st.integers(1, 4))
 @settings(max_examples=30)
 def test_littles_law_closes_the_loop(users: int, think_time_s: float, replicas: int):
