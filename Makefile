@@ -82,7 +82,7 @@ bench-accuracy: $(VENV)/.installed-dev  ## measure accuracy against the simulato
 bench-referee: $(VENV)/.installed-dev  ## judge both by a second, independent simulator, and write docs/referee.md
 	$(run) -m benchmarks.referees --jobs 2 --write docs/referee.md
 
-networks: $(VENV)/.installed-dev  ## learn models/learned.py again from simulations (over an hour on two cores)
+networks: $(VENV)/.installed-dev  ## learn models/learned.py again from simulations (hours on two cores)
 	$(run) -m scripts.fit_networks contention
 	$(run) -m scripts.fit_networks laws
 

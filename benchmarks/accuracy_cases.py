@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.random_draws import log_uniform
 from models.engine import Engine, EngineLimits
 from models.prediction import Routing
 from models.simulation.replicas import simulate
@@ -43,23 +43,19 @@ class Case:
 def case(number: int, seed: int) -> Case:
     """The `number`-th configuration of a seed: every dimension drawn over the range that users have."""
     rng = np.random.default_rng([seed, number])
-
-    def log_uniform(low: float, high: float) -> float:
-        return float(np.exp(rng.uniform(math.log(low), math.log(high))))
-
-    prompt, output = log_uniform(64, 8000), log_uniform(16, 1000)
+    prompt, output = log_uniform(rng, 64, 8000), log_uniform(rng, 16, 1000)
     prompt_cv, output_cv = (float(rng.choice([0.0, rng.uniform(0.1, 1.5)])) for _ in range(2))
     lengths = TokenLengths.of(prompt, output, prompt_cv=prompt_cv, output_cv=output_cv)
-    max_num_seqs = round(log_uniform(16, 512))
-    budget = max(round(log_uniform(512, 16384)), max_num_seqs)
+    max_num_seqs = round(log_uniform(rng, 16, 512))
+    budget = max(round(log_uniform(rng, 512, 16384)), max_num_seqs)
     need = lengths.prompt.mean + 0.5 * lengths.output.mean * (1.0 + lengths.output.scv)
     short = max(rng.uniform(0.25, 0.9) * max_num_seqs * need, 1.5 * lengths.longest)
     kv_cache_tokens = round(short) if rng.random() < 0.4 else None
     step_time = LinearStepTime(
-        base_s=log_uniform(4e-3, 2e-2),
-        per_prefill_token_s=log_uniform(2e-5, 1.5e-4),
-        per_decode_s=log_uniform(1e-5, 1e-4),
-        per_kv_token_s=log_uniform(1e-8, 1e-7),
+        base_s=log_uniform(rng, 4e-3, 2e-2),
+        per_prefill_token_s=log_uniform(rng, 2e-5, 1.5e-4),
+        per_decode_s=log_uniform(rng, 1e-5, 1e-4),
+        per_kv_token_s=log_uniform(rng, 1e-8, 1e-7),
     )
     return Case(
         number=number,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy_cases import Case, saturation_rate, workload
+from benchmarks.source_bytes import source_bytes
 from models.objective import Metric, Objective
 from models.simulation.replicas import Simulation, simulate
 from models.workload import OpenArrivals
@@ -72,13 +73,8 @@ class Observations:
 
 def key(case: Case, requests: int, *, search: bool) -> str:
     """Everything that a simulation depends on: configuration, length, and the simulator's own source."""
-    root = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256(f"{case!r} {requests} {search} {_SEED} {MARGIN}".encode())
-    for source in _SOURCES:
-        path = root / source
-        for file in sorted(path.glob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+    question = f"{case!r} {requests} {search} {_SEED} {MARGIN}".encode()
+    return hashlib.sha256(question + source_bytes(_SOURCES)).hexdigest()
 
 
 def observe(case: Case, requests: int, *, search: bool) -> Observed:

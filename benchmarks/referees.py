@@ -19,6 +19,7 @@ import numpy as np
 
 from benchmarks.accuracy_cases import Case, case, saturation_rate, workload
 from benchmarks.accuracy_observed import METRICS, QUANTILES
+from benchmarks.machine import machine
 from benchmarks.request_trace import Floats, Trace, draw
 from benchmarks.second_referee import Seen, referee, replay
 from models.continuous_batching import predict
@@ -32,6 +33,13 @@ WITHIN = 0.08
 WORST = 5
 SAME = 5_000
 """Requests that both simulators play."""
+
+
+VERSION = """\
+Both schedule as vLLM V1 did from 0.8 on until pull request 37307 (March 2026): a waiting request is admitted as soon as
+KV memory has room for its *first chunk*. Later versions admit it when its whole prompt fits, unless told otherwise
+(`scheduler_reserve_full_isl`). The two rules differ only where prompts take several steps and KV memory is short: there
+the newer engine lets requests wait that the older one admits, preempts and computes again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,11 +99,14 @@ def _document(summary: str, options: argparse.Namespace) -> str:
     today = datetime.now(UTC).date().isoformat()
     return f"""# The second referee
 
-Written by `make bench-referee` on {today}: seed {options.seed}, {options.requests:,} requests a case.
+Written by `make bench-referee` on {today}: {machine()}.
+{options.cases} random configurations (seed {options.seed}), {options.requests:,} requests each.
 
 Predictions are developed and learned with the project's step simulator. `benchmarks/second_referee.py` simulates the
 same scheduler, written apart from it and without sight of it. Given the very same requests both say the same of each;
 given their own, they differ by noise, which is how far two runs of the second are apart.
+
+{VERSION}
 
 ```text
 {summary}
@@ -121,14 +132,16 @@ def _judged(pool: ProcessPoolExecutor, options: argparse.Namespace) -> Iterator[
 def judge(each: Case, requests: int) -> Judged | None:
     """All witnesses on one case; None where the step simulator finds no steady state."""
     asked = workload(each, saturation_rate(each))
+    # Streams of its own for each case: cases that share one share its luck, and no mean over them would tell.
+    ours, theirs, again_theirs, same = (int(seed) for seed in np.random.SeedSequence(each.number).generate_state(4))
     first = simulate(
-        each.engine, asked, replicas=each.replicas, routing=each.routing, requests=requests, seed=3
+        each.engine, asked, replicas=each.replicas, routing=each.routing, requests=requests, seed=ours
     ).prediction
     if not first.stable:
         return None
     second, again = (
         referee(each.engine, asked, replicas=each.replicas, routing=each.routing, requests=requests, seed=seed)
-        for seed in (11, 12)
+        for seed in (theirs, again_theirs)
     )
     return Judged(
         case=each,
@@ -137,7 +150,7 @@ def judge(each: Case, requests: int) -> Judged | None:
         again=_of_seen(again),
         predicted=_of_laws(predict(each.engine, asked, replicas=each.replicas, routing=each.routing)),
         preemptions=(first.preemptions_per_request, second.preemptions_per_request),
-        unlike=unlike(each.engine, draw(asked, SAME, seed=5), each.replicas),
+        unlike=unlike(each.engine, draw(asked, SAME, seed=same), each.replicas),
     )
 
 

@@ -1,8 +1,9 @@
 """A second simulator of continuous batching, to referee predictions beside the step simulator of `models.simulation`.
 
-It shares no code with the first and was written from vLLM V1's scheduling rules alone, so that a model which agrees
-with both is not tuned to the quirks of one. Every sequence of every step is played out. Time moves from arrival to
-arrival: before a request is routed, replicas play the steps that ended before it.
+It shares no code with the first and was written from vLLM V1's scheduling rules alone (of which version: `VERSION` in
+`benchmarks.referees`), so that a model which agrees with both is not tuned to the quirks of one. Every sequence of
+every step is played out. Time moves from arrival to arrival: before a request is routed, replicas play the steps that
+ended before it.
 
     python -m benchmarks.second_referee --cases 60    how far apart the two simulators and the predictions are
 """

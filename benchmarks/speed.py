@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from benchmarks.machine import machine
 
 if TYPE_CHECKING:
     from models.engine import Engine
@@ -212,17 +213,6 @@ def simulator() -> Iterator[Figure]:
     seconds = median_seconds(lambda: simulate(engine(), question, replicas=1, requests=requests, seed=2), repeats=3)
     what = "simulated requests a second, 512/128 tokens, 80 % load"
     yield Figure(what=what, value=requests / seconds, unit="1/s", at_least=200_000)
-
-
-def machine() -> str:
-    """Processor, cores and versions; nothing that names the host."""
-    model = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        model = names[0] if names else model
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{model or platform.machine()}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 def table(figures: list[Figure]) -> str:

@@ -14,6 +14,7 @@ from models.network import Layer, Network
 
 Array = NDArray[np.float64]
 
+_BATCH, _RATE = 512, 4e-3
 _SMOOTH = 0.02
 _COMMON = 0.1
 _RARE = 1e-3
@@ -23,14 +24,12 @@ _RARE = 1e-3
 class Training:
     """How long and how wide."""
 
-    hidden: tuple[int, ...] = (48, 48)
-    members: int = 4
-    steps: int = 6000
-    batch: int = 512
-    rate: float = 4e-3
-    decay: float = 3e-2
-    jobs: int = 2
-    """Processes that train, each a network of its own."""
+    hidden: tuple[int, ...]
+    members: int
+    steps: int
+    decay: float
+    jobs: int
+    """Processes that train, each a network of its own; 1 for this process."""
 
 
 def train(inputs: Array, low: Array, high: Array, gates: Array, how: Training) -> Network:
@@ -43,8 +42,12 @@ def train(inputs: Array, low: Array, high: Array, gates: Array, how: Training) -
     z = (inputs - centre) / scale
     least, most = np.quantile(z, [_RARE, 1.0 - _RARE], axis=0)
     z = np.clip(z, least, most)
-    with ProcessPoolExecutor(how.jobs) as pool:
-        members = list(pool.map(partial(_fit, z, low, high, gates, how), range(how.members)))
+    fit, seeds = partial(_fit, z, low, high, gates, how), range(how.members)
+    if how.jobs == 1:
+        members = list(map(fit, seeds))
+    else:
+        with ProcessPoolExecutor(how.jobs) as pool:
+            members = list(pool.map(fit, seeds))
     return Network(centre=centre, scale=scale, low=least, high=most, members=tuple(members))
 
 
@@ -57,9 +60,9 @@ def _fit(z: Array, low: Array, high: Array, gates: Array, how: Training, seed: i
         numbers += [rng.normal(0.0, spread, (size, following)), np.zeros(following)]
     mean, square = [np.zeros_like(each) for each in numbers], [np.zeros_like(each) for each in numbers]
     for step in range(1, how.steps + 1):
-        rows = rng.integers(0, z.shape[0], min(how.batch, z.shape[0]))
+        rows = rng.integers(0, z.shape[0], min(_BATCH, z.shape[0]))
         slopes = _slopes(numbers, z[rows], low[rows], high[rows], gates[rows])
-        rate = how.rate * 0.5 * (1.0 + np.cos(np.pi * step / how.steps))
+        rate = _RATE * 0.5 * (1.0 + np.cos(np.pi * step / how.steps))
         # Adam with decoupled weight decay (Loshchilov and Hutter 2019).
         for i, slope in enumerate(slopes):
             mean[i] = 0.9 * mean[i] + 0.1 * slope
