@@ -57,14 +57,15 @@ def _open(
         )
     at = circumstances(engine, workload, replicas=replicas, routing=routing, top=top)
     laws, familiarity = corrected(at)
+    running = rate * (laws["e2e"].mean_s - laws["queue"].mean_s)
     return Prediction(
         stable=True,
         utilization=utilization,
         requests_per_s=arrivals.rate_per_s,
         output_tokens_per_s=tokens,
         capacity=top,
-        running=at.slow.mean,
-        kv_occupancy=_kv_occupancy(engine, workload, at.slow.mean),
+        running=running,
+        kv_occupancy=_kv_occupancy(engine, workload, running),
         preemptions_per_request=at.slow.crowded_probability * top.preemptions_per_request,
         laws=laws,
         analytic=at.laws,
@@ -101,14 +102,15 @@ def _closed(engine: Engine, workload: Workload, arrivals: ClosedArrivals, replic
     rate, laws, slow = closed_laws(load, users=users, think_time_s=arrivals.think_time_s)
     # Fewer users than replicas leave some replicas without any.
     total = rate * (replicas if users >= 1.0 else arrivals.users)
+    running = total / replicas * (laws["e2e"].mean_s - laws["queue"].mean_s)
     return Prediction(
         stable=True,
         utilization=min(1.0, rate / top.requests_per_s),
         requests_per_s=total,
         output_tokens_per_s=total * workload.lengths.output.mean,
         capacity=top,
-        running=slow.mean * min(1.0, users),
-        kv_occupancy=_kv_occupancy(engine, workload, slow.mean),
+        running=running,
+        kv_occupancy=_kv_occupancy(engine, workload, running),
         preemptions_per_request=slow.crowded_probability * top.preemptions_per_request,
         laws=laws,
     )

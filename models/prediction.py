@@ -63,7 +63,8 @@ class Prediction:
     output_tokens_per_s: float
     capacity: Capacity
     running: float
-    """Mean running sequences in one replica."""
+    """Mean running sequences in one replica: admitted and not ended, their prompts computed or being computed
+    (Little's law: rate × (e2e − queue)). Beyond capacity those of a saturated replica that decode."""
     kv_occupancy: float
     """Mean share of KV memory in use; 0 where memory is ample."""
     preemptions_per_request: float

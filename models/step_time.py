@@ -92,7 +92,8 @@ class RooflineStepTime:
     """overhead + the larger of the time to move bytes and the time to compute, with padding to captured graph sizes.
 
     Roofline model (Williams, Waterman, Patterson, CACM 2009): memory = weights + KV read; compute = work per token ×
-    tokens. A pure decode step runs the next captured graph size at or above `d`; a step with prompt tokens runs eager.
+    tokens. A step runs the next captured graph size at or above its tokens; beyond the largest it is not padded. vLLM
+    V1 pads all of a step's tokens, prompt and decode alike (piecewise graphs).
     """
 
     overhead_s: float
@@ -108,14 +109,14 @@ class RooflineStepTime:
 
     def seconds(self, prompt_tokens: ArrayLike, decode_sequences: ArrayLike, kv_tokens: ArrayLike) -> Array:
         p, d, k = _arrays(prompt_tokens, decode_sequences, kv_tokens)
-        padded = d
+        tokens = p + d
         if self.graph_sizes:
             sizes = np.asarray(self.graph_sizes, dtype=float)
-            index = np.searchsorted(sizes, d - 1e-9)
-            padded = np.where(index < sizes.size, sizes[np.minimum(index, sizes.size - 1)], d)
-            padded = np.where((p > 0.0) | (d <= 0.0), d, padded)
+            index = np.searchsorted(sizes, tokens - 1e-9)
+            padded = np.where(index < sizes.size, sizes[np.minimum(index, sizes.size - 1)], tokens)
+            tokens = np.where(tokens > 0.0, padded, 0.0)
         memory = self.weights_s + self.per_kv_token_s * k
-        compute = self.per_token_compute_s * (p + padded)
+        compute = self.per_token_compute_s * tokens
         return self.overhead_s + np.maximum(memory, compute)
 
 

@@ -1,5 +1,6 @@
 """From measured engine profiles, workloads and objectives to plans; the `planner` command is `planner.cli`."""
 
+import sys
 from importlib.util import find_spec
 from os.path import dirname
 
@@ -12,10 +13,14 @@ def _require_own_models() -> None:
     own = dirname(dirname(__file__))  # noqa: PTH120 -- pathlib costs more than the rest of this module
     found = spec.origin if spec else None
     if found is None or dirname(dirname(found)) != own:  # noqa: PTH120
-        raise ImportError(
+        message = (
             f"Replicast needs its own package 'models' (in {own}), but Python finds {found or 'none with code'}. "
             "Install Replicast by itself (pipx, uv tool, or its own virtual environment) and clear PYTHONPATH."
         )
+        if sys.argv and sys.argv[0].endswith("planner"):  # the command: no traceback for its user
+            sys.stderr.write(f"error: {message}\n")
+            raise SystemExit(2)
+        raise ImportError(message)
 
 
 _require_own_models()

@@ -18,7 +18,7 @@ from models.prediction import Routing
 from planner.file_model import FileModel, first_problem
 from planner.files import parse_document, read_text
 from planner.objective import as_written, parse_objectives
-from planner.plan import no_plan
+from planner.plan import Plan, no_plan
 from planner.profile import EngineProfile, load_profile
 from planner.sizing import MAX_REPLICAS
 from planner.sizing_request import SizingRequest, make_plan
@@ -114,7 +114,7 @@ class FleetRow:
     fields: Mapping[str, Any]
     """Of `planner size`, with a plan or without."""
     binding: str = ""
-    """The binding objective as it was written."""
+    """The binding objective as it was written, or `throughput`."""
 
     @property
     def feasible(self) -> bool:
@@ -130,11 +130,15 @@ def size_entry(entry: FleetEntry) -> FleetRow:
     """The plan of an entry, or why there is none. Raises InvalidInput that names the entry."""
     try:
         plan = make_plan(entry.request)
-        return FleetRow(name=entry.name, fields=plan.as_dict(), binding=as_written(plan.binding))
+        return FleetRow(name=entry.name, fields=plan.as_dict(), binding=_binding(plan))
     except NoFeasiblePlan as error:
         return FleetRow(name=entry.name, fields=no_plan(entry.request.profile, error))
     except InvalidInput as error:
         raise _at(entry.place, error) from None
+
+
+def _binding(plan: Plan) -> str:
+    return "throughput" if plan.constraint == "throughput" else as_written(plan.binding)
 
 
 def size_entries(entries: Sequence[FleetEntry], *, cores: int) -> Generator[FleetRow]:

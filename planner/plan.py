@@ -10,7 +10,6 @@ from models.errors import NoFeasiblePlan
 from models.objective import METRICS, Objective
 from models.prediction import Prediction
 from models.workload import OpenArrivals, Workload
-from planner.hardware import find_model
 from planner.profile import EngineProfile
 from planner.sizing import Sizing, binding, violated
 from planner.uncertainty import ReplicaRange
@@ -85,7 +84,9 @@ class Plan:
     answer: Answer
     sizing: Sizing
     between: ReplicaRange | None = None
-    """Replicas if the profile's step time is wrong; None where its error is not known."""
+    """Replicas if the profile's step time is wrong; None where its error is not known, or not asked for."""
+    no_range: str = ""
+    """Why there is none, where the profile is not the reason."""
 
     @property
     def binding(self) -> Objective:
@@ -94,17 +95,26 @@ class Plan:
         broken = violated(fewer, self.answer.objectives) if fewer is not None else ()
         return binding(self.answer.prediction, broken or self.answer.objectives)
 
+    @property
+    def constraint(self) -> str:
+        """What made the count what it is: `throughput` where one fewer could not carry the load, or an objective."""
+        fewer = self.sizing.one_fewer
+        return "throughput" if fewer is not None and not fewer.stable else "objective"
+
     def as_dict(self) -> dict[str, Any]:
         """The fields of `size`."""
         answer = self.answer
         fields = answer.as_dict()
         fields["feasible"] = True
         fields["binding"] = {
+            "constraint": self.constraint,
             "objective": str(self.binding),
             "predicted": answer.prediction.value(self.binding),
             "bottleneck": answer.prediction.capacity.bottleneck.value,
         }
         fields["range"] = None if self.between is None else asdict(self.between)
+        if self.between is None:
+            fields["range_note"] = self.no_range or "the profile states no error of its step time"
         fewer = self.sizing.one_fewer
         fields["one_fewer"] = None
         if fewer is not None:
@@ -139,12 +149,14 @@ def predicted(prediction: Prediction, gpus: int, objectives: Sequence[Objective]
         asked = [(o.statistic, o.quantile) for o in objectives if o.metric == metric]
         statistics = dict([*STATISTICS, *asked])
         fields[metric] = {name: None if law is None else law.statistic(q) for name, q in statistics.items()}
-    carried = prediction.requests_per_s if prediction.stable else None
-    tokens = prediction.output_tokens_per_s if prediction.stable else None
+    # An overloaded replica carries what its capacity is, for an unlimited time.
+    served = min(1.0, 1.0 / prediction.utilization) if not prediction.stable else 1.0
+    carried = prediction.requests_per_s * served
+    tokens = prediction.output_tokens_per_s * served
     fields["throughput"] = {
         "requests_per_s": carried,
         "output_tokens_per_s": tokens,
-        "output_tokens_per_s_per_gpu": None if tokens is None or gpus < 1 else tokens / gpus,
+        "output_tokens_per_s_per_gpu": None if gpus < 1 else tokens / gpus,
     }
     fields["running_per_replica"] = prediction.running
     fields["kv_occupancy"] = prediction.kv_occupancy
@@ -177,75 +189,6 @@ def capacity_dict(prediction: Prediction, replicas: int) -> dict[str, Any]:
         "requests_per_s_per_replica": top.requests_per_s,
         "bottleneck": top.bottleneck.value,
     }
-
-
-UNFAMILIAR = 0.5
-"""Familiarity below which a prediction is told to rest on the analytic laws."""
-
-
-def range_warnings(profile: EngineProfile, workload: Workload, prediction: Prediction) -> tuple[str, ...]:
-    """Where the question leaves what was measured or what is certain, in words."""
-    warnings = _beyond_context(profile, workload)
-    if profile.spec.measurements:
-        warnings += _beyond_measured(profile, workload, prediction)
-    if prediction.preemptions_per_request > 0.01:
-        warnings.append(
-            f"KV memory runs short: about {prediction.preemptions_per_request:.2f} preemptions a request; the tail of "
-            "TTFT is uncertain there"
-        )
-    familiarity = prediction.capacity.familiarity
-    if prediction.familiarity is not None:
-        familiarity = min(familiarity, prediction.familiarity)
-    if familiarity < UNFAMILIAR:
-        warnings.append(
-            "the question lies outside what the model's corrections were learned from (docs/mathematics.md, "
-            "Discrepancy): errors are larger; compare with `planner simulate`"
-        )
-    return tuple(warnings)
-
-
-def _beyond_context(profile: EngineProfile, workload: Workload) -> list[str]:
-    """Requests longer than the model's published context; nothing where the model is not in the table."""
-    shape = find_model(profile.spec.model)
-    length = workload.lengths.prompt.mean + workload.lengths.output.mean
-    if shape is None or length <= shape.max_positions:
-        return []
-    return [
-        (
-            f"a request of {length:,.0f} tokens is longer than the context of {profile.spec.model}, "
-            f"{shape.max_positions:,} tokens: engines refuse it"
-        )
-    ]
-
-
-def _beyond_measured(profile: EngineProfile, workload: Workload, prediction: Prediction) -> list[str]:
-    points = profile.spec.measurements
-    warnings = []
-    for name, asked, seen in (
-        ("prompts", workload.lengths.prompt.mean, [point.input_tokens for point in points]),
-        ("answers", workload.lengths.output.mean, [point.output_tokens for point in points]),
-    ):
-        low, high = min(seen), max(seen)
-        if asked < low / 2.0 or asked > high * 2.0:
-            measured = f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
-            warnings.append(
-                f"{name} of {asked:,.0f} tokens are far outside what the profile was measured with ({measured}): "
-                "expect larger errors, and measure there before buying"
-            )
-    loads = [point.concurrency for point in points if point.concurrency is not None]
-    if loads and prediction.stable and prediction.running > 2.0 * max(loads):
-        warnings.append(
-            f"{prediction.running:.0f} sequences decode at a time in a replica; the profile was measured up to "
-            f"{max(loads):.0f}"
-        )
-    error = [entry.median_error for entry in profile.spec.provenance if entry.median_error is not None]
-    if profile.spec.step_time is None and profile.fitted[1] is not None:
-        error = [profile.fitted[1]]
-    if error and max(error) > 0.05:
-        warnings.append(f"the profile's step time misses its own measurements by {max(error):.0%} in the median")
-    if len(points) == 1:
-        warnings.append("the profile rests on one measured point; measure at least four loads before buying GPUs on it")
-    return warnings
 
 
 def load_assumptions(profile: EngineProfile, workload: Workload) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def require_drawable(path: Path) -> None:
         raise InvalidInput(f"--plot {path}: the file's name must end in .svg or .png", remedy="for example plan.svg")
     require_writable(path, what="--plot")
     if find_spec("matplotlib") is None:
-        raise InvalidInput("--plot needs matplotlib", remedy="in the checkout: pip install '.[plot]'")
+        raise InvalidInput("--plot needs matplotlib", remedy="pip install matplotlib, beside Replicast")
 
 
 def draw_plan(request: SizingRequest, plan: Plan, path: Path) -> None:

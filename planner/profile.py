@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -15,6 +15,9 @@ from models.measurement import LatencySummary, Measurement
 from models.step_time import ExpertsStepTime, LinearStepTime, RooflineStepTime, SqrtStepTime, StepTime
 from planner.file_model import FileModel, first_problem
 from planner.files import parse_document, read_text
+
+if TYPE_CHECKING:
+    from planner.checks.finding import Finding
 
 CATALOGUE = Path(__file__).parent / "catalogue" / "profiles"
 
@@ -228,6 +231,13 @@ class EngineProfile(FileModel):
             return self._fit()
         except InvalidInput as error:
             raise InvalidInput(f"profile {self.name}: {error}", remedy=error.remedy) from None
+
+    @cached_property
+    def doubts(self) -> tuple[Finding, ...]:
+        """What `planner profile check` finds wrong with the figures."""
+        from planner.profile_check import figures, subject_of
+
+        return figures(subject_of(self))
 
     def _fit(self) -> tuple[StepTime, float | None]:
         if self.spec.step_time is not None:

@@ -17,13 +17,13 @@ _ORDER = tuple(Severity)
 
 def check(subject: Subject, today: date) -> tuple[Finding, ...]:
     """All findings, contradictions first; none for a profile that is consistent, plausible, sourced and recent."""
-    found = [
-        *arithmetic.findings(subject),
-        *physics.findings(subject),
-        *curves.findings(subject),
-        *trust.findings(subject, today),
-    ]
+    found = [*figures(subject), *trust.findings(subject, today)]
     return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity)))
+
+
+def figures(subject: Subject) -> tuple[Finding, ...]:
+    """The findings about the figures themselves, whoever measured them and when."""
+    return (*arithmetic.findings(subject), *physics.findings(subject), *curves.findings(subject))
 
 
 def subject_of(profile: EngineProfile) -> Subject:

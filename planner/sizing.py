@@ -72,7 +72,13 @@ def size(
 
 
 def require_meaning(objectives: Sequence[Objective], workload: Workload) -> None:
-    """Refuse objectives on gaps between tokens where every answer is one token."""
+    """Refuse objectives on gaps between tokens where every answer is one token, and percentiles beyond the laws."""
+    far = [each for each in objectives if each.quantile is not None and each.quantile > _FURTHEST]
+    if far:
+        raise InvalidInput(
+            f"objective {as_written(far[0])}: the predicted laws are not known beyond p99.95",
+            remedy="ask for p99.9 or below; `planner simulate --requests` shows rarer latencies",
+        )
     gaps = [objective for objective in objectives if objective.metric in ("itl", "tpot")]
     if gaps and workload.lengths.output.values[-1] < 2.0:
         raise InvalidInput(
@@ -131,6 +137,8 @@ def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, low
     return Sizing(replicas=good, prediction=known[good], one_fewer=one_fewer)
 
 
+_FURTHEST = 0.9995
+"""Laws rest on some 2,000 points."""
 _SATURATED = -5.0
 _AMPLE = 2.0
 
@@ -180,7 +188,7 @@ def max_rate(
     low, high = top * 1e-4, top
     best = _predict(engine, workload.at_rate(low), routing, replicas)
     if not all(best.meets(objective) for objective in objectives):
-        raise _infeasible(best, objectives, replicas)
+        raise _infeasible(best, objectives, replicas, " and hardly any load")
     while high / low > 1.001:
         middle = math.sqrt(low * high) if high / low > 4.0 else 0.5 * (low + high)
         found = _predict(engine, workload.at_rate(middle), routing, replicas)
@@ -206,7 +214,10 @@ def violated(prediction: Prediction, objectives: Sequence[Objective]) -> tuple[O
     return tuple(objective for objective in objectives if not prediction.meets(objective))
 
 
-def _infeasible(prediction: Prediction, objectives: Sequence[Objective], replicas: int) -> NoFeasiblePlan:
+def _infeasible(
+    prediction: Prediction, objectives: Sequence[Objective], replicas: int, load: str = ""
+) -> NoFeasiblePlan:
+    """Why `replicas` replicas, the most there can be, do not do; `load` in words where it is not the one asked for."""
     worst = binding(prediction, violated(prediction, objectives))
     value = prediction.value(worst)
     if value is None:
@@ -216,8 +227,15 @@ def _infeasible(prediction: Prediction, objectives: Sequence[Objective], replica
         )
     count = f"{replicas:,} replica{'' if replicas == 1 else 's'}"
     return NoFeasiblePlan(
-        f"nothing meets {as_written(worst)}: even with {count} and hardly any load, "
+        f"nothing meets {as_written(worst)}: even with {count}{load or _how_busy(prediction)}, "
         f"{worst.metric} {worst.statistic} is {format_seconds(value)}",
         remedy=f"raise that limit above {format_seconds(value * 1.02)}, shorten prompts or answers, or use a faster "
         "profile",
     )
+
+
+def _how_busy(prediction: Prediction) -> str:
+    return " and hardly any load" if prediction.utilization < _IDLE else ""
+
+
+_IDLE = 0.01

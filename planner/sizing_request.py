@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from models.objective import Objective
 from models.prediction import Routing
 from models.workload import Workload
+from planner.caveats import caveats
 from planner.objective import unit_warnings
-from planner.plan import Answer, Plan, load_assumptions, range_warnings
+from planner.plan import Answer, Plan, load_assumptions
 from planner.profile import EngineProfile
 from planner.sizing import MAX_REPLICAS, size
 from planner.uncertainty import replica_range, step_time_error
@@ -48,7 +49,7 @@ def make_plan(request: SizingRequest) -> Plan:
         assumptions=(*request.assumptions, *load_assumptions(request.profile, request.workload)),
         warnings=(
             *unit_warnings(request.objectives),
-            *range_warnings(request.profile, request.workload, sizing.prediction),
+            *caveats(request.profile, request.workload, request.objectives, sizing.prediction),
         ),
         gpu_price_per_h=request.gpu_price_per_h,
     )
@@ -63,4 +64,5 @@ def make_plan(request: SizingRequest) -> Plan:
             routing=request.routing,
             max_replicas=request.max_replicas,
         )
-    return Plan(answer=answer, sizing=sizing, between=between)
+    no_range = "" if request.with_range else "not computed for a fleet: size the workload alone"
+    return Plan(answer=answer, sizing=sizing, between=between, no_range=no_range)

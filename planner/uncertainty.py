@@ -15,6 +15,7 @@ from models.errors import NoFeasiblePlan
 from models.objective import Objective
 from models.prediction import Prediction, Routing
 from models.workload import MAX_RATE_PER_S, OpenArrivals, Workload
+from planner.checks.finding import Severity
 from planner.profile import EngineProfile
 from planner.sizing import MAX_REPLICAS, size
 
@@ -23,6 +24,8 @@ LEAST_ERROR = 0.03
 ERROR_OF_ONE_POINT = 0.15
 ERROR_OF_FEW_POINTS = 0.08
 FEW_POINTS = 4
+ERROR_OF_A_CONTRADICTION = 0.15
+"""Where figures of the profile cannot all be true, which of them is wrong is not known: as if it were one point."""
 ERROR_A_DOUBLING = 0.05
 """Added for every doubling beyond the measured lengths or load: a choice, to be replaced when it has been measured."""
 MOST_ERROR = 0.6
@@ -46,6 +49,8 @@ def step_time_error(profile: EngineProfile, workload: Workload, prediction: Pred
     floor = LEAST_ERROR
     if points < FEW_POINTS:
         floor = ERROR_OF_ONE_POINT if points <= 1 else ERROR_OF_FEW_POINTS
+    if any(finding.severity is Severity.CONTRADICTION for finding in profile.doubts):
+        floor = max(floor, ERROR_OF_A_CONTRADICTION)
     doublings = sum(math.log2(beyond) for beyond in _beyond(profile, workload, prediction))
     return min(MOST_ERROR, max(measured or 0.0, floor) + ERROR_A_DOUBLING * doublings)
 

@@ -276,7 +276,7 @@ def _observe(
     served = sum(stream.prompt.size for stream, *_ in parts)
     prediction = Prediction(
         stable=stable,
-        utilization=offered,
+        utilization=min(offered, 1.0) if stable else offered,
         requests_per_s=rate * scale,
         output_tokens_per_s=tokens * scale,
         capacity=top,

@@ -25,13 +25,13 @@ ROUTE_LEAST_OUTSTANDING = 1
 @njit(cache=True, inline="always")
 def _step_seconds(form, c, sizes, p, d, k):
     if form == 3:
-        width = d
-        if sizes.size > 0 and p == 0.0 and d > 0.0:
-            i = np.searchsorted(sizes, d - 1e-9)
+        tokens = p + d
+        if sizes.size > 0 and tokens > 0.0:
+            i = np.searchsorted(sizes, tokens - 1e-9)
             if i < sizes.size:
-                width = sizes[i]
+                tokens = sizes[i]
         memory = c[1] + c[2] * k
-        compute = c[3] * (p + width)
+        compute = c[3] * tokens
         return c[0] + max(memory, compute)
     t = c[0] + c[1] * p + c[2] * d + c[3] * k
     if form == 1:

@@ -10,6 +10,7 @@ from models.continuous_batching import predict as predict_laws
 from models.errors import InvalidInput
 from models.prediction import Routing
 from models.workload import OpenArrivals
+from planner.caveats import caveats
 from planner.cli.command import Command
 from planner.cli.options import (
     no_plan_told,
@@ -23,7 +24,7 @@ from planner.cli.options import (
     workload_options,
 )
 from planner.objective import parse_objectives, unit_warnings
-from planner.plan import Answer, load_assumptions, range_warnings
+from planner.plan import Answer, load_assumptions
 from planner.profile import load_profile
 from planner.reports.structured import render
 from planner.reports.table import answer_table
@@ -86,7 +87,7 @@ def predict(
         replicas=replicas,
         prediction=prediction,
         assumptions=(*stated.assumptions, *load_assumptions(profile, workload)),
-        warnings=(*unit_warnings(objectives), *range_warnings(profile, workload, prediction)),
+        warnings=(*unit_warnings(objectives), *caveats(profile, workload, objectives, prediction)),
         gpu_price_per_h=gpu_price,
     )
     if form == "table":

@@ -11,6 +11,7 @@ import click
 from models.continuous_batching import predict as predict_laws
 from models.prediction import Routing
 from models.workload import ClosedArrivals, Workload
+from planner.caveats import profile_caveats
 from planner.cli.command import Command
 from planner.cli.options import (
     objective_option,
@@ -23,7 +24,7 @@ from planner.cli.options import (
     workload_options,
 )
 from planner.objective import parse_objectives, unit_warnings
-from planner.plan import Answer, load_assumptions, range_warnings
+from planner.plan import Answer, load_assumptions
 from planner.profile import load_profile
 from planner.reports.structured import render
 from planner.reports.table import answer_table
@@ -99,7 +100,7 @@ def simulate(
         ),
         warnings=(
             *unit_warnings(objectives),
-            *range_warnings(profile, stated.workload, result.prediction),
+            *profile_caveats(profile, stated.workload, result.prediction),
             *_too_few(stated.workload, requests, replicas),
         ),
         gpu_price_per_h=gpu_price,

@@ -26,7 +26,29 @@ def fleet_table(rows: Sequence[FleetRow], paint: Paint = plain, width: int = WID
         if not row.feasible:
             told = f"{row.name}: {row.fields['reason']}; {row.fields['remedy']}"
             lines += ["", *wrapped(f"No plan for {told}", width)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_warnings(planned, paint, width)]) + "\n"
+
+
+def _warnings(rows: Sequence[FleetRow], paint: Paint, width: int) -> list[str]:
+    """Every warning once, with the workloads that it is about."""
+    about: dict[str, list[str]] = {}
+    for row in rows:
+        for warning in row.fields["warnings"]:
+            about.setdefault(warning, []).append(row.name)
+    if not about:
+        return []
+    lines = ["", paint("Warnings:", "warn")]
+    told = sorted(about.items(), key=lambda each: -len(each[1]))
+    for warning, names in told[:_MOST_WARNINGS]:
+        shown = ", ".join(map(_short, names[:_MOST_NAMES]))
+        rest = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+        lines += wrapped(f"{shown}{rest}: {warning}", width, "  - ", "    ")
+    if len(told) > _MOST_WARNINGS:
+        lines += wrapped(f"and {len(told) - _MOST_WARNINGS:,} other warnings: see -o json", width, "  - ", "    ")
+    return lines
+
+
+_MOST_WARNINGS, _MOST_NAMES = 12, 3
 
 
 def _sized(row: FleetRow, priced: bool) -> str:

@@ -66,13 +66,20 @@ def answer_table(answer: Answer, verb: str, paint: Paint = plain, width: int = W
             *_verdict(answer, paint, width),
         ]
     else:
-        top = answer.prediction.capacity
-        told = (
-            f": {format_share(answer.prediction.utilization)} of capacity arrives; the queue grows for ever. "
-            f"A replica carries {format_number(top.requests_per_s)} requests/s, limited by {_STOPS[top.bottleneck]}."
-        )
-        lines += [*_begun("unstable", "bad", told, paint, width), *_verdict(answer, paint, width)]
+        lines += [*_begun("unstable", "bad", f": {_overload(answer)}", paint, width), *_verdict(answer, paint, width)]
     return "\n".join([*lines, *_remarks(answer, paint, width)]) + "\n"
+
+
+def _overload(answer: Answer) -> str:
+    """What of the load is too much, and what a replica carries."""
+    top, share = answer.prediction.capacity, format_share(answer.prediction.utilization)
+    carried = f"{format_number(top.requests_per_s)} requests/s, limited by {_STOPS[top.bottleneck]}"
+    if answer.prediction.utilization >= 1.0:
+        return f"{share} of capacity arrives; the queue grows for ever. A replica carries {carried}."
+    return (
+        f"the queue grew from beginning to end, although only {share} of what is predicted to be the capacity arrived. "
+        f"Predicted is that a replica carries {carried}: too much for this load."
+    )
 
 
 def _size_of(answer: Answer) -> str:
@@ -91,9 +98,9 @@ def _begun(start: str, style: str, rest: str, paint: Paint, width: int) -> list[
 
 def _binding(plan: Plan) -> list[str]:
     """What made the count what it is: an objective, or the load itself; and where a replica would saturate."""
-    prediction, fewer = plan.answer.prediction, plan.sizing.one_fewer
+    prediction = plan.answer.prediction
     nearest = f"{as_written(plan.binding)}, predicted {format_seconds(prediction.value(plan.binding))}"
-    if fewer is not None and not fewer.stable:
+    if plan.constraint == "throughput":
         nearest = f"throughput; the objective nearest to its limit is {nearest}"
     top = prediction.capacity
     return [
@@ -125,8 +132,7 @@ def _load_lines(answer: Answer, width: int) -> list[str]:
             f"{format_number(prediction.output_tokens_per_s)} output tokens/s ({format_number(per_gpu)} a GPU)"
         ),
         "utilisation": (
-            f"{format_share(prediction.utilization)} of capacity, "
-            f"{format_number(prediction.running)} sequences decoding in a replica"
+            f"{format_share(prediction.utilization)} of capacity, {_running(prediction.running)} in a replica"
         ),
     }
     if answer.nodes is not None:
@@ -137,6 +143,10 @@ def _load_lines(answer: Answer, width: int) -> list[str]:
         if cost["per_million_output_tokens"] is not None:
             facts["cost"] += f", ${cost['per_million_output_tokens']:,.2f} per million output tokens"
     return [line for name, fact in facts.items() for line in wrapped(fact, width, f"  {name:<12}", " " * 14)]
+
+
+def _running(sequences: float) -> str:
+    return f"{format_number(sequences)} sequences running" if sequences >= 0.01 else "hardly ever a sequence running"
 
 
 def _arrivals(workload: Workload) -> str:
@@ -192,7 +202,9 @@ def _objective_cells(
 
 
 def _margin(left: float) -> str:
-    """`+86 %`, `+0.0 %`, `−3.1 %`."""
+    """`+86 %`, `+0.0 %`, `−3.1 %`; `35.5× over` where it is more than the limit once more."""
+    if left < -1.0:
+        return f"{format_number(1.0 - left)}× the limit"
     sign, percent = "+" if left >= 0 else "−", 100.0 * abs(left)
     return f"{sign}{percent:,.0f} %" if percent >= 10.0 else f"{sign}{percent:.1f} %"
 

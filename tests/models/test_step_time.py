@@ -19,6 +19,9 @@ FORMS: list[StepTime] = [
     SqrtStepTime(linear=LINEAR, per_sqrt_decode_s=1e-3),
     ExpertsStepTime(linear=LINEAR, experts=64, experts_per_token=6, per_expert_s=1e-4),
     RooflineStepTime(overhead_s=1e-3, weights_s=8e-3, per_kv_token_s=1e-8, per_token_compute_s=5e-5),
+    RooflineStepTime(
+        overhead_s=1e-3, weights_s=0.0, per_kv_token_s=1e-8, per_token_compute_s=5e-5, graph_sizes=(1, 2, 4, 64, 512)
+    ),
 ]
 
 
@@ -50,13 +53,13 @@ def test_a_dense_mixture_touches_every_expert_at_once():
     assert form.seconds(0, np.array([0.0, 1.0, 50.0]), 0) == pytest.approx([0.0, 8.0, 8.0])
 
 
-def test_roofline_pads_pure_decodes_to_the_next_captured_graph():
+def test_roofline_pads_to_the_next_captured_graph():
     form = RooflineStepTime(
         overhead_s=0.0, weights_s=0.0, per_kv_token_s=0.0, per_token_compute_s=1.0, graph_sizes=(1, 2, 4, 8, 16)
     )
     assert form.seconds(0, np.array([0, 1, 3, 8, 9, 16, 17]), 0).tolist() == [0, 1, 4, 8, 16, 16, 17]
-    # With prompt tokens a step runs eager: 3 decodes and 5 prompt tokens are 8 tokens, not 9.
-    assert float(form.seconds(5, 3, 0)) == 8.0
+    # 3 decodes and 6 prompt tokens are 9 tokens.
+    assert form.seconds(np.array([5, 6, 14]), 3, 0).tolist() == [8, 16, 17]
 
 
 def test_roofline_takes_the_larger_of_memory_and_compute():
