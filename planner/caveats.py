@@ -10,7 +10,7 @@ from models.workload import ClosedArrivals, Workload
 from planner.checks.finding import Severity
 from planner.hardware import find_model
 from planner.objective import as_written
-from planner.profile import EngineProfile
+from planner.profile import CATALOGUE, EngineProfile
 from planner.units import format_seconds
 
 UNFAMILIAR = 0.5
@@ -55,8 +55,14 @@ def _doubtful_figures(profile: EngineProfile) -> list[str]:
     ):
         codes = dict.fromkeys(finding.code for finding in profile.doubts if finding.severity is severity)
         if codes:
-            warnings.append(f"{words} ({', '.join(codes)}): see `planner profile check {profile.name}`")
+            warnings.append(f"{words} ({', '.join(codes)}): see {_how_to_check(profile)}")
     return warnings
+
+
+def _how_to_check(profile: EngineProfile) -> str:
+    """The command, for a profile that ships; one that the user wrote is known to the command by its file."""
+    shipped = (CATALOGUE / f"{profile.name}.yaml").is_file()
+    return f"`planner profile check {profile.name}`" if shipped else f"`planner profile check` of {profile.name}'s file"
 
 
 def _beyond_context(profile: EngineProfile, workload: Workload) -> list[str]:
