@@ -44,6 +44,7 @@ def size(
     Raises NoFeasiblePlan with the reason, and what would help, where `max_replicas` do not either.
     """
     require_meaning(objectives, workload)
+    require_known(objectives)
     predictor = partial(_predict, engine, workload, routing)
     lowest = 1
     if isinstance(workload.arrivals, OpenArrivals):
@@ -71,14 +72,18 @@ def size(
         ) from None
 
 
-def require_meaning(objectives: Sequence[Objective], workload: Workload) -> None:
-    """Refuse objectives on gaps between tokens where every answer is one token, and percentiles beyond the laws."""
+def require_known(objectives: Sequence[Objective]) -> None:
+    """Refuse percentiles beyond the predicted laws; simulated ones know as many as requests were served."""
     far = [each for each in objectives if each.quantile is not None and each.quantile > _FURTHEST]
     if far:
         raise InvalidInput(
-            f"objective {as_written(far[0])}: the predicted laws are not known beyond p99.95",
-            remedy="ask for p99.9 or below; `planner simulate --requests` shows rarer latencies",
+            f"objective {as_written(far[0])}: the predicted laws are not known beyond p{100.0 * _FURTHEST:.2f}",
+            remedy="ask for p99.9 or below; `planner simulate` with --requests 1000000 shows rarer latencies",
         )
+
+
+def require_meaning(objectives: Sequence[Objective], workload: Workload) -> None:
+    """Refuse objectives on gaps between tokens where every answer is one token."""
     gaps = [objective for objective in objectives if objective.metric in ("itl", "tpot")]
     if gaps and workload.lengths.output.values[-1] < 2.0:
         raise InvalidInput(
@@ -149,8 +154,8 @@ def _below(count: int, lowest: int) -> list[int]:
 
 
 _RIPPLE = (0.004, 0.008)
-_FURTHEST = 0.9995
-"""Laws rest on some 2,000 points."""
+_FURTHEST = 1.0 - 1.0 / 2048.0
+"""The predicted laws are known at 2,048 shares."""
 _SATURATED = -5.0
 _AMPLE = 2.0
 
@@ -196,6 +201,7 @@ def max_rate(
     Raises NoFeasiblePlan where even a trickle of requests breaks one.
     """
     require_meaning(objectives, workload)
+    require_known(objectives)
     top = capacity(engine, workload.lengths, workload.prefix_hit_rate).requests_per_s * replicas
     low, high = top * 1e-4, top
     best = _predict(engine, workload.at_rate(low), routing, replicas)
