@@ -135,7 +135,7 @@ def size_entry(entry: FleetEntry) -> FleetRow:
         plan = make_plan(entry.request)
         return FleetRow(name=entry.name, fields=plan.as_dict(), binding=_binding(plan))
     except NoFeasiblePlan as error:
-        return FleetRow(name=entry.name, fields=no_plan(entry.request.profile, error))
+        return FleetRow(name=entry.name, fields=no_plan(entry.request.profile, entry.request.objectives, error))
     except InvalidInput as error:
         raise _at(entry.place, error) from None
 

@@ -76,7 +76,7 @@ def predict(
     require_meaning(objectives, workload)
     require_known(objectives)
     if max_qps:
-        with no_plan_told(profile, form):
+        with no_plan_told(profile, objectives, form, max_qps=None):
             rate, prediction = max_rate(engine, workload, objectives, replicas=replicas, routing=routing)
         workload = workload.at_rate(rate)
     else:
@@ -99,6 +99,7 @@ def predict(
     else:
         fields = answer.as_dict()
         if max_qps and isinstance(workload.arrivals, OpenArrivals):
+            fields["feasible"] = True
             fields["max_qps"] = workload.arrivals.rate_per_s
         click.echo(render(fields, form), nl=False)  # type: ignore[arg-type]
     return 0

@@ -109,7 +109,7 @@ def size(
         gpu_price_per_h=gpu_price,
         assumptions=stated.assumptions,
     )
-    with no_plan_told(request.profile, form):
+    with no_plan_told(request.profile, request.objectives, form):
         plan = make_plan(request)
     if plot is not None:
         from planner.plot import draw_plan
