@@ -155,7 +155,9 @@ def test_a_plot_without_matplotlib_is_refused_before_the_work(
 ) -> None:
     monkeypatch.setattr("planner.plot.find_spec", lambda _name: None)
     assert run(["size", "--profile", "none", *GOOD[3:], "--plot", "plan.svg"]) == 2
-    assert capsys.readouterr().err == "error: --plot needs matplotlib\n  pip install matplotlib, beside Replicast\n"
+    told = capsys.readouterr().err
+    assert told.startswith("error: --plot needs matplotlib\n  install it beside Replicast: ")
+    assert "pip install 'replicast[plot]'" in told
 
 
 IMPOSSIBLE = ["size", *PROFILE, "--qps", "1", *LENGTHS, "--slo", "ttft:p99<=1ms"]
