@@ -132,7 +132,7 @@ def stated_workload(options: dict[str, Any], *, needs_rate: bool = True) -> Stat
 
 @contextmanager
 def no_plan_told(profile: EngineProfile, objectives: Sequence[Objective], form: str, **more: None) -> Iterator[None]:
-    """Where there is no plan, a program that reads the output gets a document that says why; `more` has its further fields."""
+    """Where there is no plan, a program that reads gets a document that says why; `more` has its further fields."""
     try:
         yield
     except NoFeasiblePlan as error:
