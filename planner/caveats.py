@@ -10,7 +10,8 @@ from models.workload import ClosedArrivals, Workload
 from planner.checks.finding import Severity
 from planner.hardware import find_model
 from planner.objective import as_written
-from planner.profile import EngineProfile
+from planner.profile import CATALOGUE, EngineProfile
+from planner.sizing import binding
 from planner.units import format_seconds
 
 UNFAMILIAR = 0.5
@@ -55,8 +56,14 @@ def _doubtful_figures(profile: EngineProfile) -> list[str]:
     ):
         codes = dict.fromkeys(finding.code for finding in profile.doubts if finding.severity is severity)
         if codes:
-            warnings.append(f"{words} ({', '.join(codes)}): see `planner profile check {profile.name}`")
+            warnings.append(f"{words} ({', '.join(codes)}): see {_how_to_check(profile)}")
     return warnings
+
+
+def _how_to_check(profile: EngineProfile) -> str:
+    """The command, for a profile that ships; one that the user wrote is known to the command by its file."""
+    shipped = (CATALOGUE / f"{profile.name}.yaml").is_file()
+    return f"`planner profile check {profile.name}`" if shipped else f"`planner profile check` of {profile.name}'s file"
 
 
 def _beyond_context(profile: EngineProfile, workload: Workload) -> list[str]:
@@ -106,11 +113,11 @@ def _beyond_measured(profile: EngineProfile, workload: Workload, prediction: Pre
 def _weak_laws(workload: Workload, objectives: Sequence[Objective], prediction: Prediction) -> list[str]:
     """Where the laws themselves are known to be weak."""
     warnings = []
-    tails = [each for each in objectives if each.metric in ("ttft", "queue") and each.quantile is not None]
-    if isinstance(workload.arrivals, ClosedArrivals) and tails:
+    waits = [as_written(each) for each in objectives if each.metric in ("ttft", "queue")]
+    if isinstance(workload.arrivals, ClosedArrivals) and waits:
         warnings.append(
-            f"users in a closed loop bunch together: {as_written(tails[0])} is uncertain by tens of per cent; compare "
-            "with `planner simulate`"
+            f"users in a closed loop start together and stay together: {', '.join(waits)} rests on a tail that is "
+            "uncertain by tens of per cent; compare with `planner simulate`"
         )
     familiarity = prediction.capacity.familiarity
     if prediction.familiarity is not None:
@@ -155,17 +162,20 @@ _RARE = 1e-4
 def _uncertain_percentiles(objectives: Sequence[Objective], prediction: Prediction) -> list[str]:
     """Percentiles so far out that few points of a law tell them, and those on a jump of their law."""
     warnings = []
+    nearest = binding(prediction, objectives) if objectives else None
     for objective in objectives:
         law, share = prediction.laws.get(objective.metric), objective.quantile
         if law is None or share is None:
             continue
         if share > FAR_TAIL:
             warnings.append(
-                f"{objective.metric} {objective.statistic} rests on the few last points of its law: plan on p99 or "
-                f"p99.5, or check it with `planner simulate`"
+                f"{objective.metric} {objective.statistic} is extrapolated from the few last points of its law: plan "
+                "on p99 or p99.5, or check it with `planner simulate`"
             )
         low, high = law.quantiles([max(share - NEAR_A_JUMP, 0.0), min(share + NEAR_A_JUMP, 1.0)]).tolist()
-        if share <= FAR_TAIL and high > JUMP * low:
+        # A jump elsewhere, far within its limit, changes nothing.
+        matters = objective is nearest or low <= objective.limit_s <= high
+        if matters and share <= FAR_TAIL and high > JUMP * low:
             warnings.append(
                 f"{objective.metric} {objective.statistic} jumps here, between {format_seconds(low)} and "
                 f"{format_seconds(high)} within half a percentage point: a little more load or longer prompts move it "

@@ -64,5 +64,5 @@ def make_plan(request: SizingRequest) -> Plan:
             routing=request.routing,
             max_replicas=request.max_replicas,
         )
-    no_range = "" if request.with_range else "not computed for a fleet: size the workload alone"
+    no_range = "" if request.with_range else "not computed for a fleet of so many: size it alone, or in a smaller file"
     return Plan(answer=answer, sizing=sizing, between=between, no_range=no_range)
