@@ -55,6 +55,8 @@ class StepFit:
     form: Form
     overhead_s: float
     """Time before the first token that no step explains: client, HTTP, tokenising."""
+    cohort_s: float
+    """Seconds of waiting before the first token, for each prompt token of each other user of a closed loop."""
     residuals: tuple[PointResidual, ...]
     median_error: float
     """Median of |relative error of TPOT| over the points."""
@@ -154,7 +156,7 @@ def _choose(
 
 
 def _tpot_error(solution: Solution, point: Measurement, limits: EngineLimits) -> float:
-    predicted = steady_point(solution.step_time, point, limits, overhead_s=solution.overhead_s)
+    predicted = steady_point(solution.step_time, point, limits, overhead_s=solution.overhead_s, cohort_s=solution.cohort_s)
     return predicted.tpot_s / (point.tpot_s or predicted.tpot_s) - 1.0
 
 
@@ -166,7 +168,7 @@ def _report(
 ) -> StepFit:
     residuals = []
     for point in points:
-        predicted = steady_point(solution.step_time, point, limits, overhead_s=solution.overhead_s)
+        predicted = steady_point(solution.step_time, point, limits, overhead_s=solution.overhead_s, cohort_s=solution.cohort_s)
         ttft = None if point.ttft_s is None else predicted.ttft_s / point.ttft_s - 1.0
         tpot = predicted.tpot_s / (point.tpot_s or predicted.tpot_s) - 1.0
         residuals.append(PointResidual(measurement=point, predicted=predicted, tpot=tpot, ttft=ttft))
@@ -175,6 +177,7 @@ def _report(
         step_time=solution.step_time,
         form=solution.form,
         overhead_s=solution.overhead_s,
+        cohort_s=solution.cohort_s,
         residuals=tuple(residuals),
         median_error=float(np.median(sizes)),
         worst_error=max(sizes),
