@@ -27,7 +27,7 @@ TTFT_NOISE = 0.15
 COHORT = 0.05
 """Expected share of all users' prompts that a first token waits for: users of a closed loop begin together, and a
 benchmark of ten requests a user counts that beginning to a tenth."""
-OVERHEAD_S = 0.03
+OVERHEAD_S = 0.15
 """Expected size of what is spent outside the engine before a first token."""
 CONCAVE_SPREAD = 1.0
 """A concave term is expected at zero, within this many times the base (square root: at 64 sequences)."""
