@@ -57,7 +57,7 @@ class AiperfRequests:
         count = len(columns.start_s)
         if expected is not None and count != expected:
             raise InvalidInput(
-                f"{path}: it holds {count} requests, and {Path(summary.place if summary else '').name} says {expected:g}",
+                f"{path}: it holds {count} requests, and the summary beside it says {expected:g}",
                 remedy="take the whole file, or import the summary instead",
             )
         config = summary.inner("input_config") if summary else Fields(values={}, place=str(path))

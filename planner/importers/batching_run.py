@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from models.errors import InvalidInput
 from models.measurement import MAX_RATE_PER_S, LatencySummary
@@ -17,7 +17,7 @@ class BatchingRun:
     tool: str
     place: str
     """File and row, for messages and provenance."""
-    setup: SetUp = SetUp()
+    setup: SetUp = field(default_factory=SetUp)
     concurrency: float | None = None
     arrival_rate_per_s: float | None = None
     inferences_per_s: float

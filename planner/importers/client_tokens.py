@@ -1,4 +1,4 @@
-"""Outputs that the client counted by tokenising the text again (genai-perf, aiperf), put right by the server's count."""
+"""Outputs counted by tokenising the text again (genai-perf, aiperf), put right by the server's count."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from planner.importers.request_run import run_of_requests
 from planner.importers.streamed_answer import StreamedAnswer, read_answer
 
 _EXPERIMENT, _LOAD, _REQUEST = "experiments.item", "experiments.item.experiment", "experiments.item.requests.item"
-CHUNK_IS_TOKEN = "output tokens: one taken for each chunk, for the server sent no count"
+COUNTED_BY_CHUNKS = "output tokens: one taken for each chunk, for the server sent no count"
 
 
 @dataclass
@@ -104,7 +104,7 @@ def _output_tokens(answers: list[StreamedAnswer]) -> tuple[Any, tuple[str, ...]]
     counted = [each.usage_output if each.usage_output is not None else each.exact_output for each in answers]
     if all(each is not None for each in counted):
         return np.array(counted, dtype=float), ()
-    return np.array([float(each.token_s.size) for each in answers]), (CHUNK_IS_TOKEN,)
+    return np.array([float(each.token_s.size) for each in answers]), (COUNTED_BY_CHUNKS,)
 
 
 def _input_tokens(answers: list[StreamedAnswer], summary: Fields | None, place: str) -> Any:
@@ -117,5 +117,3 @@ def _input_tokens(answers: list[StreamedAnswer], summary: Fields | None, place: 
         f"{place}: it holds prompts as text, not their lengths in tokens",
         remedy="keep genai-perf's *_genai_perf.json beside it, or import that instead",
     )
-
-

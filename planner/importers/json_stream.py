@@ -26,7 +26,9 @@ def parts(path: Path, wanted: frozenset[str], ends: frozenset[str] = frozenset()
         try:
             for prefix, event, value in ijson.parse(line.counting(stream), use_float=True):
                 if prefix.count(".") > MAX_DEPTH:
-                    raise InvalidInput(f"{path}, {prefix[:80]}…: fields are nested too deeply", remedy="is it the right file?")
+                    raise InvalidInput(
+                        f"{path}, {prefix[:80]}…: fields are nested too deeply", remedy="is it the right file?"
+                    )
                 if builder is not None:
                     builder.event(event, value)
                     if prefix == inside and event in {"end_map", "end_array"}:
@@ -40,7 +42,11 @@ def parts(path: Path, wanted: frozenset[str], ends: frozenset[str] = frozenset()
                 elif prefix in ends and event == "end_map":
                     yield prefix, ENDED
         except (ijson.JSONError, UnicodeDecodeError) as error:
-            what = "ends in the middle" if isinstance(error, ijson.IncompleteJSONError) and line.ended else "is not valid JSON"
+            what = (
+                "ends in the middle"
+                if isinstance(error, ijson.IncompleteJSONError) and line.ended
+                else "is not valid JSON"
+            )
             raise InvalidInput(f"{path}, line {line.number}: the file {what}", remedy="is it whole?") from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.errors import InvalidInput
@@ -17,7 +18,7 @@ class Metric:
     """One metric: its unit, and its statistics with the place of each."""
 
     unit: str | None
-    statistics: dict[str, tuple[object, str]]
+    statistics: Mapping[str, tuple[object, str]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ def run_of_requests(
     concurrency: float | None = None,
     open_loop: bool = False,
     failed_start_s: Array | None = None,
-    setup: SetUp = SetUp(),
+    setup: SetUp | None = None,
     date: str | None = None,
     notes: tuple[str, ...] = (),
 ) -> BenchmarkRun:
@@ -54,7 +54,7 @@ def run_of_requests(
         measurement=point,
         tool=tool,
         place=place,
-        setup=setup,
+        setup=setup or SetUp(),
         burstiness=None if concurrency is not None else burstiness(sent),
         capacity_only=concurrency is None and waits_grow(start, wait),
         duration_s=float((start + e2e).max() - sent.min()),

@@ -69,7 +69,9 @@ def itl(gaps_s: Array, tpot: LatencySummary, tokens: float, decode_s: float) -> 
     per_chunk = tokens / gaps_s.size
     median = float(np.median(gaps_s))
     if median < CHUNKED_BELOW * (tpot.typical_s or mean) or per_chunk > TOKENS_PER_CHUNK:
-        left_out = f"percentiles of ITL left out: tokens came in chunks ({per_chunk:.2f} a chunk, median gap {median:.2g} s)"
+        left_out = (
+            f"percentiles of ITL left out: tokens came in chunks ({per_chunk:.2f} a chunk, median gap {median:.2g} s)"
+        )
         return LatencySummary(mean_s=mean), (left_out,)
     p50, p90, p95, p99 = (float(each) for each in np.percentile(gaps_s, (50, 90, 95, 99)))
     return LatencySummary(mean_s=mean, p50_s=p50, p90_s=p90, p95_s=p95, p99_s=p99), ()

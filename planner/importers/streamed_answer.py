@@ -93,7 +93,9 @@ def _holds_token(output: Any, usage: dict[str, float]) -> bool:
     text = output.get("response")
     if not isinstance(text, str):
         return False
-    return any([_event_holds_token(line[5:].strip(), usage) for line in text.splitlines() if line.startswith("data:")])
+    events = [line[5:].strip() for line in text.splitlines() if line.startswith("data:")]
+    brought = [_event_holds_token(each, usage) for each in events]  # of all of them, for the last one has the usage
+    return any(brought)
 
 
 def _event_holds_token(data: str, usage: dict[str, float]) -> bool:
@@ -105,8 +107,10 @@ def _event_holds_token(data: str, usage: dict[str, float]) -> bool:
         return False
     counts = event.get("usage")
     if isinstance(counts, dict):
-        found = {name: counts.get(name) for name in ("prompt_tokens", "completion_tokens")}
-        usage.update({name: float(n) for name, n in found.items() if isinstance(n, int) and n >= 1})
+        for name in ("prompt_tokens", "completion_tokens"):
+            number = counts.get(name)
+            if isinstance(number, int) and number >= 1:
+                usage[name] = float(number)
     choices = event.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(choice, dict):
@@ -114,4 +118,6 @@ def _event_holds_token(data: str, usage: dict[str, float]) -> bool:
     if "text" in choice:  # a completion's chunk may hold half a character: no text, and yet a token
         return True
     delta = choice.get("delta")
-    return isinstance(delta, dict) and any(delta.get(k) for k in ("content", "reasoning_content", "reasoning", "tool_calls"))
+    return isinstance(delta, dict) and any(
+        delta.get(k) for k in ("content", "reasoning_content", "reasoning", "tool_calls")
+    )

@@ -30,7 +30,7 @@ def run_of_summary(
     request: Request,
     *,
     tool: str,
-    setup: SetUp = SetUp(),
+    setup: SetUp | None = None,
     failed: int | None = None,
     date: str | None = None,
 ) -> BenchmarkRun:
@@ -57,7 +57,7 @@ def run_of_summary(
         decode=table.latency("decode_duration", positive_only=True),
     )
     requests = table.value("request_count")
-    itl, chunked = _with_chunk_gaps(table, itl, requests, output)
+    itl, chunked = _with_chunk_gaps(table, itl)
     rate = _requests_per_s(table, client)
     concurrency, arrival, saturated, how = _load(request, rate, requests, e2e.mean_s or math.nan)
     with naming(table.place):
@@ -77,7 +77,7 @@ def run_of_summary(
         measurement=point,
         tool=tool,
         place=table.place,
-        setup=setup,
+        setup=setup or SetUp(),
         capacity_only=saturated,
         duration_s=table.value("benchmark_duration") or (requests / rate if requests else None),
         requests=None if requests is None else int(requests),
@@ -87,9 +87,7 @@ def run_of_summary(
     )
 
 
-def _with_chunk_gaps(
-    table: MetricTable, itl: LatencySummary | None, requests: float | None, output: float
-) -> tuple[LatencySummary | None, tuple[str, ...]]:
+def _with_chunk_gaps(table: MetricTable, itl: LatencySummary | None) -> tuple[LatencySummary | None, tuple[str, ...]]:
     """Percentiles of ITL from the gaps between chunks, where a chunk is a token."""
     chunks = table.latency("inter_chunk_latency", positive_only=True)
     if itl is None or itl.mean_s is None or chunks is None or chunks.mean_s is None:
