@@ -84,7 +84,7 @@ def load_of(stage: Stage) -> Load:
     kind = strategy.words("type_")
     if kind not in CLOSED | OPEN | {"throughput"}:
         raise InvalidInput(
-            f"{strategy.where('type_')}: the stage is not one of synchronous, concurrent, throughput, constant, poisson",
+            f"{strategy.where('type_')}: not synchronous, concurrent, throughput, constant or poisson",
             remedy="benchmark with one of these",
         )
     users = strategy.maybe("streams") or strategy.maybe("max_concurrency")

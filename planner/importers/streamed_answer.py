@@ -76,7 +76,7 @@ def asked_tokens(request: Fields) -> tuple[float | None, float | None]:
             return None, None
     if not isinstance(payload, dict):
         return None, None
-    most = payload.get("max_tokens", payload.get("max_completion_tokens"))
+    most: Any = payload.get("max_tokens", payload.get("max_completion_tokens"))
     exact = payload.get("ignore_eos") is True or payload.get("min_tokens") == most
     prompt = payload.get("prompt")
     ids = prompt if isinstance(prompt, list) and prompt and all(isinstance(each, int) for each in prompt) else None
