@@ -11,6 +11,7 @@ from models.errors import InvalidInput
 from planner.importers.figures import figure
 
 MAX_WORDS = 200
+IMPOSSIBLE = "the figure cannot be: look at the tool's own output, and measure again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,4 +86,6 @@ def naming(place: str) -> Iterator[None]:
         yield
     except InvalidInput as error:
         text = str(error)
-        raise InvalidInput(text if text.startswith(place) else f"{place}: {text}", remedy=error.remedy) from None
+        raise InvalidInput(
+            text if text.startswith(place) else f"{place}: {text}", remedy=error.remedy or IMPOSSIBLE
+        ) from None

@@ -49,7 +49,7 @@ class Guidellm:
         for prefix, value in _parts(path):
             name = prefix.removeprefix(f"{_STAGE}.")
             if prefix in _MODELS:
-                model = value if isinstance(value, str) and len(value) <= 200 else None
+                model = value if isinstance(value, str) and len(value) <= 200 else model
             elif value is ENDED:
                 stages.append(run_of(stage, self.tool, SetUp(model=_model(stage) or model)))
                 stage = _stage(path, len(stages))

@@ -41,7 +41,10 @@ def test_request_rate_is_an_open_stream(tmp_path):
 
 def test_model_analyzer():
     runs = list(ModelAnalyzer().runs(SAMPLES / "model_analyzer/metrics-model-inference.csv"))
-    assert [(run.concurrency, run.inferences_per_s, run.e2e.p99_s) for run in runs] == [(2, 195, 0.011), (1, 164, 0.0081)]
+    assert [(run.concurrency, run.inferences_per_s, run.e2e.p99_s) for run in runs] == [
+        (2, 195, 0.011),
+        (1, 164, 0.0081),
+    ]
     assert runs[0].setup.model == "resnet50_libtorch"
     assert (runs[0].instances, runs[0].preferred_batch_sizes, runs[0].client_batch) == ("1/GPU", (32,), 1)
 
