@@ -63,6 +63,27 @@ def read_answer(request: Fields, times: Any) -> StreamedAnswer | None:
     )
 
 
+def without_tokens(request: Fields) -> bool:
+    """Whether the responses are tensors of a model without tokens, or were not kept."""
+    outputs = request.values.get("response_outputs")
+    if outputs is None:
+        return True
+    return isinstance(outputs, list) and not any(
+        isinstance(each, dict) and ("response" in each or "text_output" in each) for each in outputs
+    )
+
+
+def whole_answer_s(request: Fields, times: Any) -> float:
+    """From the sending of a request to its last response."""
+    where = request.where("response_timestamps")
+    if not isinstance(times, list):
+        raise InvalidInput(f"{where} should be a list", remedy="is the file of this tool?")
+    seconds = (max(figure(each, where) for each in times) - request.number("timestamp")) * 1e-9
+    if not seconds > 0.0:
+        raise InvalidInput(f"{where}: an answer came before its request was sent", remedy="measure again")
+    return seconds
+
+
 def asked_tokens(request: Fields) -> tuple[float | None, float | None]:
     """(exact output length, prompt length in ids) from the request's own payload."""
     inputs = request.values.get("request_inputs")
@@ -89,7 +110,7 @@ def _holds_token(output: Any, usage: dict[str, float]) -> bool:
     if not isinstance(output, dict):
         return False
     if "text_output" in output:
-        return True
+        return bool(output["text_output"])  # Triton ends a stream with a response that is empty
     text = output.get("response")
     if not isinstance(text, str):
         return False

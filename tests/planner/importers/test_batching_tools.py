@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from models.errors import InvalidInput
+from planner.importers.genai_perf_requests import GenaiPerfRequests
 from planner.importers.model_analyzer import ModelAnalyzer
 from planner.importers.perf_analyzer import PerfAnalyzer
 from tests.planner.importers.unpacked_samples import SAMPLES
@@ -39,6 +42,25 @@ def test_request_rate_is_an_open_stream(tmp_path):
     assert run.service_mean_s is None, "not known, and not zero"
 
 
+def test_requests_of_a_model_without_tokens(tmp_path):
+    """Two users, 20 and 30 ms a request."""
+
+    def request(start, milliseconds):
+        end = start + milliseconds * 1_000_000
+        return {"timestamp": start, "response_timestamps": [end], "response_outputs": [{"output0": "1.5"}]}
+
+    requests = [request(10**9, 20), request(10**9, 30), request(1_020_000_000, 20), request(1_030_000_000, 30)]
+    experiment = {"experiment": {"mode": "concurrency", "value": 2}, "requests": requests}
+    path = tmp_path / "profile_export.json"
+    path.write_text(json.dumps({"service_kind": "triton", "experiments": [experiment]}))
+    (run,) = GenaiPerfRequests().runs(path)
+    assert run.tool == "perf_analyzer"
+    assert run.concurrency == 2.0
+    assert run.e2e.mean_s == pytest.approx(0.025)
+    assert run.inferences_per_s == pytest.approx(4 / 0.060, rel=1e-4)
+    assert not hasattr(run, "measurement")
+
+
 def test_model_analyzer():
     runs = list(ModelAnalyzer().runs(SAMPLES / "model_analyzer/metrics-model-inference.csv"))
     assert [(run.concurrency, run.inferences_per_s, run.e2e.p99_s) for run in runs] == [
@@ -70,5 +92,5 @@ def test_table_of_gpus_is_not_taken_for_the_other():
 def test_a_row_cut_short_names_its_line(tmp_path):
     path = tmp_path / "short.csv"
     path.write_text("Concurrency,Inferences/Second,p50 latency\n1,69.2,13891\n2,84.2\n")
-    with pytest.raises(InvalidInput, match="short.csv, line 3: 2 columns where the heading has 3"):
+    with pytest.raises(InvalidInput, match=r"short.csv, line 3: 2 columns where the heading has 3"):
         list(PerfAnalyzer().runs(path))

@@ -112,7 +112,7 @@ def test_requests_of_each_generation(tmp_path, version, document, suffix):
     path.write_text(json.dumps(document) if suffix == "json" else yaml.safe_dump(document))
     (run,) = Guidellm().runs(path)
     point = run.measurement
-    starts = np.array([each for each in run.table.start_s])
+    starts = run.table.start_s
     assert point.arrival_rate_per_s == pytest.approx(199 / np.ptp(starts)), "as sent, not the nominal 3"
     assert point.arrival_rate_per_s == pytest.approx(2.0, rel=0.2)
     assert run.burstiness == pytest.approx(1.0, abs=0.35)

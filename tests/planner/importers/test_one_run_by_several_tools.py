@@ -85,7 +85,9 @@ def test_same_requests_same_point(tmp_path, importer, text, single_gaps):
     assert point.tpot.p99_s == pytest.approx(np.percentile(TPOT_S, 99), **near)
     assert point.itl.mean_s == pytest.approx(ALL_GAPS_S.mean(), **near), "each token counts once"
     assert point.itl.p95_s == (pytest.approx(np.percentile(ALL_GAPS_S, 95), **near) if single_gaps else None)
-    assert point.e2e.p50_s == pytest.approx(np.median([t + g.sum() for t, g in zip(TTFT_NS, GAPS_NS)]) * 1e-9, **near)
+    assert point.e2e.p50_s == pytest.approx(
+        np.median([t + g.sum() for t, g in zip(TTFT_NS, GAPS_NS, strict=True)]) * 1e-9, **near
+    )
     gaps = np.diff(START_NS * 1e-9)
     assert point.arrival_rate_per_s == pytest.approx(1.0 / gaps.mean(), rel=1e-6)
     assert run.burstiness == pytest.approx(gaps.var() / gaps.mean() ** 2, rel=1e-4)

@@ -43,7 +43,7 @@ def test_without_prompt_lengths_there_is_no_run(tmp_path):
     text = (SAMPLES / "trtllm-bench/perf_overview_dsv32_tp4_conc1.txt").read_text()
     path = tmp_path / "out.txt"
     path.write_text("\n".join(line for line in text.splitlines() if "Total Token Throughput" not in line))
-    with pytest.raises(InvalidInput, match="out.txt, line 2, total token throughput is missing"):
+    with pytest.raises(InvalidInput, match=r"out.txt, line 2, total token throughput is missing"):
         only(path)
 
 
