@@ -23,9 +23,10 @@ class Aiperf:
     tool = "aiperf"
 
     def recognises(self, start: FileStart) -> bool:
-        """JSON that names aiperf's version beside its metrics; CSV with its statistics, which end in std."""
+        """JSON that names aiperf's version, or has its older configuration; CSV with its statistics, which end in std."""
         if start.text.lstrip().startswith("{"):
-            return start.has_keys("aiperf_version", "request_latency") and not start.has_keys("metrics_phase")
+            named = start.has_keys("aiperf_version") or start.has_keys("input_config", "loadgen")
+            return named and start.has_keys("request_latency") and not start.has_keys("metrics_phase")
         line = start.first_line.strip()
         return line.startswith("Metric,avg,min,max,") and line.endswith(",std")
 
@@ -83,8 +84,12 @@ def server_output_tokens(path: Path) -> float | None:
 
 def set_up(config: Fields) -> SetUp:
     """The model; aiperf does not know the engine."""
-    items = config.inner("models").items("items") if isinstance(config.values.get("models"), dict) else ()
-    return SetUp(model=items[0].words("name") if items else None)
+    if isinstance(config.values.get("models"), dict):
+        items = config.inner("models").items("items")
+        return SetUp(model=items[0].words("name") if items else None)
+    names = config.inner("endpoint").values.get("model_names")
+    named = {"name": names[0]} if isinstance(names, list) and names else {}
+    return SetUp(model=Fields(values=named, place=config.place).words("name"))
 
 
 def failures(document: Fields) -> int:

@@ -10,6 +10,8 @@ from models.errors import InvalidInput
 
 SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "seconds": 1.0}
 
+MAX_HEADING = 200
+
 _NAME = re.compile(r"^(?P<name>.*?)\s*(?:\((?P<unit>[^()]*)\))?\s*$")
 _GROUPED = re.compile(r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$")
 
@@ -30,7 +32,8 @@ def figure(value: Any, where: str) -> float:
 
 def name_and_unit(heading: str) -> tuple[str, str | None]:
     """Name and unit of a heading such as "Time To First Token (ms)", the name in small letters."""
-    match = _NAME.match(heading.strip())
+    heading = " ".join(heading[:MAX_HEADING].split())
+    match = _NAME.match(heading)
     name, unit = (match["name"], match["unit"]) if match else (heading, None)
     return name.strip().lower(), unit
 

@@ -28,7 +28,7 @@ class GenaiPerf:
         """JSON with its metrics and no version of aiperf; CSV that begins with statistics in its order."""
         if start.text.lstrip().startswith("{"):
             metrics = start.has_keys("request_throughput", "time_to_first_token", "input_config")
-            return metrics and not (start.has_keys("aiperf_version") or start.has_keys("schema_version"))
+            return metrics and not any(start.has_keys(key) for key in ("aiperf_version", "schema_version", "loadgen"))
         return start.first_line.startswith("Metric,avg,min,max,p99,")
 
     def runs(self, path: Path) -> Iterator[BenchmarkRun]:
@@ -54,10 +54,19 @@ def asked(config: Fields, path: Path) -> Request:
     if concurrency is None and rate is None and folder:
         value = float(folder["value"])
         concurrency, rate = (value, None) if folder["what"] == "concurrency" else (None, value)
-    extra = config.inner("input", "extra") if config.has("input") else config.inner("extra_inputs")
+    extra = _extra_inputs(config)
     most = extra.maybe("max_tokens") or extra.maybe("max_completion_tokens")
-    exact = most if extra.values.get("ignore_eos") is True or extra.maybe("min_tokens") == most else None
+    exact = most if str(extra.values.get("ignore_eos")).lower() == "true" or extra.maybe("min_tokens") == most else None
     return Request(concurrency=concurrency, rate_per_s=rate, exact_output_tokens=exact)
+
+
+def _extra_inputs(config: Fields) -> Fields:
+    """What was sent with every request: fields, or in older files a list of `name:value`."""
+    listed = config.values.get("extra_inputs")
+    if isinstance(listed, list):
+        pairs = (str(each).partition(":") for each in listed)
+        return Fields(values={name: value for name, _, value in pairs}, place=config.place, path="extra_inputs.")
+    return config.inner("input", "extra") if config.has("input") else config.inner("extra_inputs")
 
 
 def set_up(config: Fields) -> SetUp:

@@ -20,6 +20,8 @@ _LINE = re.compile(r"^\s*(?P<name>[A-Za-z][^:\n]*?)\s*:\s+(?P<value>\S.*?)\s*$")
 _BREAKDOWN = re.compile(r"^\s*\[(?P<what>TPOT|TTFT|Latency)\]\s*(?P<statistic>AVERAGE|P50|P90|P95|P99)\s*$")
 _MARK = re.compile(r"\s*[\[(].*$")
 _MS = 1e-3
+MAX_LINE = 400
+"""Longer lines are somebody's prompt or log, and no figure."""
 OFFLINE = 1 / 3
 """Share of all requests in flight on average above which there was no steady load, only a batch that drained."""
 
@@ -55,6 +57,8 @@ def _overviews(text: str, place: str) -> Iterator[tuple[str, Fields]]:
     values: dict[str, Any] = {}
     at: int | None = None
     for number, line in enumerate(text.splitlines(), start=1):
+        if len(line) > MAX_LINE:
+            continue
         if _OVERVIEW in line or (at is not None and line.startswith("= ") and "DETAILS" in line):
             if at is not None:
                 yield f"{place}, line {at}", Fields(values=values, place=f"{place}, line {at}")

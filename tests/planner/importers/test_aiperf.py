@@ -11,6 +11,8 @@ from models.errors import InvalidInput
 from planner.importers.aiperf import Aiperf
 from planner.importers.aiperf_requests import AiperfRequests
 from planner.importers.client_tokens import COUNTED_BY_CLIENT
+from planner.importers.importer import FileStart
+from planner.importers.load_tools import LOAD_TOOLS
 from tests.planner.importers.unpacked_samples import SAMPLES, unpacked
 
 
@@ -103,6 +105,23 @@ def test_what_was_asked_for_with_ignore_eos_is_the_length(tmp_path):
     run = only(Aiperf(), without_usage(folder / "profile_export_aiperf.json", ignore_eos=True))
     assert run.measurement.output_tokens == 32.0
     assert run.measurement.tpot.mean_s == pytest.approx(0.03975, abs=1e-5)
+
+
+def test_configuration_of_older_versions(tmp_path):
+    """`input_config.loadgen` instead of phases, and no version: still aiperf's and not genai-perf's."""
+    document = json.loads((SAMPLES / "aiperf/c4/profile_export_aiperf.json").read_text())
+    del document["aiperf_version"], document["schema_version"]
+    document["input_config"] = {
+        "endpoint": {"model_names": ["llama"]},
+        "loadgen": {"concurrency": 4, "request_rate": None},
+    }
+    path = tmp_path / "profile_export_aiperf.json"
+    path.write_text(json.dumps(document))
+    (importer,) = [each for each in LOAD_TOOLS if each.recognises(FileStart(name="x", text=path.read_text()))]
+    assert importer.tool == "aiperf"
+    run = only(importer, path)
+    assert run.measurement.concurrency == 4.0
+    assert run.setup.model == "llama"
 
 
 def test_zero_time_to_first_token_is_refused_with_its_line(tmp_path):

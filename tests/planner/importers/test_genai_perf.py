@@ -92,6 +92,27 @@ def test_newer_headings_with_units_and_grouped_digits():
     assert run.requests == 40
 
 
+def test_flat_configuration_of_older_versions(tmp_path):
+    """Laid out as genai-perf wrote its arguments before they were nested; Triton's backend is then the engine."""
+    document = json.loads((SAMPLES / C8 / "profile_export_genai_perf.json").read_text())
+    document["input_config"] = {
+        "model": ["llama"],
+        "service_kind": "triton",
+        "backend": "tensorrtllm",
+        "endpoint": None,
+        "concurrency": None,
+        "request_rate": 5.5,
+        "extra_inputs": ["max_tokens:32", "ignore_eos:true", "api_key:SECRET"],
+    }
+    path = tmp_path / "profile_export_genai_perf.json"
+    path.write_text(json.dumps(document))
+    run = only(GenaiPerf(), path)
+    assert (run.setup.model, run.setup.engine) == ("llama", "triton-trtllm")
+    assert run.measurement.output_tokens == 32.0
+    assert run.measurement.arrival_rate_per_s == pytest.approx(160 / (160 / 5.37137641 - 1.4838615788))
+    assert "SECRET" not in repr(run)
+
+
 def test_usage_chunks_count_before_what_was_asked(tmp_path):
     """Chat: the first chunk has a role and no token, the last one the server's count."""
 
