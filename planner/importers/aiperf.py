@@ -23,7 +23,7 @@ class Aiperf:
     tool = "aiperf"
 
     def recognises(self, start: FileStart) -> bool:
-        """JSON that names aiperf's version, or has its older configuration; CSV with its statistics, which end in std."""
+        """JSON with aiperf's version or its older configuration; CSV with its statistics, which end in std."""
         if start.text.lstrip().startswith("{"):
             named = start.has_keys("aiperf_version") or start.has_keys("input_config", "loadgen")
             return named and start.has_keys("request_latency") and not start.has_keys("metrics_phase")
