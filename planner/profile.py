@@ -247,11 +247,9 @@ class EngineProfile(FileModel):
                 "it has neither spec.stepTime nor spec.measurements",
                 remedy="give the step time's terms, or the measured points to fit them from",
             )
-        from models.step_fit import fit
-        from planner.hardware import experts_for, prior_for
+        from planner.profile_fit import fit_profile
 
-        usable = [point.to_measurement() for point in self.spec.measurements if not point.capacity_only]
-        result = fit(usable, limits=self.spec.limits.to_limits(), prior=prior_for(self), experts=experts_for(self))
+        result = fit_profile(self)
         return result.step_time, result.median_error
 
     def to_engine(self) -> Engine:

@@ -23,9 +23,11 @@ class VllmBenchOffline:
 
     def runs(self, path: Path) -> Iterator[BenchmarkRun]:
         """None: always refused, with what to run instead."""
+        return iter(self._refused(path))
+
+    def _refused(self, path: Path) -> tuple[BenchmarkRun, ...]:
         raise InvalidInput(
             f"{path}: {self.tool} writes neither prompt and answer lengths nor the load: no point can be made of it",
             remedy="measure with `vllm bench serve --save-result`, or write its row into a CSV of concurrency, "
             "input_tokens, output_tokens and output_tokens_per_s",
         )
-        yield

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from models.errors import InvalidInput
-from models.measurement import Measurement
+from models.measurement import LatencySummary, Measurement
 from planner.importers.benchmark_run import Array, BenchmarkRun, RequestTable, SetUp
 from planner.importers.fields import Fields, naming
 from planner.importers.importer import FileStart
@@ -98,7 +98,7 @@ def _of_summary(fields: Fields, tool: str) -> BenchmarkRun:
         # All requests were sent at once: a closed loop of as many users, for one round.
         users = fields.number("num_prompts")
         notes = ("every request was sent at once: only the throughput is used",)
-    laws = {}
+    laws: dict[str, LatencySummary | None] = {}
     for metric, name in _METRICS.items():
         for unit, scale in (("_ms", 1e-3), ("", 1.0)):
             stems = {each: f"{each}_{name}{unit}" for each in _STATISTICS}
@@ -113,7 +113,10 @@ def _of_summary(fields: Fields, tool: str) -> BenchmarkRun:
         arrival_rate_per_s=rate,
         requests_per_s=served,
         output_tokens_per_s=fields.maybe("output_throughput"),
-        **laws,
+        ttft=laws["ttft"],
+        tpot=laws["tpot"],
+        itl=laws["itl"],
+        e2e=laws["e2e"],
     )
     behind = rate is not None and served is not None and served < _KEEPS_UP * rate
     return BenchmarkRun(
