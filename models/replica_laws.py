@@ -169,7 +169,7 @@ def _nearer(load: ReplicaLoad, mean: float, life_s: float) -> float:
     room = float(load.room(np.array([mean]))[0])
     own_s = float(load.step_s(room, mean)) * (load.prompt.mean / room + 1.0)
     ends = load.rate_per_s * np.array([own_s, own_s + life_s])
-    if ends[1] > 30.0:
+    if ends[1] > 30.0 or ends[1] - ends[0] < 1e-12:
         return 1.0
     counts = renewal_counts(load.stream.gap_scv, ends, 120, after_arrival=True) @ np.arange(121.0)
     return float((counts[1] - counts[0]) / (ends[1] - ends[0]))
