@@ -28,10 +28,6 @@ class WaitingLaw:
         return np.asarray(self.values[np.minimum(index, self.values.size - 1)])
 
 
-_RARE_BEYOND = 1e6
-"""Gaps so many times as long as any wait of interest meet no other arrival."""
-
-
 def waiting_law(service: Atoms, mean_gap: float, gap_scv: float, *, top: float, cells: int = 1024) -> WaitingLaw:
     """The stationary law of Lindley's recursion W' = (W + S − A)⁺ up to `top`, gaps A gamma with the given variability.
 
@@ -39,8 +35,7 @@ def waiting_law(service: Atoms, mean_gap: float, gap_scv: float, *, top: float, 
     distribution for the G/G/1 queue by signal processing methods). Needs a load below 1 and a
     `top` well beyond the last quantile of interest.
     """
-    rare = mean_gap >= _RARE_BEYOND * top
-    if rare or (gap_scv < _METRONOME and float(service.values[-1]) <= mean_gap):
+    if gap_scv < _METRONOME and float(service.values[-1]) <= mean_gap:
         return WaitingLaw(values=np.zeros(1), cdf=np.ones(1))
     delta = top / cells
     size = 4 * cells

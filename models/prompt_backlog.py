@@ -172,7 +172,7 @@ def _summarise(
         arrivals=arrivals,
         idle_share=idle_share,
         life_weights=life,
-        life_step_s=float(life @ seconds / life.sum()),
+        life_step_s=float(life @ seconds / life.sum()) if life.sum() > 0.0 else mean,
         start_excess_s=excess,
         start_decay=min(max(1.0 - first / excess, 0.0), 1.0) if abs(excess) > 1e-12 * mean else 0.0,
     )
