@@ -9,7 +9,7 @@ pip := $(run) -m pip --disable-pip-version-check --quiet
 pythons := python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types layers test unit fuzz test-pythons bench bench-accuracy bench-referee networks docs wheel clean
+.PHONY: help setup demo check format lint types layers test unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-referee networks docs wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ bench: $(VENV)/.installed-dev  ## measure speed against the goals, and write doc
 
 bench-accuracy: $(VENV)/.installed-dev  ## measure accuracy against the simulator, and write docs/accuracy.md
 	$(run) benchmarks/accuracy.py
+
+bench-catalogue: $(VENV)/.installed-dev  ## measure every shipped profile against the simulator
+	$(run) -m benchmarks.catalogue_accuracy --write docs/accuracy-catalogue.md
 
 bench-referee: $(VENV)/.installed-dev  ## judge both by a second, independent simulator, and write docs/referee.md
 	$(run) -m benchmarks.referees --jobs 2 --write docs/referee.md

@@ -3,8 +3,8 @@
 The laws of `models.replica_laws` rest on approximations: two time scales, renewal counts, an interpolation for
 least-outstanding routing. Their *discrepancy* (Kennedy and O'Hagan 2001, Bayesian calibration of computer models, §2)
 is smooth in the quantities that describe the question, all without unit, and a small network holds it: for each metric
-the logarithm of simulated over analytic quantile at a few probabilities. It vanishes with the load, where the analytic
-laws are exact, and fades out beyond the range of the questions that were simulated.
+how far the log-odds move, at a few probabilities, at which the analytic quantile is read. It vanishes with the load,
+where hardly anything is approximated, and fades out beyond the range of the questions that were simulated.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from models.objective import Objective
-from models.prediction import Prediction
+from models.prediction import Prediction, Routing
 from models.workload import ClosedArrivals, Workload
 from planner.checks.finding import Severity
 from planner.hardware import find_model
@@ -25,7 +25,11 @@ BUSY = 0.9
 
 
 def caveats(
-    profile: EngineProfile, workload: Workload, objectives: Sequence[Objective], prediction: Prediction
+    profile: EngineProfile,
+    workload: Workload,
+    objectives: Sequence[Objective],
+    prediction: Prediction,
+    routing: Routing = Routing.RANDOM,
 ) -> tuple[str, ...]:
     """Of a predicted answer: what of the profile is doubtful, what was not measured, where the model is weak."""
     warnings = [*profile_caveats(profile, workload, prediction)]
@@ -34,7 +38,7 @@ def caveats(
             f"KV memory runs short: about {prediction.preemptions_per_request:.2f} preemptions a request; the tail of "
             "TTFT is uncertain there"
         )
-    warnings += _weak_laws(workload, objectives, prediction)
+    warnings += _weak_laws(workload, objectives, prediction, routing)
     warnings += _whole_prompts(profile, workload, objectives, prediction)
     warnings += _uncertain_percentiles(objectives, prediction)
     return tuple(warnings)
@@ -110,14 +114,25 @@ def _beyond_measured(profile: EngineProfile, workload: Workload, prediction: Pre
     return warnings
 
 
-def _weak_laws(workload: Workload, objectives: Sequence[Objective], prediction: Prediction) -> list[str]:
+_EQUAL, _HERDING = 1e-6, 0.6
+
+
+def _weak_laws(
+    workload: Workload, objectives: Sequence[Objective], prediction: Prediction, routing: Routing
+) -> list[str]:
     """Where the laws themselves are known to be weak."""
     warnings = []
     waits = [as_written(each) for each in objectives if each.metric in ("ttft", "queue")]
-    if isinstance(workload.arrivals, ClosedArrivals) and waits:
+    if isinstance(workload.arrivals, ClosedArrivals) and (waits or not objectives):
         warnings.append(
-            f"users in a closed loop start together and stay together: {', '.join(waits)} rests on a tail that is "
-            "uncertain by tens of per cent; compare with `planner simulate`"
+            f"users in a closed loop start together and stay together: {', '.join(waits) or 'ttft'} rests on a tail "
+            "that is uncertain by tens of per cent; compare with `planner simulate`"
+        )
+    equal = workload.lengths.prompt.scv < _EQUAL and workload.lengths.output.scv < _EQUAL
+    if routing is Routing.LEAST_OUTSTANDING and equal and prediction.utilization > _HERDING and waits:
+        warnings.append(
+            f"requests of one length move in herds behind a least-outstanding balancer: {', '.join(waits)} may be "
+            "twice what is predicted at this load; check it with `planner simulate`, or give --input-cv and --output-cv"
         )
     familiarity = prediction.capacity.familiarity
     if prediction.familiarity is not None:

@@ -63,6 +63,12 @@ class Limits(FileModel):
                 f"{self.kv_block_size})",
                 remedy="give the tokens that fit in KV memory, as the engine reports them at start-up",
             )
+        if self.max_num_batched_tokens < self.max_num_seqs:
+            raise InvalidInput(
+                f"spec.limits.maxNumBatchedTokens {self.max_num_batched_tokens} is less than maxNumSeqs "
+                f"{self.max_num_seqs}: engines refuse to start so, for every sequence decodes a token a step",
+                remedy="give the limits that the engine was started with",
+            )
         return EngineLimits(**self.model_dump())
 
 

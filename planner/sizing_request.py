@@ -49,7 +49,7 @@ def make_plan(request: SizingRequest) -> Plan:
         assumptions=(*request.assumptions, *load_assumptions(request.profile, request.workload)),
         warnings=(
             *unit_warnings(request.objectives),
-            *caveats(request.profile, request.workload, request.objectives, sizing.prediction),
+            *caveats(request.profile, request.workload, request.objectives, sizing.prediction, request.routing),
         ),
         gpu_price_per_h=request.gpu_price_per_h,
     )

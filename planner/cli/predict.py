@@ -88,7 +88,7 @@ def predict(
         replicas=replicas,
         prediction=prediction,
         assumptions=(*stated.assumptions, *load_assumptions(profile, workload)),
-        warnings=(*unit_warnings(objectives), *caveats(profile, workload, objectives, prediction)),
+        warnings=(*unit_warnings(objectives), *caveats(profile, workload, objectives, prediction, routing)),
         gpu_price_per_h=gpu_price,
     )
     if form == "table":

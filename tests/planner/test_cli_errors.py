@@ -191,3 +191,27 @@ def test_columns_of_csv_do_not_depend_on_whether_there_is_a_plan(
     assert (without["replicas"], without["reason"][:13]) == ("", "nothing meets")
     assert (without["objectives.1.objective"], without["objectives.1.met"]) == ("ttft:p99<=0.001", "False")
     assert not any("{" in cell for cell in [*without.values(), *planned.values()])
+
+
+EDGES = {
+    "hardly any load on very many replicas": ["--qps", "1e-9", "--burstiness", "0.5", "--replicas", "1000000"],
+    "regular arrivals, hardly any": ["--qps", "1e-9", "--burstiness", "0", "--replicas", "10000000"],
+}
+
+
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.filterwarnings("error")
+def test_the_edges_of_the_documented_ranges_are_answered(capsys: pytest.CaptureFixture[str], edge: str) -> None:
+    assert run(["predict", *PROFILE, *LENGTHS, "--routing", "round-robin", *EDGES[edge]]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_fault_of_ours_is_a_message(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr("planner.sizing_request.size", broken)
+    assert run(GOOD) == 3
+    told = capsys.readouterr().err
+    assert told.startswith("error: a fault of Replicast's own: ZeroDivisionError")
+    assert "please report it" in told
