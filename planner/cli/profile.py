@@ -1,4 +1,4 @@
-"""`planner profile`: list, show and check measured profiles."""
+"""`planner profile`: list, show and check measured profiles; learn one from an engine in service."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 import click
+
+from planner.cli.from_prometheus import from_prometheus
 
 Format = Literal["table", "json", "yaml"]
 
@@ -171,3 +173,6 @@ def _print(fields: dict[str, Any] | list[dict[str, Any]], form: Literal["json", 
 
 def _today() -> date:
     return datetime.now(tz=UTC).date()
+
+
+profile.add_command(from_prometheus)
