@@ -9,7 +9,7 @@ pip := $(run) -m pip --disable-pip-version-check --quiet
 pythons := python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types layers control-plane test unit fuzz test-pythons bench bench-accuracy bench-referee networks docs wheel clean
+.PHONY: help setup demo check format lint types layers control-plane test unit fuzz test-pythons bench bench-accuracy bench-referee bench-histograms networks docs wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench-accuracy: $(VENV)/.installed-dev  ## measure accuracy against the simulato
 
 bench-referee: $(VENV)/.installed-dev  ## judge both by a second, independent simulator, and write docs/referee.md
 	$(run) -m benchmarks.referees --jobs 2 --write docs/referee.md
+
+bench-histograms: $(VENV)/.installed-dev  ## percentiles read from buckets against a real client's
+	$(run) -m benchmarks.histogram_accuracy
 
 networks: $(VENV)/.installed-dev  ## learn models/learned.py again from simulations (hours on two cores)
 	$(run) -m scripts.fit_networks contention

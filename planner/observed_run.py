@@ -86,6 +86,11 @@ def _summary(load: Load, meaning: str) -> LatencySummary | None:
 
 
 def _notes(load: Load) -> Iterator[str]:
+    if load.total("e2e_sum") is not None:
+        yield (
+            "Triton does not tell the time to the first token: the time of a token is that of a request over its "
+            "tokens, and prompt and decode are told apart by the prior alone"
+        )
     queries, hits = load.total("prefix_queries"), load.total("prefix_hits")
     if queries and hits and hits > NOTABLE_HITS * queries:
         yield (

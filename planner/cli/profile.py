@@ -35,7 +35,7 @@ def _examples(*commands: str) -> str:
     )
 )
 def profile() -> None:
-    """Measured profiles of engines: what ships, what is in one, and whether its figures can be true."""
+    """Measured profiles of engines: what ships, what is in one, whether it can be true; and one of your own."""
 
 
 @profile.command(
