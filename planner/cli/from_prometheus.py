@@ -81,6 +81,7 @@ def from_prometheus(**options: Any) -> None:
     from planner.engine_metrics import BY_ENGINE
     from planner.files import require_writable, write_atomically
     from planner.metrics_history import read_history
+    from planner.profile import parse_profile
     from planner.profile_document import text_of
     from planner.promql import parse_matches
     from planner.steady_load import judge
@@ -100,6 +101,7 @@ def from_prometheus(**options: Any) -> None:
     for warning in (*notes, *learned.warnings):
         click.echo(f"warning: {warning}", err=True)
     text = text_of(learned.document, "# Learned by planner profile from-prometheus; see spec.provenance.\n")
+    parse_profile(text, name=out.name if out else "learned")  # what is written can be read, whatever the options say
     if out is None:
         click.echo(text, nl=False)
     else:

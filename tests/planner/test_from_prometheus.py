@@ -437,6 +437,7 @@ def test_nothing_is_written_where_nothing_was_learned(learn, tmp_path):
         (["--last", "5s"], "the history makes 0 windows of 20 s"),
         (["--last", "1000h"], "windows of 20 s"),
         (["-O", "no/such/folder/x.yaml"], "there is no folder"),
+        (["--bearer-token-file", "no-such-file"], "bearer token file no-such-file does not exist"),
     ],
 )
 def test_options_that_mean_nothing(learn, arguments, said):
