@@ -209,29 +209,52 @@ def _mixture_mass(histogram: BucketCounts, cells: _Cells) -> Array:
 def _fit(histogram: BucketCounts, components: int) -> tuple[float, Array, Array, Array]:
     """The information criterion (less is better), and means, deviations (of log-time) and weights of the mixture."""
     from scipy.optimize import minimize
-    from scipy.special import ndtr
 
     counts, total = np.asarray(histogram.counts), histogram.total
-    edges = np.log(np.array([_TINY, *histogram.upper_s]))
+    edges = np.log(np.asarray(histogram.upper_s[:-1]))
     log_mean = math.log(max(histogram.sum_s / total, _TINY))
-
-    def parts(parameters: Array) -> tuple[Array, Array, Array]:
-        weights = np.exp(np.concatenate(([0.0], parameters[2 * components :])))
-        return parameters[:components], np.exp(parameters[components : 2 * components]), weights / weights.sum()
-
-    def cost(parameters: Array) -> float:
-        means, spreads, weights = parts(parameters)
-        cdf = ndtr((edges[:, None] - means) / spreads) @ weights
-        cdf[0], cdf[-1] = 0.0, 1.0
-        unlikelihood = -float(counts @ np.log(np.maximum(np.diff(cdf), _TINY)))
-        off_mean = (math.log(float(weights @ np.exp(means + 0.5 * spreads**2))) - log_mean) / MEAN_TOLERANCE
-        unusual = float(np.sum(np.log(spreads / USUAL_SPREAD) ** 2))
-        return (unlikelihood + 0.5 * off_mean**2 + SPREAD_WEIGHT * unusual) / total
-
     start, bounds = _start(histogram, components)
-    found = minimize(cost, start, method="L-BFGS-B", bounds=bounds)
+    found = minimize(_cost, start, args=(counts, edges, log_mean), jac=True, method="L-BFGS-B", bounds=bounds)
     criterion = float(found.fun) * total + 0.5 * (3 * components - 1) * math.log(total + 1.0)
-    return criterion, *parts(np.asarray(found.x))
+    return criterion, *_parts(np.asarray(found.x))
+
+
+def _parts(parameters: Array) -> tuple[Array, Array, Array]:
+    """Means, deviations and weights from means, logarithms of deviations and of weights beside the first."""
+    means, log_spreads, log_weights = np.split(parameters, (size := (parameters.size + 1) // 3, 2 * size))
+    weights = np.exp(np.concatenate(([0.0], log_weights)))
+    return means, np.exp(log_spreads), weights / weights.sum()
+
+
+def _cost(parameters: Array, counts: Array, edges: Array, log_mean: float) -> tuple[float, Array]:
+    """Negative logarithm of the posterior an observation, and its gradient."""
+    from scipy.special import ndtr
+
+    means, spreads, weights = _parts(parameters)
+    z = (edges[:, None] - means) / spreads
+    below = ndtr(z)
+    cdf = below @ weights
+    mass = np.diff(cdf, prepend=0.0, append=1.0)
+    pull = np.where(mass > _TINY, -counts / np.maximum(mass, _TINY), 0.0)
+    by_cdf = pull[:-1] - pull[1:]  # a larger F at an edge moves mass from the bucket above to the one below
+    density = np.exp(-0.5 * z**2) / math.sqrt(2.0 * math.pi)
+
+    part_means = np.exp(means + 0.5 * spreads**2)
+    mean = float(weights @ part_means)
+    off = (math.log(mean) - log_mean) / MEAN_TOLERANCE
+    by_mean = off / (MEAN_TOLERANCE * mean)
+    unusual = np.log(spreads / USUAL_SPREAD)
+
+    value = -float(counts @ np.log(np.maximum(mass, _TINY))) + 0.5 * off**2 + SPREAD_WEIGHT * float(unusual @ unusual)
+    slope = np.concatenate(
+        (
+            weights * (by_mean * part_means - (by_cdf @ density) / spreads),
+            weights * (by_mean * part_means * spreads**2 - by_cdf @ (density * z)) + 2.0 * SPREAD_WEIGHT * unusual,
+            (weights * (by_cdf @ (below - cdf[:, None]) + by_mean * (part_means - mean)))[1:],
+        )
+    )
+    total = float(counts.sum())
+    return value / total, slope / total
 
 
 def _start(histogram: BucketCounts, components: int) -> tuple[Array, list[tuple[float, float]]]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InvalidInput
-from models.histogram_law import BucketCounts, law
+from models.histogram_law import BucketCounts, _cost, _start, law
 
 TTFT_ENDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, math.inf)
 """vLLM's for the time to first token, up to 10 s."""
@@ -134,3 +134,17 @@ def test_different_buckets_do_not_add():
     other = BucketCounts(upper_s=(0.2, math.inf), counts=(1.0, 0.0), sum_s=0.05)
     with pytest.raises(InvalidInput, match="different buckets"):
         _ = one + other
+
+
+@pytest.mark.parametrize("components", [1, 2, 3])
+def test_the_slope_of_the_cost_is_its_slope(components):
+    histogram = buckets(lognormal(0.3, 0.6, 500))
+    start, _ = _start(histogram, components)
+    point = start + 0.1 * np.random.default_rng(components).standard_normal(start.size)
+    given_data = (np.asarray(histogram.counts), np.log(np.asarray(histogram.upper_s[:-1])), math.log(histogram.mean_s))
+    _, slope = _cost(point, *given_data)
+    for index in range(point.size):
+        aside = np.zeros(point.size)
+        aside[index] = 1e-6
+        rise = _cost(point + aside, *given_data)[0] - _cost(point - aside, *given_data)[0]
+        assert slope[index] == pytest.approx(rise / 2e-6, rel=1e-3, abs=1e-3)
