@@ -72,15 +72,10 @@ class _Reader:
         self._server, self._metrics, self._labels, self._span = server, metrics, labels, span
 
     def history(self) -> History:
+        self._require_few(self._most_at_a_time())
         times = self._by_replica(f"timestamp({self._named(self._metrics.waiting)})")
-        if not times:
-            raise self._nothing()
         model = self._one_model(times)
-        if len(times) * self._span.windows > MAX_REPLICA_WINDOWS:
-            raise InvalidInput(
-                f"{len(times)} replicas × {self._span.windows} windows are more than {MAX_REPLICA_WINDOWS}",
-                remedy="choose fewer replicas with --match (pod, namespace), or a longer --window",
-            )
+        self._require_few(len(times))  # over the whole time, pods that came and went included
         names = replica_names(times)
         columns = self._columns(times)
         windows = [
@@ -94,6 +89,19 @@ class _Reader:
             replicas=tuple(names[key] for key in times),
             cache_config=self._cache_config(),
         )
+
+    def _most_at_a_time(self) -> int:
+        counts = self._ask(f"count({self._named(self._metrics.waiting)})")
+        if not counts:
+            raise self._nothing()
+        return round(max(value for series in counts for _, value in series.points))
+
+    def _require_few(self, replicas: int) -> None:
+        if replicas * self._span.windows > MAX_REPLICA_WINDOWS:
+            raise InvalidInput(
+                f"{replicas} replicas × {self._span.windows} windows are more than {MAX_REPLICA_WINDOWS}",
+                remedy="choose fewer replicas with --match (pod, namespace), or a longer --window",
+            )
 
     # --- questions
 
@@ -223,22 +231,16 @@ class _Reader:
 
     def _nothing(self) -> InvalidInput:
         """Why there is nothing: other labels, another engine, no scrapes."""
-        name = self._metrics.waiting.names[0]
+        name, label = self._metrics.waiting.names[0], self._metrics.model_label
         span = "in that time"
-        if self._labels:
-            seen = self._ask(selector([name], {}))
-            if seen:
-                label = self._metrics.model_label
-                places = {
-                    ", ".join(f"{k}={v}" for k, v in sorted(series.labels.items()) if k != "__name__")
-                    for series in seen
-                }
-                return InvalidInput(
-                    f"{self._server.address} has no {name} with "
-                    + ", ".join(f"{k}={v}" for k, v in self._labels.items())
-                    + f" {span}",
-                    remedy=f"there is: {'; '.join(sorted(places)[:5])}. Mend --match (the model's label is {label})",
-                )
+        there = self._ask(f"group by ({label},namespace,job) ({selector([name], {})})") if self._labels else []
+        if there:
+            wanted = ", ".join(f"{name}={value}" for name, value in self._labels.items())
+            places = [", ".join(f"{name}={value}" for name, value in sorted(s.labels.items())) for s in there]
+            return InvalidInput(
+                f"{self._server.address} has no {name} with {wanted} {span}",
+                remedy=f"there is: {'; '.join(sorted(places)[:5])}. Mend --match (the model's label is {label})",
+            )
         return InvalidInput(
             f"{self._server.address} has no {name} {span}: no data, which is not the same as no load",
             remedy="does it scrape the engine (look at its page Status, Targets)? Other engines: --engine; older "

@@ -237,6 +237,14 @@ def test_labels_that_match_nothing_are_answered_with_those_that_are_there(learn)
     assert "namespace=serving" in told
 
 
+def test_too_many_replicas_are_declined_before_they_are_read(learn, monkeypatch):
+    monkeypatch.setattr("planner.metrics_history.MAX_REPLICA_WINDOWS", 8)
+    code, _, told = learn("ramp", *ENGINE)
+    assert code == 2
+    assert "1 replicas × 9 windows are more than 8" in told
+    assert "choose fewer replicas with --match" in told
+
+
 @pytest.mark.parametrize(
     "value", ['x"} or vector(1) or {a="', "ramp\\", 'a"b', "a\nb", "ramp|older", ".*", "{}", "é✓", "'"], ids=repr
 )
