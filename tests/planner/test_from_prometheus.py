@@ -453,3 +453,35 @@ def test_options_that_mean_nothing(learn, arguments, said):
     assert (code, out) == (2, "")
     assert said in told
     assert "Traceback" not in told
+
+
+def test_an_engine_scraped_live_that_goes_away(tmp_path):
+    """Idle, at middle load, saturated, gone: six seconds each, read at the middle of each."""
+    from controller.prometheus import Prometheus
+    from planner.engine_metrics import VLLM
+    from planner.metrics_history import read_history
+    from planner.metrics_server import Span
+
+    states = archived("states.tar.xz")
+    phases = [states[f"vllm/{name}"] for name in ("real_idle_fresh", "real_mid_load", "real_saturated")]
+    with shown({"/metrics": phases[0]}) as exposition:
+        job = {"job_name": "live", "static_configs": [{"targets": [exposition.address]}]}
+        configuration = {"global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"}, "scrape_configs": [job]}
+        with running_prometheus(tmp_path, configuration) as url:
+            until_scraped(url, {"live"})
+            begin_s = int(time.time()) + 1
+            for number, page in enumerate(phases):
+                exposition.pages["/metrics"] = page
+                time.sleep(begin_s + 6 * (number + 1) - time.time())
+            del exposition.pages["/metrics"]
+            time.sleep(begin_s + 21.5 - time.time())
+            found = read_history(Prometheus(url), VLLM, {}, Span(end_s=begin_s + 21, window_s=6, windows=3))
+    rising, filling, gone = found.windows
+    counts = [successes(page) for page in phases]
+    assert rising.counted["succeeded"] == counts[1] - counts[0]
+    assert filling.counted["succeeded"] == counts[2] - counts[1]
+    assert 0.0 < rising.means["running"] < 6.0 < filling.means["running"] < 15.0
+    assert rising.growth == 6.0
+    assert filling.growth == 15.0 + 21.0 - 6.0
+    assert gone.unreadable == "not scraped at its beginning or its end"
+    assert gone.counted == {}
