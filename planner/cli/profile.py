@@ -1,4 +1,4 @@
-"""`planner profile`: import, fit, list, show and check measured profiles."""
+"""`planner profile`: import, fit, list, show and check measured profiles; learn one from an engine in service."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
+
+from planner.cli.from_prometheus import from_prometheus
 
 Format = Literal["table", "json", "yaml"]
 
@@ -34,7 +36,7 @@ def _examples(*commands: str) -> str:
     )
 )
 def profile() -> None:
-    """Measured profiles of engines: what ships, what is in one, and whether its figures can be true."""
+    """Measured profiles of engines: what ships, what is in one, whether it can be true; and one of your own."""
 
 
 @profile.command(
@@ -292,3 +294,6 @@ def _print(fields: dict[str, Any] | list[dict[str, Any]], form: Literal["json", 
 
 def _today() -> date:
     return datetime.now(tz=UTC).date()
+
+
+profile.add_command(from_prometheus)
