@@ -169,8 +169,7 @@ def check(ctx: click.Context, names: tuple[str, ...], as_of: datetime | None, fo
 @profile.command(
     "import",
     epilog=_examples(
-        "planner profile import closed_c*.json open_*.json --engine vllm \\",
-        "    --model meta-llama/Llama-3.1-8B-Instruct --gpu H100-SXM5-80GB -O my-profile.yaml",
+        "planner profile import closed_c*.json open_*.json --engine vllm --gpu L4-24GB -O l4.yaml",
         "planner profile import points.csv --engine vllm --model my-model --gpu L4-24GB -O l4.yaml",
     ),
 )
@@ -253,7 +252,7 @@ def import_(
 
 @profile.command(
     epilog=_examples(
-        "planner profile fit llama-3.1-8b-h100-vllm-tp1",
+        "planner profile fit qwen3-32b-h100-vllm-tp2",
         "planner profile fit my-profile.yaml --plot fit.svg",
         "planner profile fit my-profile.yaml -o json",
     )

@@ -35,7 +35,15 @@ TRACE = "arrival_s,input_tokens,output_tokens\n" + "".join(
     f"{0.4 * row},{200 + row % 300},{20 + row % 90}\n" for row in range(1500)
 )
 PROFILE = (CATALOGUE / "qwen3-32b-h100-vllm-tp2.yaml").read_text(encoding="utf-8")
+POINTS = "concurrency,input_tokens,output_tokens,ttft_mean_ms,tpot_mean_ms\n" + "".join(
+    f"{users},512,128,{40 + 2 * users},{8 + 0.1 * users}\n" for users in (1, 4, 16, 64)
+)
+SAMPLES = Path(__file__).parent / "importers" / "samples" / "vllm_bench_serve"
+RUN = (SAMPLES / "vllm_bench_c4.json").read_text(encoding="utf-8")
 FILES = {
+    "points.csv": POINTS,
+    "closed_c*.json": RUN,
+    "open_*.json": RUN,
     "fleet.yaml": FLEET,
     "requests.csv": TRACE,
     "my.yaml": PROFILE,
@@ -77,7 +85,7 @@ def test_an_example_runs_as_it_stands(tmp_path: Path, example: str) -> None:
     folder.mkdir()
     for name, text in FILES.items():
         if re.search(rf"(?<![\w-]){re.escape(name)}(?!\w)", example):
-            (folder / name.replace("*", "any")).write_text(text, encoding="utf-8")
+            (folder / name.replace("*", "4")).write_text(text, encoding="utf-8")
     done = subprocess.run(
         ["bash", "-c", example],
         cwd=folder,
