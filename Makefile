@@ -9,7 +9,7 @@ pip := $(run) -m pip --disable-pip-version-check --quiet
 pythons := python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types layers control-plane test unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-referee bench-histograms networks docs wheel clean
+.PHONY: help setup demo check format lint types layers control-plane test unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms networks docs wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench-accuracy: $(VENV)/.installed-dev  ## measure accuracy against the simulato
 
 bench-catalogue: $(VENV)/.installed-dev  ## measure every shipped profile against the simulator
 	$(run) -m benchmarks.catalogue_accuracy --write docs/accuracy-catalogue.md
+
+bench-fit: $(VENV)/.installed-dev  ## measure how well fits predict measured points that they have not seen
+	$(run) -m benchmarks.fit_accuracy --write docs/fit-accuracy.md
 
 bench-referee: $(VENV)/.installed-dev  ## judge both by a second, independent simulator, and write docs/referee.md
 	$(run) -m benchmarks.referees --jobs 2 --write docs/referee.md

@@ -73,18 +73,41 @@ def replica_range(
     max_replicas: int = MAX_REPLICAS,
 ) -> ReplicaRange:
     """Size again with steps that take (1 − error) and (1 + error) times as long."""
+    low, high = (
+        replicas_if_slower(engine, workload, objectives, slower=slower, routing=routing, max_replicas=max_replicas)
+        for slower in (-error, error)
+    )
+    return ReplicaRange(step_time_error=error, low=low or 1, high=high)
 
-    def sized(factor: float) -> int | None:
-        scaled = _on_a_clock(workload, factor)
-        if scaled is None:
-            return None
-        limits = [replace(objective, limit_s=min(objective.limit_s / factor, 1e6)) for objective in objectives]
-        try:
-            return size(engine, scaled, limits, routing=routing, max_replicas=max_replicas).replicas
-        except NoFeasiblePlan:
-            return None
 
-    return ReplicaRange(step_time_error=error, low=sized(1.0 - error) or 1, high=sized(1.0 + error))
+def slowdown_at(confidence: float, error: float) -> float:
+    """How much longer steps may be than the profile says, at a one-sided confidence.
+
+    `error` is read as the median of a normal law's absolute deviations: 0.6745 standard deviations.
+    """
+    from scipy.special import ndtri
+
+    return float(min(max(ndtri(confidence), 0.0) * error / 0.6745, MOST_ERROR))
+
+
+def replicas_if_slower(
+    engine: Engine,
+    workload: Workload,
+    objectives: Sequence[Objective],
+    *,
+    slower: float,
+    routing: Routing = Routing.RANDOM,
+    max_replicas: int = MAX_REPLICAS,
+) -> int | None:
+    """The least replicas with steps that take (1 + slower) times as long; None where no number would do."""
+    scaled = _on_a_clock(workload, 1.0 + slower)
+    if scaled is None:
+        return None
+    limits = [replace(objective, limit_s=min(objective.limit_s / (1.0 + slower), 1e6)) for objective in objectives]
+    try:
+        return size(engine, scaled, limits, routing=routing, max_replicas=max_replicas).replicas
+    except NoFeasiblePlan:
+        return None
 
 
 def _on_a_clock(workload: Workload, factor: float) -> Workload | None:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +20,8 @@ def shown_commands() -> list[str]:
     return re.findall(r"^\$ (planner .*)$", PROSE.replace("\\\n", ""), re.MULTILINE)
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+def run(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_the_command_reference_is_the_help_text():
@@ -29,9 +30,15 @@ def test_the_command_reference_is_the_help_text():
 
 
 @pytest.mark.parametrize("command", shown_commands())
-def test_a_command_in_the_readme_runs(command):
+def test_a_command_in_the_readme_runs(command, tmp_path):
     typed, _, _redirected_to = command.partition(" >>")
-    done = run("-c", CALL, *shlex.split(typed)[1:])
+    # Files of the reader's own.
+    sample = ROOT / "tests/planner/importers/samples/vllm_bench_serve/vllm_bench_c4.json"
+    profile = ROOT / "planner/catalogue/profiles/qwen3-32b-h100-vllm-tp2.yaml"
+    for name, source in (("closed_c4.json", sample), ("open_4.json", sample), ("my-profile.yaml", profile)):
+        shutil.copy(source, tmp_path / name)
+    words = shlex.split(typed.replace("_c*.json", "_c4.json").replace("_*.json", "_4.json"))[1:]
+    done = run("-c", CALL, *words, folder=tmp_path)
     contradicts = command.startswith("planner profile check")
     assert done.returncode == int(contradicts), done.stderr
     assert done.stdout

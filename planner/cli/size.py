@@ -56,6 +56,10 @@ BESIDE_FLEET = ("fleet", "profile_name", "slo", "routing", "max_replicas", "gpu_
     "--max-replicas", type=click.IntRange(1, 10_000_000), default=MAX_REPLICAS, show_default=True,
     help="Give up beyond so many.",
 )  # fmt: skip
+@click.option(
+    "--confidence", type=click.FloatRange(0.5, 0.999), metavar="SHARE",
+    help="Size for steps so slow that the real engine's are no slower with this chance, such as 0.9.",
+)  # fmt: skip
 @click.option("--fleet", type=click.Path(path_type=Path), help="YAML file of many workloads to size at once.")
 @click.option("--explain", is_flag=True, help="Show the reasoning, step by step, with the formulas' names.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw latency against replicas and load (.svg or .png).")
@@ -64,6 +68,7 @@ def size(
     profile_name: str | None,
     slo: tuple[str, ...],
     max_replicas: int,
+    confidence: float | None,
     fleet: Path | None,
     explain: bool,
     plot: Path | None,
@@ -108,6 +113,7 @@ def size(
         max_replicas=max_replicas,
         gpu_price_per_h=gpu_price,
         assumptions=stated.assumptions,
+        confidence=confidence,
     )
     with no_plan_told(request.profile, request.objectives, form):
         plan = make_plan(request)

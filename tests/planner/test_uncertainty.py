@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -12,9 +13,10 @@ from models.objective import Objective
 from models.step_time import LinearStepTime
 from models.token_lengths import TokenLengths
 from models.workload import ClosedArrivals, OpenArrivals, Workload
+from planner.cli.main import run
 from planner.profile import EngineProfile, load_profile
 from planner.sizing import size
-from planner.uncertainty import replica_range, step_time_error
+from planner.uncertainty import replica_range, slowdown_at, step_time_error
 
 OBJECTIVES = [Objective(metric="ttft", quantile=0.99, limit_s=0.2), Objective(metric="e2e", quantile=0.5, limit_s=4.0)]
 TERMS = {"base_s": 9e-3, "per_prefill_token_s": 8.5e-5, "per_decode_s": 5e-5, "per_kv_token_s": 6.5e-8}
@@ -64,3 +66,25 @@ def test_a_profile_that_says_nothing_of_its_error_has_no_range() -> None:
     profile = load_profile("llama-3.1-8b-a100-vllm")
     bare = profile.model_copy(update={"spec": profile.spec.model_copy(update={"measurements": (), "provenance": ()})})
     assert error_of(bare, prompt=512, output=128) is None
+
+
+def test_confidence_sizes_for_slower_steps_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["size", "--profile", "qwen3-32b-h100-vllm-tp2", "--qps", "60", "--input-tokens", "1024"]
+    asked += ["--output-tokens", "256", "--slo", "e2e:p95<=12s", "-o", "json"]
+    counts = []
+    for confidence in ("0.5", "0.9", "0.99"):
+        assert run([*asked, "--confidence", confidence]) == 0
+        plan = json.loads(capsys.readouterr().out)
+        assert any("--confidence" in note for note in plan["assumptions"])
+        counts.append(plan["replicas"])
+    assert run(asked) == 0
+    assert json.loads(capsys.readouterr().out)["replicas"] == counts[0]
+    assert counts[0] <= counts[1] <= counts[2]
+    assert counts[0] < counts[2]
+
+
+def test_the_slowdown_of_a_confidence_is_that_of_a_normal_law() -> None:
+    # Half of all deviations are below the median one; 0.6745 and 1.2816 are normal quantiles of 0.75 and 0.9.
+    assert slowdown_at(0.5, 0.05) == 0.0
+    assert slowdown_at(0.75, 0.05) == pytest.approx(0.05, rel=1e-3)
+    assert slowdown_at(0.9, 0.05) == pytest.approx(0.05 * 1.2816 / 0.6745, rel=1e-3)
