@@ -2,8 +2,8 @@
 
 A design is a few candidates out of many; each brings an information matrix (for one observation `x·terms` with unit
 noise, `x xᵀ`), and those of a design add up with what is known beforehand. The design with the greatest determinant of
-the sum leaves the smallest ellipsoid of terms that the measurements do not exclude (Wald 1943; Atkinson, Donev & Tobias,
-Optimum Experimental Designs, 2007, ch. 10). With the inverse covariance of a prior in the sum it is Bayesian
+the sum leaves the smallest ellipsoid of terms that the measurements do not exclude (Wald 1943; Atkinson, Donev &
+Tobias, Optimum Experimental Designs, 2007, ch. 10). With the inverse covariance of a prior in the sum it is Bayesian
 D-optimality (Chaloner & Verdinelli 1995, §2), and designs of fewer points than terms are comparable too.
 
 Found by Fedorov's exchange (Theory of Optimal Experiments, 1972, §3.3; Cook & Nachtsheim 1980): swap the pair of a

@@ -163,10 +163,11 @@ def _candidates(prior: StepPrior, limits: EngineLimits, lengths: Lengths) -> Ite
 
 
 def _required(loads: Sequence[Load], lengths: Lengths) -> tuple[frozenset[int], ...]:
-    """Quiet, full, medium and high: each a set of candidates of the workload's own lengths, or of any for the full."""
+    """Quiet, full, medium and high: each a set of candidates of the workload's own lengths."""
     own = (lengths.input_tokens, lengths.output_tokens)
-    closed = [i for i, load in enumerate(loads) if load.load.concurrency is not None and _pair(load) == own]
-    opened = [i for i, load in enumerate(loads) if load.load.concurrency is None and _pair(load) == own]
+    mine = [index for index, load in enumerate(loads) if _pair(load) == own]
+    closed = [index for index in mine if loads[index].load.concurrency is not None]
+    opened = [index for index in mine if index not in closed]
     middle = len(MEDIUM)
     sets = [closed[:1], closed[-1:], opened[:middle], opened[middle:]]
     return tuple(dict.fromkeys(map(frozenset, sets)))  # an engine of one sequence is quiet and full at once
