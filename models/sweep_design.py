@@ -164,7 +164,7 @@ def _candidates(prior: StepPrior, limits: EngineLimits, lengths: Lengths) -> Ite
 
 def _required(loads: Sequence[Load], lengths: Lengths) -> tuple[frozenset[int], ...]:
     """Quiet, full, medium and high: each a set of candidates of the workload's own lengths."""
-    own = (lengths.input_tokens, lengths.output_tokens)
+    own = (float(lengths.input_tokens), float(lengths.output_tokens))
     mine = [index for index, load in enumerate(loads) if _pair(load) == own]
     closed = [index for index in mine if loads[index].load.concurrency is not None]
     opened = [index for index in mine if index not in closed]
