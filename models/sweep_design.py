@@ -37,7 +37,7 @@ OVERHEAD_S = 0.03
 """Expected size of what is spent outside the engine before a first token."""
 CONCAVE_BATCH = 64.0
 """Batch at which the square-root term is expected to be at most the base."""
-MEDIUM, HIGH = (0.4, 0.55, 0.7), (0.8, 0.9)
+MEDIUM, HIGH = (0.35, 0.5, 0.65), (0.75, 0.85)
 """Utilisations of open-loop candidates; one of each set is always measured at the workload's own lengths."""
 LENGTH_FACTORS = (0.25, 1.0, 4.0)
 """Prompts and outputs of these multiples of the workload's lengths are candidates."""

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import click
 
+from planner.cli.profile_sweep import sweep
+
 Format = Literal["table", "json", "yaml"]
 
 _output = click.option(
@@ -34,6 +36,9 @@ def _examples(*commands: str) -> str:
 )
 def profile() -> None:
     """Measured profiles of engines: what ships, what is in one, and whether its figures can be true."""
+
+
+profile.add_command(sweep)
 
 
 @profile.command(
