@@ -32,10 +32,11 @@ def _examples(*commands: str) -> str:
         "planner profile list --gpu h200",
         "planner profile show llama-3.1-8b-a100-vllm",
         "planner profile check my-profile.yaml",
+        "planner profile sweep --help",
     )
 )
 def profile() -> None:
-    """Measured profiles of engines: what ships, what is in one, and whether its figures can be true."""
+    """Measured profiles of engines: what ships, what is in one, whether its figures can be true, and how to get one."""
 
 
 profile.add_command(sweep)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from planner.cli.command import Command
+from planner.cli.finite_range import FiniteRange
 
 if TYPE_CHECKING:
     from planner.profile import EngineProfile
@@ -60,16 +61,16 @@ _DEFAULT_URL = {"vllm": "http://localhost:8000", "triton-trtllm": "localhost:800
 )
 @click.option(
     "--qps",
-    type=click.FloatRange(1e-3, 1e5),
+    type=FiniteRange(1e-3, 1e5),
     multiple=True,
     help="Measure this rate instead. Repeatable.",
 )
 @click.option(
-    "--noise", type=click.FloatRange(0.002, 0.5), default=0.03, show_default=True,
+    "--noise", type=FiniteRange(0.002, 0.5), default=0.03, show_default=True,
     help="Relative standard error wanted of mean TPOT and TTFT: sizes the runs.",
 )  # fmt: skip
 @click.option(
-    "--worth", type=click.FloatRange(0.01, 0.9), default=0.15, show_default=True,
+    "--worth", type=FiniteRange(0.01, 0.9), default=0.15, show_default=True,
     help="Add points while one raises the precision of the terms (geometric mean) by this share.",
 )  # fmt: skip
 @click.option("--most-points", type=click.IntRange(4, 60), default=16, show_default=True, help="Never more points.")

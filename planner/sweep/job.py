@@ -99,7 +99,7 @@ def _job(sweep: Sweep, options: JobOptions) -> dict[str, Any]:
             "backoffLimit": 0,
             "activeDeadlineSeconds": deadline,
             "template": {
-                "metadata": {"labels": metadata["labels"]},
+                "metadata": {"labels": dict(metadata["labels"])},
                 "spec": {
                     "restartPolicy": "Never",
                     "automountServiceAccountToken": False,

@@ -96,7 +96,8 @@ def _warm_up(sweep: Sweep) -> str:
 
 
 def _about(sweep: Sweep) -> tuple[str, str, str]:
-    title = f"{len(sweep.runs)} runs of {sweep.tool_name} that make a profile of {sweep.setup.model}."
+    count = len(sweep.runs)
+    title = f"{count} run{'s' if count > 1 else ''} of {sweep.tool_name} for a profile of {sweep.setup.model}."
     return title, sweep.reason, _lasting(sweep)
 
 

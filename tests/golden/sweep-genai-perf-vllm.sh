@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# 2 runs of genai-perf that make a profile of meta-llama/Llama-3.1-8B-Instruct.
+# 2 runs of genai-perf for a profile of meta-llama/Llama-3.1-8B-Instruct.
 # The loads that were asked for.
 # 3,214 requests; how long they take is not known beforehand.
 # Results go to the folder $RESULTS (./results); an interrupted sweep goes on where it stopped.
