@@ -125,9 +125,10 @@ def show(name: str, form: Format) -> None:
 def check(ctx: click.Context, names: tuple[str, ...], as_of: datetime | None, form: Format) -> None:
     """Check whether the figures of profiles can be true.
 
-    Little's law, tokens per second against requests per second, percentiles in order, curves that fall, speeds beyond
-    the GPU's data sheet, the step time against its own points, source and age. Each finding says what it means for a
-    plan and what to do.
+    Little's law, tokens per second against requests per second, percentiles in order, requests that failed or were not
+    served at the rate asked for, curves that fall, models and KV memory that do not fit, speeds beyond the GPU's data
+    sheet, the step time against its own points, source and age. Each finding says what it means for a plan and what to
+    do.
 
     Exit code 0: no contradiction (there may be warnings and notes); 1: figures that cannot all be true; 2: bad input.
     """
