@@ -218,16 +218,16 @@ def _runs(
     stated = [Measurement(concurrency=users, **lengths) for users in options["concurrency"]]
     stated += [Measurement(arrival_rate_per_s=rate, **lengths) for rate in options["qps"]]
     expectation: Expectation | None = None
+    bounds = {name: options[name] for name in ("max_num_seqs", "max_num_batched_tokens")}
     if profile is not None:
-        expectation = of_profile(profile)
+        expectation = of_profile(profile, **bounds)
     elif setup.gpu is not None:
         expectation = of_data_sheets(
             gpu_name=setup.gpu,
             model=setup.model,
             quantization=setup.quantization,
             gpus=setup.gpus_per_replica,
-            max_num_seqs=options["max_num_seqs"],
-            max_num_batched_tokens=options["max_num_batched_tokens"],
+            **bounds,
         )
     if stated:
         known: list[Load | Measurement] = list(stated)

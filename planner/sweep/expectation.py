@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.engine import EngineLimits
 from models.errors import InvalidInput
 from models.step_prior import StepPrior
 from models.step_time import StepTime
-from planner.hardware import find_gpu, find_model, kv_cache_tokens, precision_of, step_prior
+from planner.hardware import find_gpu, find_model, precision_of, step_prior
+from planner.memory_budget import memory_budget
 from planner.profile import EngineProfile
 
 _LEAST_TERM_S = 1e-10
@@ -26,14 +27,21 @@ class Expectation:
     longest: int
 
 
-def of_profile(profile: EngineProfile) -> Expectation:
-    """Of the engine in a profile: its step time, made a straight line, and its limits."""
+def of_profile(
+    profile: EngineProfile, *, max_num_seqs: int | None = None, max_num_batched_tokens: int | None = None
+) -> Expectation:
+    """Of the engine in a profile: its step time, made a straight line, and its limits unless others are stated."""
     engine = profile.to_engine()
+    limits = replace(
+        engine.limits,
+        max_num_seqs=max_num_seqs or engine.limits.max_num_seqs,
+        max_num_batched_tokens=max_num_batched_tokens or engine.limits.max_num_batched_tokens,
+    )
     shape = find_model(profile.spec.model)
     longest = shape.max_positions if shape is not None else engine.limits.kv_cache_tokens or 131_072
     return Expectation(
         prior=straight_line(engine.step_time, source=f"profile {profile.name}"),
-        limits=engine.limits,
+        limits=limits,
         longest=min(longest, engine.limits.kv_cache_tokens or longest),
     )
 
@@ -59,24 +67,26 @@ def of_data_sheets(
     assert shape is not None
     precision = precision_of(quantization)
     prior = step_prior(gpu, shape, precision=precision, gpus_per_replica=gpus)
-    tokens = kv_cache_tokens(gpu, shape, precision=precision, tensor_parallel=gpus)
-    if prior is None or tokens is None:
-        raise InvalidInput(
-            f"the catalogue does not say enough of {shape.name} at {precision} to expect anything of it",
-            remedy="give --profile of a like engine, or state the loads with --concurrency or --qps",
-        )
-    if tokens == 0:
-        raise InvalidInput(
-            f"{shape.name} at {precision} does not fit on {gpus} × {gpu.name}",
-            remedy="give more --gpus-per-replica, or a smaller --quantization",
-        )
     defaults = EngineLimits()
     limits = EngineLimits(
         max_num_seqs=max_num_seqs or defaults.max_num_seqs,
         max_num_batched_tokens=max_num_batched_tokens or defaults.max_num_batched_tokens,
-        kv_cache_tokens=tokens,
     )
-    return Expectation(prior=prior, limits=limits, longest=min(shape.max_positions, tokens))
+    budget = memory_budget(gpu, shape, precision=precision, limits=limits, gpus=gpus)
+    if prior is None or budget is None:
+        raise InvalidInput(
+            f"the catalogue does not say enough of {shape.name} at {precision} to expect anything of it",
+            remedy="give --profile of a like engine, or state the loads with --concurrency or --qps",
+        )
+    tokens = budget.kv_tokens
+    if tokens == 0:
+        raise InvalidInput(
+            f"{shape.name} at {precision} does not fit on {gpus} × {gpu.name}, each: {budget.arithmetic()}",
+            remedy="give more --gpus-per-replica, or a smaller --quantization",
+        )
+    return Expectation(
+        prior=prior, limits=replace(limits, kv_cache_tokens=tokens), longest=min(shape.max_positions, tokens)
+    )
 
 
 def straight_line(step: StepTime, *, source: str) -> StepPrior:

@@ -29,6 +29,22 @@ seed=${{SEED:-$(( $(date +%s) % 20000000 * 100 ))}}
 mkdir -p -- "$results"
 """
 
+_WARM_UP = """# Not measured: the engine compiles and captures graphs on its first requests.
+warm_up() {{
+  local results
+  results=$(mktemp -d)
+  echo "warming up" >&2
+  if ! {command} >&2; then
+    rm -rf -- "$results"
+    echo "error: the warm-up failed; nothing was measured" >&2
+    echo "  see what $program says above: is the engine up, and at this address?" >&2
+    exit 1
+  fi
+  rm -rf -- "$results"
+}}
+warm_up
+"""
+
 _RUN = """failed=()
 run() {
   local name=$1
@@ -87,12 +103,7 @@ def _warm_up(sweep: Sweep) -> str:
     first = sweep.runs[0]
     run = replace(first, requests=max(_WARM_UP_REQUESTS, int(first.load.concurrency or 1)), warmups=1)
     words = command_line(sweep.tool.command(run, sweep.target, seed(0)), indent="    ")
-    return (
-        "# Not measured: the engine compiles and captures graphs on its first requests.\n"
-        "scratch=$(mktemp -d)\n"
-        "trap 'rm -rf -- \"$scratch\"' EXIT\n"
-        f'(\n  results=$scratch\n  echo "warming up" >&2\n  {words} >&2\n)\n'
-    )
+    return _WARM_UP.format(command=words)
 
 
 def _about(sweep: Sweep) -> tuple[str, str, str]:

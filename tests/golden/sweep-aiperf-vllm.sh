@@ -49,18 +49,24 @@ spec:
 MANIFEST
 
 # Not measured: the engine compiles and captures graphs on its first requests.
-scratch=$(mktemp -d)
-trap 'rm -rf -- "$scratch"' EXIT
-(
-  results=$scratch
+warm_up() {
+  local results
+  results=$(mktemp -d)
   echo "warming up" >&2
-  aiperf profile --model meta-llama/Llama-3.1-8B-Instruct --url http://localhost:8000 \
+  if ! aiperf profile --model meta-llama/Llama-3.1-8B-Instruct --url http://localhost:8000 \
     --endpoint-type completions --streaming --use-server-token-count \
     --tokenizer meta-llama/Llama-3.1-8B-Instruct --isl 512 --isl-stddev 0 --osl 128 --osl-stddev 0 \
     --extra-inputs ignore_eos:true --extra-inputs min_tokens:128 --concurrency 32 --request-count 32 \
     --warmup-request-count 1 --num-dataset-entries 33 --random-seed "$((seed + 0))" \
-    --artifact-dir "$results"/01-closed-c32-i512-o128 --ui simple --no-gpu-telemetry >&2
-)
+    --artifact-dir "$results"/01-closed-c32-i512-o128 --ui simple --no-gpu-telemetry >&2; then
+    rm -rf -- "$results"
+    echo "error: the warm-up failed; nothing was measured" >&2
+    echo "  see what $program says above: is the engine up, and at this address?" >&2
+    exit 1
+  fi
+  rm -rf -- "$results"
+}
+warm_up
 
 failed=()
 run() {

@@ -49,17 +49,23 @@ spec:
 MANIFEST
 
 # Not measured: the engine compiles and captures graphs on its first requests.
-scratch=$(mktemp -d)
-trap 'rm -rf -- "$scratch"' EXIT
-(
-  results=$scratch
+warm_up() {
+  local results
+  results=$(mktemp -d)
   echo "warming up" >&2
-  genai-perf profile -m ensemble --endpoint-type kserve --backend tensorrtllm --streaming -u localhost:8001 \
+  if ! genai-perf profile -m ensemble --endpoint-type kserve --backend tensorrtllm --streaming -u localhost:8001 \
     --tokenizer meta-llama/Llama-3.1-8B-Instruct --synthetic-input-tokens-mean 512 \
     --synthetic-input-tokens-stddev 0 --output-tokens-mean 128 --output-tokens-stddev 0 \
     --output-tokens-mean-deterministic --concurrency 32 --request-count 32 --warmup-request-count 1 \
-    --num-dataset-entries 33 --random-seed "$((seed + 0))" --artifact-dir "$results"/01-closed-c32-i512-o128 >&2
-)
+    --num-dataset-entries 33 --random-seed "$((seed + 0))" --artifact-dir "$results"/01-closed-c32-i512-o128 >&2; then
+    rm -rf -- "$results"
+    echo "error: the warm-up failed; nothing was measured" >&2
+    echo "  see what $program says above: is the engine up, and at this address?" >&2
+    exit 1
+  fi
+  rm -rf -- "$results"
+}
+warm_up
 
 failed=()
 run() {

@@ -51,18 +51,24 @@ spec:
 MANIFEST
 
 # Not measured: the engine compiles and captures graphs on its first requests.
-scratch=$(mktemp -d)
-trap 'rm -rf -- "$scratch"' EXIT
-(
-  results=$scratch
+warm_up() {
+  local results
+  results=$(mktemp -d)
   echo "warming up" >&2
-  guidellm run \
+  if ! guidellm run \
     --backend kind=openai_http,target=http://localhost:8000,model=meta-llama/Llama-3.1-8B-Instruct,request_format=/v1/completions \
     --profile kind=concurrent,streams=32,warmup.value=1,warmup.mode=requests \
     --constraint kind=max_requests,count=33 --tokenizer kind=hf_auto,model=meta-llama/Llama-3.1-8B-Instruct \
     --data kind=synthetic_text,prompt_tokens=512,output_tokens=128 --seed kind=static,value="$((seed + 0))" \
-    --output kind=json,path="$results"/01-closed-c32-i512-o128.json --disable-console-interactive >&2
-)
+    --output kind=json,path="$results"/01-closed-c32-i512-o128.json --disable-console-interactive >&2; then
+    rm -rf -- "$results"
+    echo "error: the warm-up failed; nothing was measured" >&2
+    echo "  see what $program says above: is the engine up, and at this address?" >&2
+    exit 1
+  fi
+  rm -rf -- "$results"
+}
+warm_up
 
 failed=()
 run() {

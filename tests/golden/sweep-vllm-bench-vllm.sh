@@ -49,18 +49,24 @@ spec:
 MANIFEST
 
 # Not measured: the engine compiles and captures graphs on its first requests.
-scratch=$(mktemp -d)
-trap 'rm -rf -- "$scratch"' EXIT
-(
-  results=$scratch
+warm_up() {
+  local results
+  results=$(mktemp -d)
   echo "warming up" >&2
-  vllm bench serve --backend openai --base-url http://localhost:8000 --endpoint /v1/completions \
+  if ! vllm bench serve --backend openai --base-url http://localhost:8000 --endpoint /v1/completions \
     --model meta-llama/Llama-3.1-8B-Instruct --tokenizer meta-llama/Llama-3.1-8B-Instruct \
     --dataset-name random --random-input-len 512 --random-output-len 128 --ignore-eos --seed "$((seed + 0))" \
     --max-concurrency 32 --num-prompts 32 --percentile-metrics ttft,tpot,itl,e2el \
     --metric-percentiles 50,90,95,99 --save-result --save-detailed --result-dir "$results" \
-    --result-filename 01-closed-c32-i512-o128.json --disable-tqdm >&2
-)
+    --result-filename 01-closed-c32-i512-o128.json --disable-tqdm >&2; then
+    rm -rf -- "$results"
+    echo "error: the warm-up failed; nothing was measured" >&2
+    echo "  see what $program says above: is the engine up, and at this address?" >&2
+    exit 1
+  fi
+  rm -rf -- "$results"
+}
+warm_up
 
 failed=()
 run() {

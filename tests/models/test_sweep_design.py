@@ -1,5 +1,7 @@
 """The loads of a sweep: what is always among them, that they pin every term, and that no even spread does as well."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,8 +9,11 @@ from hypothesis import strategies as st
 
 from models.engine import EngineLimits
 from models.errors import InvalidInput
-from models.measurement import Measurement
+from models.mean_step import steady_point
+from models.measurement import LatencySummary, Measurement
+from models.step_fit import fit
 from models.step_prior import StepPrior
+from models.step_time import LinearStepTime
 from models.sweep_design import Lengths, design_loads, expected_load, information
 
 LIMITS = EngineLimits(max_num_seqs=256, max_num_batched_tokens=8192, kv_cache_tokens=400_000)
@@ -124,3 +129,50 @@ def test_lengths_that_cannot_be_measured_are_refused(lengths, said):
 def test_too_few_points_for_what_every_sweep_holds_are_refused():
     with pytest.raises(InvalidInput, match="3 points are too few"):
         design_loads(PRIOR, LIMITS, CHAT, most=3)
+
+
+def measured(loads, truth, chance):
+    """The loads as an engine of another step time than expected would show them, with 3 % of noise."""
+    points = []
+    for load in loads:
+        seen = steady_point(truth, load.load, LIMITS)
+        tpot, ttft = (value * (1.0 + 0.03 * chance.standard_normal()) for value in (seen.tpot_s, seen.ttft_s))
+        points.append(
+            replace(
+                load.load,
+                tpot=LatencySummary(mean_s=tpot),
+                ttft=LatencySummary(mean_s=ttft),
+                # By Little's law as noisy as the latencies, where users wait for them.
+                requests_per_s=None if load.load.concurrency is not None else seen.requests_per_s,
+            )
+        )
+    return points
+
+
+def test_a_fit_to_the_design_foretells_other_lengths_better_than_one_to_the_usual_sweep():
+    """An engine whose terms are 0.6 to 1.8 times the expected; TPOT at lengths that neither sweep measured.
+
+    The usual sweep doubles the users at one pair of lengths and has as many points as the design.
+    """
+    designed = design_loads(PRIOR, LIMITS, CHAT)
+    usual = [closed(users) for users in (1, 2, 4, 8, 16, 32, 64, 128, 256)][-len(designed) :]
+    others = [(3000, 150), (200, 1000), (4096, 64), (1500, 400), (60, 60)]
+    chance = np.random.default_rng(11)
+    errors = {"designed": [], "usual": []}
+    for _ in range(15):
+        drawn = chance.uniform(0.6, 1.8, size=4)
+        truth = LinearStepTime(
+            base_s=PRIOR.base_s * drawn[0],
+            per_prefill_token_s=PRIOR.per_prefill_token_s * drawn[1],
+            per_decode_s=PRIOR.per_decode_s * drawn[2],
+            per_kv_token_s=PRIOR.per_kv_token_s * drawn[3],
+        )
+        for name, loads in (("designed", designed), ("usual", usual)):
+            found = fit(measured(loads, truth, chance), limits=LIMITS, prior=PRIOR).step_time
+            for prompt, output in others:
+                load = Measurement(concurrency=40, input_tokens=prompt, output_tokens=output)
+                predicted, true = (steady_point(step, load, LIMITS).tpot_s for step in (found, truth))
+                errors[name].append(abs(predicted / true - 1.0))
+    assert np.median(errors["designed"]) < 0.02
+    assert np.median(errors["designed"]) < 0.6 * np.median(errors["usual"])
+    assert np.quantile(errors["designed"], 0.9) < 0.6 * np.quantile(errors["usual"], 0.9)

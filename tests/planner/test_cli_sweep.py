@@ -46,6 +46,14 @@ def test_a_profile_stands_in_for_data_sheets(capsys) -> None:
     assert "note:" not in shown.err
 
 
+@pytest.mark.parametrize(
+    "known", [["--profile", "qwen3-32b-h100-vllm-tp2"], DESIGNED[:4]], ids=["profile", "data sheets"]
+)
+def test_no_more_users_than_run_at_a_time(known: list[str], capsys) -> None:
+    assert sweep("--tool", "aiperf", *known, *LENGTHS, "--max-num-seqs", "24") == 0
+    assert max(load.get("concurrency", 0) for load in loads_of(capsys.readouterr().out)) == 24
+
+
 def test_stated_loads_need_nothing_known_of_the_engine(capsys) -> None:
     assert sweep("--tool", "aiperf", "--model", "mine", "--concurrency", "4", "--qps", "2.5", *LENGTHS) == 0
     loads = loads_of(capsys.readouterr().out)

@@ -139,6 +139,15 @@ def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert [value(call, "--result-filename") for call in second.calls] == ["01-closed-c32-i512-o128.json"] * 2
 
 
+def test_an_engine_that_does_not_answer_the_warm_up_ends_the_sweep(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, fails_on="--num-prompts 32")
+    done = machine.run(script(a_sweep()))
+    assert done.returncode == 1
+    assert "error: the warm-up failed; nothing was measured" in done.stderr
+    assert len(machine.calls) == 1
+    assert not Path(value(machine.calls[0], "--result-dir")).exists()
+
+
 def test_without_the_tool_nothing_is_begun(tmp_path: Path) -> None:
     text = script(a_sweep()).replace("program=vllm", "program=vllm-that-is-not-here")
     done = Machine(tmp_path).run(text)
