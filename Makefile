@@ -9,7 +9,7 @@ pip := $(run) -m pip --disable-pip-version-check --quiet
 pythons := python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types layers test unit fuzz test-pythons bench bench-accuracy bench-referee networks docs wheel clean
+.PHONY: help setup demo check format lint types layers control-plane test unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-referee bench-histograms networks docs wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,7 +58,12 @@ format: $(VENV)/.installed-dev  ## format the code and repair what the linter ca
 
 test: check unit  ## check, then every test
 
+control-plane: $(VENV)/.installed-dev  ## build what the tests start for real (Prometheus), once, into the user's cache
+	@$(run) -m scripts.control_plane
+
+# Where it cannot be built, the tests that need it fail and say so; the others run all the same.
 unit: $(VENV)/.installed-dev  ## every test, without the checks
+	@$(run) -m scripts.control_plane > /dev/null || true
 	$(run) -m pytest $(PYTEST_ARGS)
 
 fuzz: $(VENV)/.installed-dev  ## the property tests with new random examples, many of them
@@ -79,8 +84,14 @@ bench: $(VENV)/.installed-dev  ## measure speed against the goals, and write doc
 bench-accuracy: $(VENV)/.installed-dev  ## measure accuracy against the simulator, and write docs/accuracy.md
 	$(run) benchmarks/accuracy.py
 
+bench-catalogue: $(VENV)/.installed-dev  ## measure every shipped profile against the simulator
+	$(run) -m benchmarks.catalogue_accuracy --write docs/accuracy-catalogue.md
+
 bench-referee: $(VENV)/.installed-dev  ## judge both by a second, independent simulator, and write docs/referee.md
 	$(run) -m benchmarks.referees --jobs 2 --write docs/referee.md
+
+bench-histograms: $(VENV)/.installed-dev  ## percentiles read from buckets against a real client's
+	$(run) -m benchmarks.histogram_accuracy
 
 networks: $(VENV)/.installed-dev  ## learn models/learned.py again from simulations (hours on two cores)
 	$(run) -m scripts.fit_networks contention

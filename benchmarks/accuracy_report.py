@@ -48,6 +48,8 @@ def _head(run: Run) -> list[str]:
         "KV memory ample or short, burstiness 1–4, 1–8 replicas, all three routings. Each is predicted by",
         f"`models.continuous_batching` and served by the step simulator with {run.requests:,} requests. An error is",
         f"|predicted / simulated − 1|. Left out: {run.unstable} configurations in which the simulator did not settle.",
+        "All have linear step times, chunked prefill and open arrivals: for other forms of the step and for prompts",
+        "that are not split see [accuracy-catalogue.md](accuracy-catalogue.md), for closed loops the end of this page.",
         "",
     ]
 

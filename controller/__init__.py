@@ -1,1 +1,1 @@
-"""The Kubernetes controller. Nothing is here yet: the planner comes first, and the controller will call it."""
+"""The Kubernetes controller. So far only its way to Prometheus, which `planner profile from-prometheus` goes too."""

@@ -110,16 +110,15 @@ class FluidLimit:
         if not limits.chunked_prefill:
             # A prompt waits until the decodes leave it room.
             seats = max(1, min(seats, int(limits.max_num_batched_tokens - demand.prompt_tokens)))
-        seated = _sequence_bound(seats, limits.max_num_batched_tokens, demand)
-        if not limits.chunked_prefill:
-            seated = min(seated, _blocked(engine, lengths, prefix_hit_rate, demand, packing))
         per_step = {
             Bottleneck.TOKEN_BUDGET: filled / (demand.prompt_tokens + packing * demand.decode_steps),
-            Bottleneck.MAX_NUM_SEQS: seated,
+            Bottleneck.MAX_NUM_SEQS: _sequence_bound(seats, limits.max_num_batched_tokens, demand),
             Bottleneck.KV_CACHE: memory / demand.kv_token_steps,
         }
+        if not limits.chunked_prefill:
+            per_step[Bottleneck.WHOLE_PROMPTS] = _blocked(engine, lengths, prefix_hit_rate, demand, packing)
         binding = min(per_step, key=lambda limit: per_step[limit])
-        unbound = min(per_step[Bottleneck.TOKEN_BUDGET], per_step[Bottleneck.MAX_NUM_SEQS])
+        unbound = min(x for limit, x in per_step.items() if limit is not Bottleneck.KV_CACHE)
         prefill_steps = max(1.0, demand.prompt_tokens / limits.max_num_batched_tokens)
         steps = max(demand.decode_steps, 1e-9)
         return cls(
@@ -183,9 +182,17 @@ def _blocked(engine: Engine, lengths: TokenLengths, prefix_hit_rate: float, dema
 
 
 def free_rate(engine: Engine, demand: Demand, x: float) -> float:
-    """Requests per second with `x` requests passing through each step."""
+    """Requests per second with `x` requests passing through each step in the mean.
+
+    Their prompts are in a share of the steps, 1 − exp(−x · steps of a prompt), or in as many as the budget needs.
+    """
     decodes = x * demand.decode_steps
-    return x / float(engine.step_time.seconds(x * demand.prompt_tokens, decodes, decodes * demand.context))
+    room = max(1.0, engine.limits.max_num_batched_tokens - decodes)
+    tokens = x * demand.prompt_tokens
+    loaded = -math.expm1(-x * max(1.0, demand.prompt_tokens / room))
+    loaded = max(min(1.0, tokens / room), loaded, 1e-300)
+    bare, full = engine.step_time.seconds(np.array([0.0, tokens / loaded]), decodes, decodes * demand.context)
+    return x / float((1.0 - loaded) * bare + loaded * full)
 
 
 def _sequence_bound(max_num_seqs: int, budget: int, demand: Demand) -> float:

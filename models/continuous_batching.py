@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from models.blocked_admission import with_blocks
 from models.capacity import Demand, capacity
 from models.closed_loop import closed_laws
 from models.discrepancy import Circumstances, corrected
@@ -84,6 +85,7 @@ def circumstances(
     decoding = rate * load.demand.decode_steps * float(mean_step_s(load, np.array([1.0]))[0])
     load = replace(load, stream=stream_at_one(routing, replicas, arrivals.burstiness, decoding))
     laws, slow = replica_laws(load)
+    laws = with_blocks(load, slow, laws)
     return Circumstances(
         load=load,
         slow=slow,

@@ -3,13 +3,13 @@
 The laws of `models.replica_laws` rest on approximations: two time scales, renewal counts, an interpolation for
 least-outstanding routing. Their *discrepancy* (Kennedy and O'Hagan 2001, Bayesian calibration of computer models, §2)
 is smooth in the quantities that describe the question, all without unit, and a small network holds it: for each metric
-the logarithm of simulated over analytic quantile at a few probabilities. It vanishes with the load, where the analytic
-laws are exact, and fades out beyond the range of the questions that were simulated.
+how far the log-odds move, at a few probabilities, at which the analytic quantile is read. It vanishes with the load,
+where hardly anything is approximated, and fades out beyond the range of the questions that were simulated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
@@ -220,10 +220,13 @@ def log_odds(probability: Array) -> Array:
 def _in_order(laws: dict[Metric, LatencyLaw]) -> dict[Metric, LatencyLaw]:
     """Admission comes before the first token, and that before the last: at every probability."""
     ttft, e2e, queue = laws["ttft"], laws["e2e"], laws["queue"]
-    laws["e2e"] = _valued(e2e, np.maximum(e2e.values_s, ttft.quantiles(e2e.cdf)))
-    laws["queue"] = _valued(queue, np.minimum(queue.values_s, ttft.quantiles(queue.cdf)))
+    laws["e2e"] = _of_two(e2e, ttft, np.maximum)
+    laws["queue"] = _of_two(queue, ttft, np.minimum)
     return laws
 
 
-def _valued(law: LatencyLaw, values_s: Array) -> LatencyLaw:
-    return LatencyLaw(values_s=values_s, cdf=law.cdf, mean_s=float(values_s @ np.diff(law.cdf, prepend=0.0)))
+def _of_two(law: LatencyLaw, other: LatencyLaw, choose: Callable[[Array, Array], Array]) -> LatencyLaw:
+    """The law whose quantile is what `choose` makes of both quantiles, at every probability where either steps."""
+    cdf = np.union1d(law.cdf, other.cdf)
+    values = choose(law.quantiles(cdf), other.quantiles(cdf))
+    return LatencyLaw(values_s=values, cdf=cdf, mean_s=float(values @ np.diff(cdf, prepend=0.0)))

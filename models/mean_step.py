@@ -68,14 +68,17 @@ def prefill_steps(point: Measurement, decodes: float, limits: EngineLimits) -> f
 
 
 def steady_point(
-    step_time: StepTime, point: Measurement, limits: EngineLimits, *, overhead_s: float = 0.0
+    step_time: StepTime, point: Measurement, limits: EngineLimits, *, overhead_s: float = 0.0, cohort_s: float = 0.0
 ) -> SteadyPoint:
     """TTFT, TPOT and rate at the load and lengths of `point` (its measured latencies are not looked at).
 
-    `overhead_s` is spent outside the engine's steps before the first token: client, HTTP, tokenising.
+    `overhead_s` is spent outside the engine's steps before the first token: client, HTTP, tokenising; `cohort_s` for
+    each prompt token of each other user of a closed loop, who begin together.
     Users beyond the running set's bound (sequences, KV memory) wait. An open load beyond capacity gives the capacity.
     """
     seats = _seats(point, limits)
+    if point.concurrency is not None:
+        overhead_s += cohort_s * (point.concurrency - 1.0) * point.input_tokens
     step = _LEAST_STEP_S + float(step_time.seconds(0.0, 1.0, 0.0))
     rate, prefill = 0.0, step
     for _ in range(_ITERATIONS):

@@ -25,6 +25,8 @@ class Bottleneck(StrEnum):
     MAX_NUM_SEQS = "max_num_seqs"
     TOKEN_BUDGET = "max_num_batched_tokens"  # noqa: S105 -- the engine's own name of the limit
     KV_CACHE = "kv_cache"
+    WHOLE_PROMPTS = "whole_prompts"
+    """With chunked prefill off: long prompts wait until decodes leave them room in a step."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -152,7 +152,7 @@ def _summarise(
     potential = np.linalg.solve(np.eye(size) - kernel + weights[None, :], deviation)
     rate = float(2.0 * (weights * deviation) @ potential - weights @ deviation**2)
     finishing = (weights * steps.served) @ kernel
-    finishing /= finishing.sum()
+    finishing /= max(finishing.sum(), 1e-300)
     stay = 1.0 - 1.0 / max(decode_steps, 1.0)
     life = np.maximum(np.linalg.solve(np.eye(size) - stay * kernel.T, (1.0 - stay) * finishing), 0.0)
     excess, first = float(finishing @ potential), float(finishing @ deviation)
@@ -172,7 +172,7 @@ def _summarise(
         arrivals=arrivals,
         idle_share=idle_share,
         life_weights=life,
-        life_step_s=float(life @ seconds / life.sum()),
+        life_step_s=float(life @ seconds / life.sum()) if life.sum() > 0.0 else mean,
         start_excess_s=excess,
         start_decay=min(max(1.0 - first / excess, 0.0), 1.0) if abs(excess) > 1e-12 * mean else 0.0,
     )

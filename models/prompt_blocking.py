@@ -69,7 +69,7 @@ def _cycles(lengths: bytes, chances: bytes, lives: bytes, shares: bytes, seats: 
     atop[-1] = stay
     begun = (1.0 - level[:, None] / level[None, :]).clip(0.0) * np.exp(-(climbing + atop) / life)
     kept = np.minimum(level[None, :] / level[:, None], 1.0)
-    fresh, residual = _drain_steps(steps, share, life, kept)
+    fresh, residual = drain_steps(steps, share, kept)
     drain = begun[:, :, None] * fresh[None] + (1.0 - begun[:, :, None]) * residual[None]
     joint = start[:, None] * stopped
     draining = float(np.einsum("ij,jm,ijm->", joint, drains_to, drain))
@@ -78,9 +78,10 @@ def _cycles(lengths: bytes, chances: bytes, lives: bytes, shares: bytes, seats: 
     return admitted / duration
 
 
-def _drain_steps(steps: Array, share: Array, life: float, kept: Array) -> tuple[Array, Array]:
+def drain_steps(steps: Array, share: Array, kept: Array) -> tuple[Array, Array]:
     """Steps until a share `kept` of sequences is left: of lives just begun, and of lives met at any age."""
     ends = np.concatenate([[0.0], steps])
+    life = max(float(steps @ share), 1e-12)
     fresh = 1.0 - np.concatenate([[0.0], np.cumsum(share)])
     residual = 1.0 - np.concatenate([[0.0], np.cumsum(fresh[:-1] * np.diff(ends))]) / life
     return (

@@ -29,6 +29,8 @@ Array = NDArray[np.float64]
 _POINTS = 2048
 _NODES = (0.08, 0.5, 0.92)
 _POISSON_ENOUGH = 0.02
+_IDLE = 1e-9
+"""Share of time spent on prompts below which no arrival meets another."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,7 +171,7 @@ def _nearer(load: ReplicaLoad, mean: float, life_s: float) -> float:
     room = float(load.room(np.array([mean]))[0])
     own_s = float(load.step_s(room, mean)) * (load.prompt.mean / room + 1.0)
     ends = load.rate_per_s * np.array([own_s, own_s + life_s])
-    if ends[1] > 30.0:
+    if ends[1] > 30.0 or ends[1] - ends[0] < 1e-12:
         return 1.0
     counts = renewal_counts(load.stream.gap_scv, ends, 120, after_arrival=True) @ np.arange(121.0)
     return float((counts[1] - counts[0]) / (ends[1] - ends[0]))
@@ -262,7 +264,7 @@ def _as_met(load: ReplicaLoad, u: Array, mean: float) -> tuple[Array, Array]:
     room = float(load.room(np.array([mean]))[0])
     speed = room / float(load.step_s(room, mean))
     share = load.rate_per_s * load.prompt.mean / speed
-    if abs(load.stream.gap_scv - 1.0) < _POISSON_ENOUGH or share >= 0.995:
+    if abs(load.stream.gap_scv - 1.0) < _POISSON_ENOUGH or not _IDLE < share < 0.995:
         return u, np.zeros(u.size)
     tail = load.prompt.second_moment / load.prompt.mean
     top = 8.0 * tail * max(load.stream.gap_scv, 1.0) / max(1.0 - share, 0.02) + 2.0 * tail

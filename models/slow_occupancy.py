@@ -56,15 +56,23 @@ class Occupancy:
 
 
 def mean_step_s(load: ReplicaLoad, decoding: Array) -> Array:
-    """Mean step time (s,) with so many sequences decoding while prompts arrive: the solution of t = t(λP·t, d, k)."""
+    """Mean step time (s,) with so many sequences decoding while prompts arrive, by a fixed point.
+
+    A share of steps carries prompt tokens, 1 − exp(−λt · steps of a prompt), and all of them; the rest carry none. A
+    step time that is concave in its prompt tokens is not that of the mean step.
+    """
     room = load.room(decoding)
     tokens = load.rate_per_s * load.demand.prompt_tokens
+    steps = np.maximum(1.0, load.demand.prompt_tokens / room)
     low = load.step_s(0.0, decoding)
     high = load.step_s(room, decoding)
     # t(λP·t) − t changes sign between the empty and the full step unless prompts outrun the room: regula falsi.
     seconds = low
     for _ in range(60):
-        following = load.step_s(np.minimum(tokens * seconds, room), decoding)
+        carried = np.minimum(tokens * seconds, room)
+        loaded = np.maximum(-np.expm1(-load.rate_per_s * seconds * steps), carried / room)
+        loaded = np.maximum(loaded, 1e-300)
+        following = (1.0 - loaded) * low + loaded * load.step_s(np.minimum(carried / loaded, room), decoding)
         share = np.minimum((following - low) / np.maximum(seconds, 1e-300), 0.999999)
         solved = np.minimum(np.maximum(low / (1.0 - share), following), high)
         settled = np.all(np.abs(solved - seconds) <= 1e-10 * seconds)

@@ -55,6 +55,8 @@ class StepFit:
     form: Form
     overhead_s: float
     """Time before the first token that no step explains: client, HTTP, tokenising."""
+    cohort_s: float
+    """Seconds of waiting before the first token, for each prompt token of each other user of a closed loop."""
     residuals: tuple[PointResidual, ...]
     median_error: float
     """Median of |relative error of TPOT| over the points."""
@@ -153,8 +155,15 @@ def _choose(
     return chosen, float(np.median(errors[chosen]))
 
 
+def _fitted_point(solution: Solution, point: Measurement, limits: EngineLimits) -> SteadyPoint:
+    outside = {"overhead_s": solution.overhead_s, "cohort_s": solution.cohort_s}
+    return steady_point(solution.step_time, point, limits, **outside)
+
+
 def _tpot_error(solution: Solution, point: Measurement, limits: EngineLimits) -> float:
-    predicted = steady_point(solution.step_time, point, limits, overhead_s=solution.overhead_s)
+    predicted = steady_point(
+        solution.step_time, point, limits, overhead_s=solution.overhead_s, cohort_s=solution.cohort_s
+    )
     return predicted.tpot_s / (point.tpot_s or predicted.tpot_s) - 1.0
 
 
@@ -166,7 +175,9 @@ def _report(
 ) -> StepFit:
     residuals = []
     for point in points:
-        predicted = steady_point(solution.step_time, point, limits, overhead_s=solution.overhead_s)
+        predicted = steady_point(
+            solution.step_time, point, limits, overhead_s=solution.overhead_s, cohort_s=solution.cohort_s
+        )
         ttft = None if point.ttft_s is None else predicted.ttft_s / point.ttft_s - 1.0
         tpot = predicted.tpot_s / (point.tpot_s or predicted.tpot_s) - 1.0
         residuals.append(PointResidual(measurement=point, predicted=predicted, tpot=tpot, ttft=ttft))
@@ -175,6 +186,7 @@ def _report(
         step_time=solution.step_time,
         form=solution.form,
         overhead_s=solution.overhead_s,
+        cohort_s=solution.cohort_s,
         residuals=tuple(residuals),
         median_error=float(np.median(sizes)),
         worst_error=max(sizes),

@@ -22,9 +22,12 @@ TPOT_NOISE = 0.03
 """Relative error of a measured TPOT about any of our forms before the points say better (public curves: 2–4 %)."""
 LEAST_NOISE = 0.003
 """No measurement is trusted further than this."""
-TTFT_NOISE = 0.2
+TTFT_NOISE = 0.15
 """Relative error of TTFT about the fluid: cohorts of a closed loop prefill together, warm-ups are in it."""
-OVERHEAD_S = 0.03
+COHORT = 0.05
+"""Expected share of all users' prompts that a first token waits for: users of a closed loop begin together, and a
+benchmark of ten requests a user counts that beginning to a tenth."""
+OVERHEAD_S = 0.15
 """Expected size of what is spent outside the engine before a first token."""
 CONCAVE_SPREAD = 1.0
 """A concave term is expected at zero, within this many times the base (square root: at 64 sequences)."""
@@ -39,6 +42,8 @@ class Solution:
     form: Form
     step_time: StepTime
     overhead_s: float
+    cohort_s: float
+    """Seconds of waiting before a first token, for each prompt token of each other user of a closed loop."""
     uncertainty: dict[str, float]
     covariance: tuple[tuple[float, ...], ...]
     prior: StepPrior
@@ -79,7 +84,7 @@ def _scaled(prior: StepPrior, points: Sequence[Measurement], limits: EngineLimit
 
     Data sheets say how the terms compare; how much of them an engine reaches is one unknown that a single point tells.
     """
-    expected = np.array([prior.base_s, prior.per_prefill_token_s, prior.per_decode_s, prior.per_kv_token_s, 0.0])
+    expected = np.array([prior.base_s, prior.per_prefill_token_s, prior.per_decode_s, prior.per_kv_token_s, 0.0, 0.0])
     factor = float(np.median([1.0 / (_tpot_row(point, "linear", limits, None) @ expected) for point in points]))
     return replace(
         prior,
@@ -108,9 +113,12 @@ def solve(
     names, rows = _rows(points, form, limits, expected, experts)
     noise, weights = TPOT_NOISE, np.ones(len(rows.tpot))
     terms, matrix = np.zeros(len(names)), rows.tpot
+    patience = np.ones(len(rows.ttft))
     for _ in range(_ROUNDS):
-        matrix, target = _stack(rows, weights / noise)
+        matrix, target = _stack(rows, weights / noise, patience)
         terms = _non_negative(matrix, target)
+        late = np.abs(rows.ttft @ terms - 1.0) if len(rows.ttft) else np.zeros(0)
+        patience = np.sqrt(np.minimum(1.0, _HUBER * TTFT_NOISE / np.maximum(late, 1e-12)))
         residual = np.abs(rows.tpot @ terms - 1.0)
         if len(residual) > len(names):
             noise = float(np.clip(1.4826 * np.median(residual), LEAST_NOISE, 2.0 * TPOT_NOISE))
@@ -130,10 +138,10 @@ def _rows(
 ) -> tuple[list[str], _Rows]:
     names = ["base_s", "per_prefill_token_s", "per_decode_s", "per_kv_token_s"]
     names += {"linear": [], "sqrt": ["per_sqrt_decode_s"], "experts": ["per_expert_s"]}[form]
-    names += ["overhead_s"]
+    names += ["cohort_s", "overhead_s"]
     tpot = np.array([_tpot_row(point, form, limits, experts) for point in points])
-    quiet = _quietest(points)
-    ttft = np.array([_ttft_row(point, form, limits, experts) for point in quiet]).reshape(len(quiet), len(names))
+    timed = [point for point in points if point.ttft_s is not None]
+    ttft = np.array([_ttft_row(point, form, limits, experts) for point in timed]).reshape(len(timed), len(names))
     expected = [prior.base_s, prior.per_prefill_token_s, prior.per_decode_s, prior.per_kv_token_s]
     spread = prior.spread * np.array([1.0, 1.0, 2.0, 1.0])
     matrix = np.zeros((len(names), len(names)))
@@ -146,6 +154,8 @@ def _rows(
         assert experts is not None
         size = prior.per_expert_s or prior.base_s / experts[0]
         matrix[4, 4], target[4] = 1.0 / (size * prior.spread), 1.0 / prior.spread
+    matrix[-2, -2] = 1.0 / (COHORT * prior.per_prefill_token_s)
+    target[-2] = 1.0
     matrix[-1, -1] = 1.0 / OVERHEAD_S
     return names, _Rows(tpot=tpot, ttft=ttft, prior=matrix, prior_target=target)
 
@@ -162,11 +172,11 @@ def _tpot_row(point: Measurement, form: Form, limits: EngineLimits, experts: tup
             for prompt in (0.0, mean.prompt_tokens / max(mean.prefill_share, 1e-12))
         )
         row.append((1.0 - mean.prefill_share) * bare + mean.prefill_share * loaded)
-    return np.array([*row, 0.0]) / gap
+    return np.array([*row, 0.0, 0.0]) / gap
 
 
 def _ttft_row(point: Measurement, form: Form, limits: EngineLimits, experts: tuple[int, int] | None) -> Array:
-    """TTFT of a quiet engine: overhead, half a mean step, and the prefill's own steps."""
+    """TTFT: overhead, half a mean step, the prefill's own steps, and what the prompts of a cohort make each wait."""
     gap, rate, ttft = point.tpot_s, point.rate_per_s, point.ttft_s
     assert gap is not None
     assert rate is not None
@@ -177,7 +187,12 @@ def _ttft_row(point: Measurement, form: Form, limits: EngineLimits, experts: tup
     if form != "linear":
         own.append(steps * _concave(form, point.input_tokens / steps, mean.decodes, experts))
     half = 0.5 * gap * _tpot_row(point, form, limits, experts)
-    return np.asarray((half + np.array([*own, 1.0])) / ttft, dtype=float)
+    return np.asarray((half + np.array([*own, cohort_tokens(point), 1.0])) / ttft, dtype=float)
+
+
+def cohort_tokens(point: Measurement) -> float:
+    """Prompt tokens of the other users of a closed loop; none of an open one."""
+    return 0.0 if point.concurrency is None else (point.concurrency - 1.0) * point.input_tokens
 
 
 def _concave(form: Form, prompt: float, decodes: float, experts: tuple[int, int] | None) -> float:
@@ -190,19 +205,11 @@ def _concave(form: Form, prompt: float, decodes: float, experts: tuple[int, int]
     return float(unit.seconds(prompt, decodes, 0.0))
 
 
-def _quietest(points: Sequence[Measurement]) -> list[Measurement]:
-    """For each prompt length the point with the least TTFT: the one with the least waiting and warming up in it."""
-    best: dict[float, Measurement] = {}
-    for point in points:
-        rival = best.get(point.input_tokens)
-        if point.ttft_s is not None and (rival is None or point.ttft_s < (rival.ttft_s or np.inf)):
-            best[point.input_tokens] = point
-    return list(best.values())
-
-
-def _stack(rows: _Rows, weights: Array) -> tuple[Array, Array]:
-    matrix = np.vstack([rows.tpot * weights[:, None], rows.ttft / TTFT_NOISE, rows.prior])
-    target = np.concatenate([weights, np.full(len(rows.ttft), 1.0 / TTFT_NOISE), rows.prior_target])
+def _stack(rows: _Rows, weights: Array, patience: Array) -> tuple[Array, Array]:
+    """All rows over their noise; `patience` weighs down first tokens that waited for something else."""
+    late = patience / TTFT_NOISE
+    matrix = np.vstack([rows.tpot * weights[:, None], rows.ttft * late[:, None], rows.prior])
+    target = np.concatenate([weights, late, rows.prior_target])
     return matrix, target
 
 
@@ -229,12 +236,13 @@ def _solution(
     deviation = np.sqrt(np.diag(covariance))
     prior_precision = np.diag(rows.prior) ** 2
     share = np.clip(prior_precision * np.diag(covariance), 0.0, 1.0)
-    kept = range(len(names) - 1)
+    kept = range(len(names) - 2)
     relative = {names[i]: float(deviation[i] / terms[i]) if terms[i] > 0.0 else float("inf") for i in kept}
     return Solution(
         form=form,
         step_time=_step_time(form, terms, experts),
         overhead_s=float(terms[-1]),
+        cohort_s=float(terms[-2]),
         uncertainty=relative,
         covariance=tuple(tuple(float(covariance[i, j]) for j in kept) for i in kept),
         prior=prior,

@@ -2,7 +2,7 @@
 
 import sys
 from importlib.util import find_spec
-from os.path import dirname
+from os.path import basename, dirname
 
 __version__ = "0.1.0"
 
@@ -17,7 +17,7 @@ def _require_own_models() -> None:
             f"Replicast needs its own package 'models' (in {own}), but Python finds {found or 'none with code'}. "
             "Install Replicast by itself (pipx, uv tool, or its own virtual environment) and clear PYTHONPATH."
         )
-        if sys.argv and sys.argv[0].endswith("planner"):  # the command: no traceback for its user
+        if basename(sys.argv[0]).removesuffix(".exe") == "planner":  # noqa: PTH119 -- the command: no traceback
             sys.stderr.write(f"error: {message}\n")
             raise SystemExit(2)
         raise ImportError(message)

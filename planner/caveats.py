@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from models.objective import Objective
-from models.prediction import Prediction
+from models.prediction import Prediction, Routing
 from models.workload import ClosedArrivals, Workload
 from planner.checks.finding import Severity
 from planner.hardware import find_model
 from planner.objective import as_written
-from planner.profile import EngineProfile
+from planner.profile import CATALOGUE, EngineProfile
+from planner.sizing import binding
 from planner.units import format_seconds
 
 UNFAMILIAR = 0.5
@@ -24,7 +25,11 @@ BUSY = 0.9
 
 
 def caveats(
-    profile: EngineProfile, workload: Workload, objectives: Sequence[Objective], prediction: Prediction
+    profile: EngineProfile,
+    workload: Workload,
+    objectives: Sequence[Objective],
+    prediction: Prediction,
+    routing: Routing = Routing.RANDOM,
 ) -> tuple[str, ...]:
     """Of a predicted answer: what of the profile is doubtful, what was not measured, where the model is weak."""
     warnings = [*profile_caveats(profile, workload, prediction)]
@@ -33,7 +38,7 @@ def caveats(
             f"KV memory runs short: about {prediction.preemptions_per_request:.2f} preemptions a request; the tail of "
             "TTFT is uncertain there"
         )
-    warnings += _weak_laws(workload, objectives, prediction)
+    warnings += _weak_laws(workload, objectives, prediction, routing)
     warnings += _whole_prompts(profile, workload, objectives, prediction)
     warnings += _uncertain_percentiles(objectives, prediction)
     return tuple(warnings)
@@ -55,8 +60,14 @@ def _doubtful_figures(profile: EngineProfile) -> list[str]:
     ):
         codes = dict.fromkeys(finding.code for finding in profile.doubts if finding.severity is severity)
         if codes:
-            warnings.append(f"{words} ({', '.join(codes)}): see `planner profile check {profile.name}`")
+            warnings.append(f"{words} ({', '.join(codes)}): see {_how_to_check(profile)}")
     return warnings
+
+
+def _how_to_check(profile: EngineProfile) -> str:
+    """The command, for a profile that ships; one that the user wrote is known to the command by its file."""
+    shipped = (CATALOGUE / f"{profile.name}.yaml").is_file()
+    return f"`planner profile check {profile.name}`" if shipped else f"`planner profile check` of {profile.name}'s file"
 
 
 def _beyond_context(profile: EngineProfile, workload: Workload) -> list[str]:
@@ -103,14 +114,25 @@ def _beyond_measured(profile: EngineProfile, workload: Workload, prediction: Pre
     return warnings
 
 
-def _weak_laws(workload: Workload, objectives: Sequence[Objective], prediction: Prediction) -> list[str]:
+_EQUAL, _HERDING = 1e-6, 0.6
+
+
+def _weak_laws(
+    workload: Workload, objectives: Sequence[Objective], prediction: Prediction, routing: Routing
+) -> list[str]:
     """Where the laws themselves are known to be weak."""
     warnings = []
-    tails = [each for each in objectives if each.metric in ("ttft", "queue") and each.quantile is not None]
-    if isinstance(workload.arrivals, ClosedArrivals) and tails:
+    waits = [as_written(each) for each in objectives if each.metric in ("ttft", "queue")]
+    if isinstance(workload.arrivals, ClosedArrivals) and (waits or not objectives):
         warnings.append(
-            f"users in a closed loop bunch together: {as_written(tails[0])} is uncertain by tens of per cent; compare "
-            "with `planner simulate`"
+            f"users in a closed loop start together and stay together: {', '.join(waits) or 'ttft'} rests on a tail "
+            "that is uncertain by tens of per cent; compare with `planner simulate`"
+        )
+    equal = workload.lengths.prompt.scv < _EQUAL and workload.lengths.output.scv < _EQUAL
+    if routing is Routing.LEAST_OUTSTANDING and equal and prediction.utilization > _HERDING and waits:
+        warnings.append(
+            f"requests of one length move in herds behind a least-outstanding balancer: {', '.join(waits)} may be "
+            "twice what is predicted at this load; check it with `planner simulate`, or give --input-cv and --output-cv"
         )
     familiarity = prediction.capacity.familiarity
     if prediction.familiarity is not None:
@@ -155,17 +177,20 @@ _RARE = 1e-4
 def _uncertain_percentiles(objectives: Sequence[Objective], prediction: Prediction) -> list[str]:
     """Percentiles so far out that few points of a law tell them, and those on a jump of their law."""
     warnings = []
+    nearest = binding(prediction, objectives) if objectives else None
     for objective in objectives:
         law, share = prediction.laws.get(objective.metric), objective.quantile
         if law is None or share is None:
             continue
         if share > FAR_TAIL:
             warnings.append(
-                f"{objective.metric} {objective.statistic} rests on the few last points of its law: plan on p99 or "
-                f"p99.5, or check it with `planner simulate`"
+                f"{objective.metric} {objective.statistic} is extrapolated from the few last points of its law: plan "
+                "on p99 or p99.5, or check it with `planner simulate`"
             )
         low, high = law.quantiles([max(share - NEAR_A_JUMP, 0.0), min(share + NEAR_A_JUMP, 1.0)]).tolist()
-        if share <= FAR_TAIL and high > JUMP * low:
+        # A jump elsewhere, far within its limit, changes nothing.
+        matters = objective is nearest or low <= objective.limit_s <= high
+        if matters and share <= FAR_TAIL and high > JUMP * low:
             warnings.append(
                 f"{objective.metric} {objective.statistic} jumps here, between {format_seconds(low)} and "
                 f"{format_seconds(high)} within half a percentage point: a little more load or longer prompts move it "

@@ -54,7 +54,7 @@ def _work(request: SizingRequest) -> list[str]:
 
 def _steps(request: SizingRequest, plan: Plan) -> list[str]:
     step_time, demand = request.profile.to_engine().step_time, _demand(request)
-    running = plan.answer.prediction.running
+    running = _decoding(plan)
     bare = float(step_time.seconds(0.0, running, running * demand.context))
     full = float(request.profile.spec.limits.max_num_batched_tokens) - running
     packed = float(step_time.seconds(max(full, 1.0), running, running * demand.context))
@@ -62,6 +62,13 @@ def _steps(request: SizingRequest, plan: Plan) -> list[str]:
         f"with {format_number(running)} sequences decoding and no prompt: {format_seconds(bare)}",
         f"with a step full of prompt tokens: {format_seconds(packed)}",
     ]
+
+
+def _decoding(plan: Plan) -> float:
+    """Mean sequences of a replica past their first token, by Little's law."""
+    answer = plan.answer
+    laws = answer.prediction.laws
+    return answer.prediction.requests_per_s / answer.replicas * max(laws["e2e"].mean_s - laws["ttft"].mean_s, 0.0)
 
 
 def _capacity(request: SizingRequest, plan: Plan) -> list[str]:
@@ -88,7 +95,7 @@ def _occupancy(request: SizingRequest, prediction: Prediction) -> list[str]:
     if isinstance(request.workload.arrivals, ClosedArrivals):
         lines.append("users = rate × (e2e + think time) closes the loop (Little's law)")
     lines.append(
-        f"mean {format_number(prediction.running)} sequences decoding in a replica at "
+        f"mean {format_number(prediction.running)} sequences running in a replica (rate × (e2e − queue)) at "
         f"{format_share(prediction.utilization)} "
         "utilisation"
     )
@@ -115,6 +122,8 @@ def _discrepancy(plan: Plan) -> list[str]:
         return ["none is known of closed loops: the analytic laws answer"]
     if prediction.familiarity is None:
         return ["none is known where answers are of one token: the analytic laws answer"]
+    if format_share(prediction.familiarity) in ("0 %", "< 0.1 %"):
+        return ["not used: the question is too unlike those simulated; the analytic laws answer"]
     lines = [f"used to {format_share(prediction.familiarity)}: how near the question lies to those simulated"]
     for objective in plan.answer.objectives:
         plain, law = (laws[objective.metric] for laws in (prediction.analytic, prediction.laws))

@@ -25,6 +25,9 @@ from planner.sizing_request import SizingRequest, make_plan
 from planner.units import parse_seconds
 from planner.workload import WorkloadOptions, build_workload
 
+MOST_WITH_RANGE = 200
+"""Workloads of a fleet whose ranges are sized too; each takes twice as long again."""
+
 Rate = Annotated[float, Field(gt=0.0, le=1e7, allow_inf_nan=False)]
 Tokens = Annotated[float, Field(ge=1.0, le=1e8, allow_inf_nan=False)]
 Variation = Annotated[float, Field(ge=0.0, le=20.0, allow_inf_nan=False)]
@@ -132,7 +135,7 @@ def size_entry(entry: FleetEntry) -> FleetRow:
         plan = make_plan(entry.request)
         return FleetRow(name=entry.name, fields=plan.as_dict(), binding=_binding(plan))
     except NoFeasiblePlan as error:
-        return FleetRow(name=entry.name, fields=no_plan(entry.request.profile, error))
+        return FleetRow(name=entry.name, fields=no_plan(entry.request.profile, entry.request.objectives, error))
     except InvalidInput as error:
         raise _at(entry.place, error) from None
 
@@ -200,5 +203,5 @@ def _request(entry: _Entry, fleet: _Fleet, defaults: FleetDefaults, profile_of: 
         max_replicas=defaults.max_replicas,
         gpu_price_per_h=defaults.gpu_price_per_h if entry.gpu_price is None else entry.gpu_price,
         assumptions=stated.assumptions,
-        with_range=False,
+        with_range=len(fleet.workloads) <= MOST_WITH_RANGE,
     )

@@ -129,7 +129,7 @@ class Plan:
         return fields
 
 
-def no_plan(profile: EngineProfile, error: NoFeasiblePlan) -> dict[str, Any]:
+def no_plan(profile: EngineProfile, objectives: Sequence[Objective], error: NoFeasiblePlan) -> dict[str, Any]:
     """The fields of `size` and of `predict --max-qps` where nothing meets the objectives."""
     return {
         "profile": profile.name,
@@ -138,6 +138,10 @@ def no_plan(profile: EngineProfile, error: NoFeasiblePlan) -> dict[str, Any]:
         "feasible": False,
         "reason": str(error),
         "remedy": error.remedy,
+        "objectives": [
+            {"objective": str(each), "limit": each.limit_s, "predicted": None, "met": False, "margin": None}
+            for each in objectives
+        ],
     }
 
 

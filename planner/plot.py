@@ -26,13 +26,18 @@ _PERCENTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 _POINTS = 13
 
 
+_INSTALL = (
+    "install it beside Replicast: pip install 'replicast[plot]' in its environment, or pipx inject replicast matplotlib"
+)
+
+
 def require_drawable(path: Path) -> None:
     """Raise InvalidInput where a picture could not be written in the end: asked before the work is done."""
     if path.suffix.lower() not in (".svg", ".png"):
         raise InvalidInput(f"--plot {path}: the file's name must end in .svg or .png", remedy="for example plan.svg")
     require_writable(path, what="--plot")
     if find_spec("matplotlib") is None:
-        raise InvalidInput("--plot needs matplotlib", remedy="pip install matplotlib, beside Replicast")
+        raise InvalidInput("--plot needs matplotlib", remedy=_INSTALL)
 
 
 def draw_plan(request: SizingRequest, plan: Plan, path: Path) -> None:

@@ -63,6 +63,12 @@ class Limits(FileModel):
                 f"{self.kv_block_size})",
                 remedy="give the tokens that fit in KV memory, as the engine reports them at start-up",
             )
+        if self.max_num_batched_tokens < self.max_num_seqs:
+            raise InvalidInput(
+                f"spec.limits.maxNumBatchedTokens {self.max_num_batched_tokens} is less than maxNumSeqs "
+                f"{self.max_num_seqs}: engines refuse to start so, for every sequence decodes a token a step",
+                remedy="give the limits that the engine was started with",
+            )
         return EngineLimits(**self.model_dump())
 
 
@@ -247,11 +253,9 @@ class EngineProfile(FileModel):
                 "it has neither spec.stepTime nor spec.measurements",
                 remedy="give the step time's terms, or the measured points to fit them from",
             )
-        from models.step_fit import fit
-        from planner.hardware import experts_for, prior_for
+        from planner.profile_fit import fit_profile
 
-        usable = [point.to_measurement() for point in self.spec.measurements if not point.capacity_only]
-        result = fit(usable, limits=self.spec.limits.to_limits(), prior=prior_for(self), experts=experts_for(self))
+        result = fit_profile(self)
         return result.step_time, result.median_error
 
     def to_engine(self) -> Engine:

@@ -13,14 +13,23 @@ _ORDER = tuple(Severity)
 
 def check_runs(runs: Iterable[BenchmarkRun]) -> tuple[Finding, ...]:
     """All findings about the runs, contradictions first, each with the place of its run."""
-    found = [finding for run in runs for finding in _of_run(run)]
+    every = tuple(runs)
+    found = [finding for run in every for finding in _of_run(run)]
+    found += served.thin_tails((_where(run), run.measurement, _counted(run)) for run in every)
     return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity)))
 
 
 def _of_run(run: BenchmarkRun) -> Iterator[Finding]:
-    where = f"{run.place} ({run.measurement})"
-    counted = Counted(requests=run.requests, failed=run.failed, capacity_only=run.capacity_only)
-    yield from served.point_findings(where, run.measurement, counted)
+    where = _where(run)
+    yield from served.point_findings(where, run.measurement, _counted(run))
     yield from request_clocks.findings(where, run)
     yield from request_load.findings(where, run)
     yield from request_warm_up.findings(where, run)
+
+
+def _where(run: BenchmarkRun) -> str:
+    return f"{run.place} ({run.measurement})"
+
+
+def _counted(run: BenchmarkRun) -> Counted:
+    return Counted(requests=run.requests, failed=run.failed, capacity_only=run.capacity_only)

@@ -44,6 +44,7 @@ def size(
     Raises NoFeasiblePlan with the reason, and what would help, where `max_replicas` do not either.
     """
     require_meaning(objectives, workload)
+    require_known(objectives)
     predictor = partial(_predict, engine, workload, routing)
     lowest = 1
     if isinstance(workload.arrivals, OpenArrivals):
@@ -71,14 +72,18 @@ def size(
         ) from None
 
 
-def require_meaning(objectives: Sequence[Objective], workload: Workload) -> None:
-    """Refuse objectives on gaps between tokens where every answer is one token, and percentiles beyond the laws."""
+def require_known(objectives: Sequence[Objective]) -> None:
+    """Refuse percentiles beyond the predicted laws; simulated ones know as many as requests were served."""
     far = [each for each in objectives if each.quantile is not None and each.quantile > _FURTHEST]
     if far:
         raise InvalidInput(
-            f"objective {as_written(far[0])}: the predicted laws are not known beyond p99.95",
-            remedy="ask for p99.9 or below; `planner simulate --requests` shows rarer latencies",
+            f"objective {as_written(far[0])}: the predicted laws are not known beyond p{100.0 * _FURTHEST:.2f}",
+            remedy="ask for p99.9 or below; `planner simulate` with --requests 1000000 shows rarer latencies",
         )
+
+
+def require_meaning(objectives: Sequence[Objective], workload: Workload) -> None:
+    """Refuse objectives on gaps between tokens where every answer is one token."""
     gaps = [objective for objective in objectives if objective.metric in ("itl", "tpot")]
     if gaps and workload.lengths.output.values[-1] < 2.0:
         raise InvalidInput(
@@ -96,8 +101,9 @@ def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, low
 
     A bracket of a count that does not hold and one that does is cut where the room left, interpolated in the load of a
     replica, crosses zero, or a little beyond so that both ends move; where that misleads, in half; until it is one
-    wide. The answer is a count that holds beside one fewer that does not: nothing is taken from a scan that stops
-    early.
+    wide. Far percentiles ripple by about 1 % from one count to the next, so that a count a little lower may hold again:
+    two of them are tried. The answer is a count that holds beside one fewer that does not; where the room is monotone
+    it is the least, and in a ripple a lower one may be missed.
     """
     known: dict[int, Prediction] = {}
 
@@ -131,14 +137,25 @@ def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, low
             bad, bad_room = middle, found
         misled = 0 if good - bad <= width // 2 else misled + 1
         stride = max(1, (good - bad) // 16)
+    again = next((count for count in _below(good, lowest) if room(count) >= 0.0), None)
+    while again is not None:
+        good = again
+        again = good - 1 if good > lowest and room(good - 1) >= 0.0 else None
     one_fewer = None
     if good > 1:
         one_fewer = known.get(good - 1) or predictor(good - 1)
     return Sizing(replicas=good, prediction=known[good], one_fewer=one_fewer)
 
 
-_FURTHEST = 0.9995
-"""Laws rest on some 2,000 points."""
+def _below(count: int, lowest: int) -> list[int]:
+    """The counts to try again below one that holds, furthest first; none where a whole replica is beyond the ripple."""
+    tried = {count - round(share * count) for share in _RIPPLE}
+    return sorted(each for each in tried if lowest <= each < count - 1)
+
+
+_RIPPLE = (0.004, 0.008)
+_FURTHEST = 1.0 - 1.0 / 2048.0
+"""The predicted laws are known at 2,048 shares."""
 _SATURATED = -5.0
 _AMPLE = 2.0
 
@@ -184,6 +201,7 @@ def max_rate(
     Raises NoFeasiblePlan where even a trickle of requests breaks one.
     """
     require_meaning(objectives, workload)
+    require_known(objectives)
     top = capacity(engine, workload.lengths, workload.prefix_hit_rate).requests_per_s * replicas
     low, high = top * 1e-4, top
     best = _predict(engine, workload.at_rate(low), routing, replicas)

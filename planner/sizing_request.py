@@ -49,7 +49,7 @@ def make_plan(request: SizingRequest) -> Plan:
         assumptions=(*request.assumptions, *load_assumptions(request.profile, request.workload)),
         warnings=(
             *unit_warnings(request.objectives),
-            *caveats(request.profile, request.workload, request.objectives, sizing.prediction),
+            *caveats(request.profile, request.workload, request.objectives, sizing.prediction, request.routing),
         ),
         gpu_price_per_h=request.gpu_price_per_h,
     )
@@ -64,5 +64,5 @@ def make_plan(request: SizingRequest) -> Plan:
             routing=request.routing,
             max_replicas=request.max_replicas,
         )
-    no_range = "" if request.with_range else "not computed for a fleet: size the workload alone"
+    no_range = "" if request.with_range else "not computed for a fleet of so many: size it alone, or in a smaller file"
     return Plan(answer=answer, sizing=sizing, between=between, no_range=no_range)

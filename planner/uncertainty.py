@@ -26,6 +26,12 @@ ERROR_OF_FEW_POINTS = 0.08
 FEW_POINTS = 4
 ERROR_OF_A_CONTRADICTION = 0.15
 """Where figures of the profile cannot all be true, which of them is wrong is not known: as if it were one point."""
+ERROR_OF_A_DOUBT = 0.10
+"""Added where the figures that the step time comes from cannot be, or can hardly be: a choice, like the next."""
+OF_STEP_TIME = frozenset(
+    {"token-rate", "faster-than-memory", "prefill-above-peak", "throughput-above-peak", "prefill-term-below-floor"}
+)
+"""Findings about what the step time is fitted to; others, such as an e2e that contradicts, touch no plan."""
 ERROR_A_DOUBLING = 0.05
 """Added for every doubling beyond the measured lengths or load: a choice, to be replaced when it has been measured."""
 MOST_ERROR = 0.6
@@ -51,8 +57,10 @@ def step_time_error(profile: EngineProfile, workload: Workload, prediction: Pred
         floor = ERROR_OF_ONE_POINT if points <= 1 else ERROR_OF_FEW_POINTS
     if any(finding.severity is Severity.CONTRADICTION for finding in profile.doubts):
         floor = max(floor, ERROR_OF_A_CONTRADICTION)
+    doubted = any(finding.code in OF_STEP_TIME for finding in profile.doubts if finding.severity is not Severity.NOTE)
     doublings = sum(math.log2(beyond) for beyond in _beyond(profile, workload, prediction))
-    return min(MOST_ERROR, max(measured or 0.0, floor) + ERROR_A_DOUBLING * doublings)
+    error = max(measured or 0.0, floor) + ERROR_OF_A_DOUBT * doubted + ERROR_A_DOUBLING * doublings
+    return min(MOST_ERROR, error)
 
 
 def replica_range(

@@ -12,6 +12,7 @@ CALL = "import sys; sys.argv[0] = 'planner'; from planner.cli.main import main; 
 NEVER = ("kubernetes", "llvmlite", "matplotlib", "numba", "pandas", "scipy.optimize", "scipy.stats")
 WORKLOAD = ["--input-tokens", "512", "--output-tokens", "128"]
 QUESTION = ["--profile", "llama-3.1-8b-a100-vllm", "--qps", "20", *WORKLOAD]
+FROM_PROMETHEUS = ["profile", "from-prometheus", "--help"]
 OBJECTIVES = ["--slo", "ttft:p99<=500ms", "--slo", "itl:p95<=60ms"]
 
 
@@ -35,12 +36,12 @@ def among(modules: set[str], libraries: tuple[str, ...]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", [["--help"], ["--version"], ["completion", "bash"], ["profile", "--help"]], ids=" ".join
+    "command", [["--help"], ["--version"], ["completion", "bash"], ["profile", "--help"], FROM_PROMETHEUS], ids=" ".join
 )
 def test_help_needs_no_mathematics(command):
     modules = imported_by(*command)
     assert "planner.cli.main" in modules
-    assert not among(modules, (*NEVER, "numpy", "scipy", "pydantic", "yaml"))
+    assert not among(modules, (*NEVER, "numpy", "scipy", "pydantic", "yaml", "requests", "prometheus_api_client"))
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def _step_seconds(form, c, sizes, p, d, k):
     return t
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def run(
     arrival, prompt, cached, output, replica_of, routing, replicas, think, users,
     form, coefficients, sizes, max_seqs, budget_tokens, blocks, block_size, chunked, seed, first, last,

@@ -7,7 +7,7 @@ second over the whole run are n / (n/λ + e2e) at most; what is far below was no
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from models.measurement import Measurement
 from planner.checks.finding import Counted, Finding, Severity, Subject
@@ -24,8 +24,13 @@ TAIL_REQUESTS = 100
 def findings(subject: Subject) -> Iterator[Finding]:
     """Of every measurement whose requests were counted."""
     counted = subject.counted or (Counted(),) * len(subject.measurements)
-    for index, (point, count) in enumerate(zip(subject.measurements, counted, strict=True)):
-        yield from point_findings(subject.where(index), point, count)
+    measured = [
+        (subject.where(index), point, count)
+        for index, (point, count) in enumerate(zip(subject.measurements, counted, strict=True))
+    ]
+    for where, point, count in measured:
+        yield from point_findings(where, point, count)
+    yield from thin_tails(measured)
 
 
 def point_findings(where: str, point: Measurement, count: Counted) -> Iterator[Finding]:
@@ -103,12 +108,23 @@ def _few(where: str, point: Measurement, count: Counted) -> Iterator[Finding]:
             meaning="most of them came while the engine filled or emptied: its steady state is hardly in the figures",
             remedy="measure 20 requests for each user, and 100 at least (`planner profile sweep` sizes runs)",
         )
-    elif count.requests < TAIL_REQUESTS and _has_p99(point):
+
+
+def thin_tails(measured: Iterable[tuple[str, Measurement, Counted]]) -> Iterator[Finding]:
+    """One finding for all measurements whose p99 rests on too few requests."""
+    thin = [
+        (count.requests, where)
+        for where, point, count in measured
+        if count.requests and count.requests < TAIL_REQUESTS and not count.capacity_only and _has_p99(point)
+    ]
+    if thin:
+        fewest, where = min(thin)
+        others = f" (and {len(thin) - 1} more)" if len(thin) > 1 else ""
         yield Finding(
             severity=Severity.NOTE,
             code="few-requests-for-p99",
-            where=where,
-            what=f"p99 of {count.requests:,} requests is the slowest of them, or nearly so",
+            where=f"{where}{others}",
+            what=f"p99 of {fewest:,} requests is the slowest of them, or nearly so",
             meaning="that percentile is chance; plans use the fitted step time, not it",
             remedy="measure 1,000 requests where p99 matters",
         )

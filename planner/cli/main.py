@@ -10,14 +10,17 @@ from typing import Any
 
 import click
 
-from models.errors import NoFeasiblePlan, ReplicastError
+from models.errors import InvalidInput, NoFeasiblePlan, ReplicastError
 from planner import __version__
 
 _COMMANDS = {
     "size": ("planner.cli.size", "The least replicas and GPUs that meet latency objectives under a load."),
     "predict": ("planner.cli.predict", "What given replicas do under a load, or the highest load they carry."),
     "simulate": ("planner.cli.simulate", "The same question answered by the step simulator."),
-    "profile": ("planner.cli.profile", "Engine profiles: list, show, check, sweep."),
+    "profile": (
+        "planner.cli.profile",
+        "Engine profiles: import, fit, check, list, show, sweep, learn from live metrics.",
+    ),
     "completion": ("planner.cli.completion", "Shell completion for bash, zsh or fish."),
 }
 
@@ -80,13 +83,20 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         return 130
-    except click.ClickException as error:
-        return _misused(error)
-    except OSError as error:
-        return _output_failed(error)
-    except ReplicastError as error:
-        return _told(error)
+    except Exception as error:  # noqa: BLE001 -- the last resort: a fault of ours is still told in a message
+        return _failed(error)
     return result if isinstance(result, int) else 0
+
+
+def _failed(error: Exception) -> int:
+    """The message for what went wrong, and the exit code."""
+    if isinstance(error, click.ClickException):
+        return _misused(error)
+    if isinstance(error, OSError):
+        return _output_failed(error)
+    if isinstance(error, MemoryError):
+        error = InvalidInput("there is not enough memory for this", remedy="ask for less, such as fewer --requests")
+    return _told(error) if isinstance(error, ReplicastError) else _our_fault(error)
 
 
 def _misused(error: click.ClickException) -> int:
@@ -107,6 +117,15 @@ def _output_failed(error: OSError) -> int:
         return 0
     click.echo(f"error: the output cannot be written: {error.strerror or error}", err=True)
     return 2
+
+
+def _our_fault(error: Exception) -> int:
+    """A message for what must not happen; where it did is shown to whoever asks."""
+    if os.environ.get("REPLICAST_TRACEBACK"):
+        raise error
+    click.echo(f"error: a fault of Replicast's own: {type(error).__name__}: {str(error)[:200]}", err=True)
+    click.echo("  please report it with this command; REPLICAST_TRACEBACK=1 shows where it happened", err=True)
+    return 3
 
 
 def _told(error: ReplicastError) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from models.errors import InvalidInput, NoFeasiblePlan
+from models.objective import Objective
 from models.prediction import Routing
 from planner.cli.finite_range import FiniteRange
 from planner.plan import no_plan
@@ -119,13 +120,13 @@ def stated_workload(options: dict[str, Any], *, needs_rate: bool = True) -> Stat
 
 
 @contextmanager
-def no_plan_told(profile: EngineProfile, form: str) -> Iterator[None]:
-    """Where there is no plan, a program that reads the output gets a document that says so, and why."""
+def no_plan_told(profile: EngineProfile, objectives: Sequence[Objective], form: str, **more: None) -> Iterator[None]:
+    """Where there is no plan, a program that reads gets a document that says why; `more` has its further fields."""
     try:
         yield
     except NoFeasiblePlan as error:
         if form != "table":
-            click.echo(render(no_plan(profile, error), form), nl=False)  # type: ignore[arg-type]
+            click.echo(render({**no_plan(profile, objectives, error), **more}, form), nl=False)  # type: ignore[arg-type]
         raise
 
 

@@ -28,7 +28,7 @@ from planner.plan import Answer, load_assumptions
 from planner.profile import load_profile
 from planner.reports.structured import render
 from planner.reports.table import answer_table
-from planner.sizing import max_rate, require_meaning
+from planner.sizing import max_rate, require_known, require_meaning
 from planner.units import format_number
 
 _EPILOG = """\b
@@ -74,8 +74,9 @@ def predict(
     profile = load_profile(name)
     engine, workload = profile.to_engine(), stated.workload
     require_meaning(objectives, workload)
+    require_known(objectives)
     if max_qps:
-        with no_plan_told(profile, form):
+        with no_plan_told(profile, objectives, form, max_qps=None):
             rate, prediction = max_rate(engine, workload, objectives, replicas=replicas, routing=routing)
         workload = workload.at_rate(rate)
     else:
@@ -87,7 +88,7 @@ def predict(
         replicas=replicas,
         prediction=prediction,
         assumptions=(*stated.assumptions, *load_assumptions(profile, workload)),
-        warnings=(*unit_warnings(objectives), *caveats(profile, workload, objectives, prediction)),
+        warnings=(*unit_warnings(objectives), *caveats(profile, workload, objectives, prediction, routing)),
         gpu_price_per_h=gpu_price,
     )
     if form == "table":
@@ -98,6 +99,7 @@ def predict(
     else:
         fields = answer.as_dict()
         if max_qps and isinstance(workload.arrivals, OpenArrivals):
+            fields["feasible"] = True
             fields["max_qps"] = workload.arrivals.rate_per_s
         click.echo(render(fields, form), nl=False)  # type: ignore[arg-type]
     return 0

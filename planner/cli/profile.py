@@ -1,12 +1,14 @@
-"""`planner profile`: list, show and check measured profiles."""
+"""`planner profile`: import, fit, list, show and check measured profiles; learn one from an engine in service."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import click
 
+from planner.cli.from_prometheus import from_prometheus
 from planner.cli.profile_sweep import sweep
 
 Format = Literal["table", "json", "yaml"]
@@ -36,7 +38,7 @@ def _examples(*commands: str) -> str:
     )
 )
 def profile() -> None:
-    """Measured profiles of engines: what ships, what is in one, whether its figures can be true, and how to get one."""
+    """Measured profiles of engines: what ships, what is in one, whether it can be true; and one of your own."""
 
 
 profile.add_command(sweep)
@@ -170,6 +172,132 @@ def check(ctx: click.Context, names: tuple[str, ...], as_of: datetime | None, fo
     ctx.exit(0 if all(report["fit"] for report in reports) else 1)
 
 
+@profile.command(
+    "import",
+    epilog=_examples(
+        "planner profile import closed_c*.json open_*.json --engine vllm --gpu L4-24GB -O l4.yaml",
+        "planner profile import points.csv --engine vllm --model my-model --gpu L4-24GB -O l4.yaml",
+    ),
+)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE…")
+@click.option("--engine", type=click.Choice(["vllm", "triton-trtllm"]), help="The engine that was measured.")
+@click.option("--engine-version", help="Its version.")
+@click.option("--model", help="The model's published name; goes before what files call it.")
+@click.option("--quantization", help="Such as fp8, awq; none: 16 bits.")
+@click.option("--gpu", help="GPU type, such as H100-SXM5-80GB (`planner profile list` shows more).")
+@click.option("--gpus-per-replica", type=click.IntRange(1, 4096), help="GPUs of the measured engine.  [default: 1]")
+@click.option("--tensor-parallel", type=click.IntRange(1, 4096), help="Of them in tensor parallel.  [default: all]")
+@click.option("--max-num-seqs", type=click.IntRange(1, 100_000), default=256, show_default=True,
+              help="Most running sequences, as the engine was started.")  # fmt: skip
+@click.option("--max-num-batched-tokens", type=click.IntRange(1, 100_000_000), default=2048, show_default=True,
+              help="Token budget of a step.")  # fmt: skip
+@click.option("--kv-cache-tokens", type=click.IntRange(1, 10**12),
+              help="KV memory as the engine reports it at start-up.  [default: estimated]")  # fmt: skip
+@click.option("--kv-block-size", type=click.IntRange(1, 65536), default=16, show_default=True, help="Tokens a block.")
+@click.option(
+    "--chunked-prefill/--no-chunked-prefill", default=True, show_default=True, help="Whether prompts are split."
+)
+@click.option("--name", help="The profile's name.  [default: from the output file]")
+@click.option("-O", "--out", type=click.Path(path_type=Path), required=True, help="The profile to write (YAML).")
+def import_(
+    files: tuple[Path, ...],
+    engine: Any,
+    engine_version: str | None,
+    model: str | None,
+    quantization: str | None,
+    gpu: str | None,
+    gpus_per_replica: int | None,
+    tensor_parallel: int | None,
+    max_num_seqs: int,
+    max_num_batched_tokens: int,
+    kv_cache_tokens: int | None,
+    kv_block_size: int,
+    chunked_prefill: bool,
+    name: str | None,
+    out: Path,
+) -> None:
+    """Make a profile of benchmark results: whatever tool wrote FILE, by its content.
+
+    Several files of one engine make one profile. What each run measured, which step time fits it and how far it
+    misses each run is shown; and on stderr what is doubtful about the runs: requests that failed, clients that did not
+    keep up, cold engines, clocks. Nothing is written where a file cannot be read.
+    """
+    from models.engine import EngineLimits
+    from planner.cli.options import painter
+    from planner.files import require_writable, write_atomically
+    from planner.importers.benchmark_run import SetUp
+    from planner.profile import EngineProfile
+    from planner.profile_document import text_of
+    from planner.profile_import import import_profile
+    from planner.reports.fit_table import fit_table
+    from planner.reports.profile_table import check_table
+    from planner.run_check import check_runs
+
+    require_writable(out, what="--out")
+    imported = import_profile(
+        files,
+        name=name or out.name.removesuffix(".yaml").removesuffix(".yml"),
+        stated=SetUp(
+            engine=engine,
+            engine_version=engine_version,
+            model=model,
+            quantization=quantization,
+            gpu=gpu,
+            gpus_per_replica=gpus_per_replica,
+            tensor_parallel=tensor_parallel,
+        ),
+        limits=EngineLimits(
+            max_num_seqs=max_num_seqs,
+            max_num_batched_tokens=max_num_batched_tokens,
+            kv_cache_tokens=kv_cache_tokens,
+            kv_block_size=kv_block_size,
+            chunked_prefill=chunked_prefill,
+        ),
+    )
+    EngineProfile.model_validate(imported.document)
+    write_atomically(out, text_of(imported.document).encode("utf-8"))
+    click.echo(fit_table(imported.fit), nl=False)
+    doubts = check_runs(imported.runs)
+    if doubts:
+        click.echo(f"\n{check_table('the runs', doubts, painter())}", nl=False, err=True)
+    click.echo(f"\nwrote {out}: check it with `planner profile check {out}`")
+
+
+@profile.command(
+    epilog=_examples(
+        "planner profile fit qwen3-32b-h100-vllm-tp2",
+        "planner profile fit my-profile.yaml --plot fit.svg",
+        "planner profile fit my-profile.yaml -o json",
+    )
+)
+@click.argument("name")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw points, curves and bands (.svg or .png).")
+@_output
+def fit(name: str, plot: Path | None, form: Format) -> None:
+    """Fit the step time of the profile NAME to its measurements again, and show how far it misses each.
+
+    Nothing is written: `planner profile import` makes profiles.
+    """
+    from planner.profile import load_profile
+    from planner.profile_fit import fit_profile
+    from planner.reports.fit_table import fit_fields, fit_table
+
+    if plot is not None:
+        from planner.plot import require_drawable
+
+        require_drawable(plot)
+    found = load_profile(name)
+    result = fit_profile(found)
+    if plot is not None:
+        from planner.fit_plot import draw_fit
+
+        draw_fit(found, result, plot)
+    if form == "table":
+        click.echo(fit_table(result), nl=False)
+    else:
+        _print(fit_fields(found.name, result), form)
+
+
 def _print(fields: dict[str, Any] | list[dict[str, Any]], form: Literal["json", "yaml"]) -> None:
     from planner.reports.structured import render
 
@@ -178,3 +306,6 @@ def _print(fields: dict[str, Any] | list[dict[str, Any]], form: Literal["json", 
 
 def _today() -> date:
     return datetime.now(tz=UTC).date()
+
+
+profile.add_command(from_prometheus)

@@ -13,6 +13,7 @@ from models.prediction import Routing
 from models.workload import ClosedArrivals, Workload
 from planner.caveats import profile_caveats
 from planner.cli.command import Command
+from planner.cli.interruptible import interruptible
 from planner.cli.options import (
     objective_option,
     output_options,
@@ -84,8 +85,10 @@ def simulate(
             done += step
             bar.update(step)
 
-        result = run(
-            engine, stated.workload, replicas=replicas, routing=routing, requests=requests, seed=seed, progress=tell
+        result = interruptible(
+            lambda: run(
+                engine, stated.workload, replicas=replicas, routing=routing, requests=requests, seed=seed, progress=tell
+            )
         )
     answer = Answer(
         profile=profile,
@@ -97,6 +100,8 @@ def simulate(
             *stated.assumptions,
             *load_assumptions(profile, stated.workload),
             f"{result.requests:,} requests counted, seed {seed}",
+            *_fewer_simulated(replicas),
+            "utilisation and the capacity beside it are predicted, not simulated",
         ),
         warnings=(
             *unit_warnings(objectives),
@@ -110,6 +115,14 @@ def simulate(
     else:
         click.echo(render({**answer.as_dict(), "requests": result.requests, "seed": seed}, form), nl=False)  # type: ignore[arg-type]
     return 0
+
+
+def _fewer_simulated(replicas: int) -> tuple[str, ...]:
+    from models.simulation.replicas import MAX_SIMULATED_REPLICAS
+
+    if replicas <= MAX_SIMULATED_REPLICAS:
+        return ()
+    return (f"{MAX_SIMULATED_REPLICAS} of the {replicas:,} replicas are simulated, each with its share of the load",)
 
 
 def _too_few(workload: Workload, requests: int, replicas: int) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from planner.importers.batching_run import BatchingRun
 from planner.importers.benchmark_run import BenchmarkRun
 
 
@@ -38,6 +39,6 @@ class Importer(Protocol):
         """Whether the content is this tool's; names of files do not count."""
         ...
 
-    def runs(self, path: Path) -> Iterator[BenchmarkRun]:
+    def runs(self, path: Path) -> Iterator[BenchmarkRun | BatchingRun]:
         """The runs in the file, in its order. Raises InvalidInput that names file, and line or field."""
         ...

@@ -31,8 +31,10 @@ def render(fields: dict[str, Any] | list[dict[str, Any]], form: Format) -> str:
 
 
 def _completed(row: dict[str, Any]) -> dict[str, Any]:
-    """A sized row with every field that one can have, so that the columns do not depend on the answer."""
-    return _filled(row, _SIZED) if "feasible" in row else row
+    """A row with every field that its question can have, so that the columns do not depend on the answer."""
+    if "feasible" not in row:
+        return row
+    return _filled(row, _RATED if "max_qps" in row else _SIZED)
 
 
 def _filled(fields: dict[str, Any] | None, blank: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +67,11 @@ _SIZED: dict[str, Any] = {
     **dict.fromkeys(("assumptions", "warnings")),
 }
 """Every field of a sized workload, in the order of its columns; those of objectives follow, by their number."""
+_RATED: dict[str, Any] = {
+    "max_qps": None,
+    **{name: blank for name, blank in _SIZED.items() if name not in ("binding", "range", "range_note", "one_fewer")},
+}
+"""The same of the highest rate that given replicas carry."""
 
 
 def flatten(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -28,6 +28,7 @@ _STOPS = {
     Bottleneck.MAX_NUM_SEQS: "the limit of running sequences (max_num_seqs)",
     Bottleneck.TOKEN_BUDGET: "the token budget of a step (max_num_batched_tokens)",
     Bottleneck.KV_CACHE: "KV memory",
+    Bottleneck.WHOLE_PROMPTS: "long prompts that wait for room in a step (chunked prefill is off)",
 }
 
 

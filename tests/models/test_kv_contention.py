@@ -15,6 +15,10 @@ from tests.models.test_discrepancy import CHAT
 from tests.strategies import Question, questions
 
 
+def padded(question: Question) -> bool:
+    return bool(getattr(question.engine.step_time, "graph_sizes", ()))
+
+
 def with_memory(question: Question, tokens: int | None) -> Question:
     engine = question.engine
     return replace(question, engine=replace(engine, limits=replace(engine.limits, kv_cache_tokens=tokens)))
@@ -37,7 +41,8 @@ def test_short_memory_never_adds_throughput(question: Question, seats: float):
     assume(tokens > 2.0 * question.lengths.longest)
     short = with_memory(question, tokens)
     most = capacity(ample.engine, ample.lengths).requests_per_s
-    assert capacity(short.engine, short.lengths).requests_per_s <= most * (1.0 + 1e-9)
+    # A smaller running set may just fit a captured graph: that is the engine's gain, not the memory's.
+    assert capacity(short.engine, short.lengths).requests_per_s <= most * (1.0 + 0.05 * padded(short))
 
 
 @pytest.mark.parametrize(("users", "preempted"), [(8, 0.0), (32, 0.22)])

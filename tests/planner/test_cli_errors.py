@@ -155,7 +155,9 @@ def test_a_plot_without_matplotlib_is_refused_before_the_work(
 ) -> None:
     monkeypatch.setattr("planner.plot.find_spec", lambda _name: None)
     assert run(["size", "--profile", "none", *GOOD[3:], "--plot", "plan.svg"]) == 2
-    assert capsys.readouterr().err == "error: --plot needs matplotlib\n  pip install matplotlib, beside Replicast\n"
+    told = capsys.readouterr().err
+    assert told.startswith("error: --plot needs matplotlib\n  install it beside Replicast: ")
+    assert "pip install 'replicast[plot]'" in told
 
 
 IMPOSSIBLE = ["size", *PROFILE, "--qps", "1", *LENGTHS, "--slo", "ttft:p99<=1ms"]
@@ -174,12 +176,42 @@ def test_no_plan_is_a_document_too(capsys, command, form, read) -> None:
     assert captured.err == f"no plan: {fields['reason']}\n  {fields['remedy']}\n"
 
 
-def test_no_plan_in_csv_is_a_row(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([*IMPOSSIBLE, "-o", "csv"]) == 1
-    header, row = csv.reader(capsys.readouterr().out.splitlines())
-    found = dict(zip(header, row, strict=True))
-    assert (found["profile"], found["replicas"], found["feasible"]) == ("llama-3.1-8b-a100-vllm", "", "False")
-    assert found["reason"].startswith("nothing meets")
-    # The columns are those of a plan; what follows them is of its objectives.
-    assert run([*GOOD, "-o", "csv"]) == 0
-    assert capsys.readouterr().out.splitlines()[0].startswith(",".join(header))
+@pytest.mark.parametrize("asked", [["size", "--qps", "1"], ["predict", "--replicas", "2", "--max-qps"]], ids=" ".join)
+def test_columns_of_csv_do_not_depend_on_whether_there_is_a_plan(
+    capsys: pytest.CaptureFixture[str], asked: list[str]
+) -> None:
+    def answer(limit: str, code: int) -> dict[str, str]:
+        assert run([*asked, *PROFILE, *LENGTHS, "--slo", f"ttft:p99<={limit}", "-o", "csv"]) == code
+        header, row = csv.reader(capsys.readouterr().out.splitlines())
+        return dict(zip(header, row, strict=True))
+
+    without, planned = answer("1ms", 1), answer("1s", 0)
+    assert list(without) == list(planned)
+    assert (without["feasible"], planned["feasible"]) == ("False", "True")
+    assert (without["replicas"], without["reason"][:13]) == ("", "nothing meets")
+    assert (without["objectives.1.objective"], without["objectives.1.met"]) == ("ttft:p99<=0.001", "False")
+    assert not any("{" in cell for cell in [*without.values(), *planned.values()])
+
+
+EDGES = {
+    "hardly any load on very many replicas": ["--qps", "1e-9", "--burstiness", "0.5", "--replicas", "1000000"],
+    "regular arrivals, hardly any": ["--qps", "1e-9", "--burstiness", "0", "--replicas", "10000000"],
+}
+
+
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.filterwarnings("error")
+def test_the_edges_of_the_documented_ranges_are_answered(capsys: pytest.CaptureFixture[str], edge: str) -> None:
+    assert run(["predict", *PROFILE, *LENGTHS, "--routing", "round-robin", *EDGES[edge]]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_fault_of_ours_is_a_message(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr("planner.sizing_request.size", broken)
+    assert run(GOOD) == 3
+    told = capsys.readouterr().err
+    assert told.startswith("error: a fault of Replicast's own: ZeroDivisionError")
+    assert "please report it" in told

@@ -49,9 +49,10 @@ def test_routing_beside_a_fleet_is_the_routing_of_its_entries(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = write(tmp_path, entry("open"), entry("says-random", routing="random"), **WHOLE)
-    # Least outstanding evens out the running sets: whole answers spread less.
-    tails = [row["predicted"]["e2e"]["p99"] for row in sized(capsys, file, "--routing", "least-outstanding")]
-    assert tails[0] < tails[1]
+    # Least outstanding evens out the running sets: fewer replicas, or the same with answers that spread less.
+    rows = sized(capsys, file, "--routing", "least-outstanding")
+    counts, tails = [row["replicas"] for row in rows], [row["predicted"]["e2e"]["p99"] for row in rows]
+    assert (counts[0], tails[0]) < (counts[1], tails[1])
 
 
 def test_an_entry_without_a_plan_says_why_beside_the_others_and_exits_1(
@@ -69,10 +70,10 @@ def test_an_entry_without_a_plan_says_why_beside_the_others_and_exits_1(
     assert run(["size", "--fleet", file, "--max-replicas", "2"]) == 1
     table = re.sub(r"\d+ %", "N %", capsys.readouterr().out)
     assert table.startswith(
-        "workload  replicas     GPUs  utilisation  binding\n"
-        "small            1        1         N %  ttft:p99<=500ms\n"
+        "workload  replicas        range     GPUs  utilisation  binding\n"
+        "small            1          1–1        1         N %  ttft:p99<=500ms\n"
         "large     no plan\n"
-        "all              1        1\n\n"
+        "all              1                     1\n\n"
         "No plan for large: even 2 replicas cannot carry the load: "
     )
 
@@ -136,9 +137,34 @@ def test_prices_are_summed_over_those_that_have_one(capsys: pytest.CaptureFixtur
     file = write(tmp_path, entry("priced", qps=5.0, gpuPrice=2.5), entry("free", qps=5.0), **WHOLE)
     assert run(["size", "--fleet", file]) == 0
     table = re.sub(r"\d+ %", "N %", capsys.readouterr().out)
-    assert table.partition("\nWarnings:")[0] == (
-        "workload  replicas     GPUs   $ an hour  utilisation  binding\n"
-        "priced           1        1        2.50         N %  ttft:p99<=500ms\n"
-        "free             1        1           —         N %  ttft:p99<=500ms\n"
-        "all              2        2        2.50  (1 workload without a price)\n"
+    assert table.partition("\nRange:")[0] == (
+        "workload  replicas        range     GPUs   $ an hour  utilisation  binding\n"
+        "priced           1          1–1        1        2.50         N %  ttft:p99<=500ms\n"
+        "free             1          1–1        1           —         N %  ttft:p99<=500ms\n"
+        "all              2                     2        2.50  (1 workload without a price)\n"
     )
+
+
+def test_a_warning_is_told_once_with_those_it_is_about(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    sound = "llama-3.1-8b-h100-trtllm-tp1"
+    file = write(tmp_path, *(entry(f"w{index}", inputTokens=5000 + index) for index in range(5)),
+                 entry("sound", profile=sound), **WHOLE)  # fmt: skip
+    assert run(["size", "--fleet", file]) == 0
+    told = " ".join(capsys.readouterr().out.partition("Warnings:")[2].split())
+    assert told.count("- w0, w1, w2 and 2 more: prompts of 5,000 tokens are far outside") == 1
+    assert told.count("prompts of") == 1
+    assert "sound" not in told
+    rows = sized(capsys, file)
+    assert [any("prompts of" in warning for warning in row["warnings"]) for row in rows] == [True] * 5 + [False]
+    assert all(row["range"]["low"] <= row["replicas"] <= row["range"]["high"] for row in rows)
+
+
+def test_a_workload_without_a_range_says_why(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("planner.fleet.MOST_WITH_RANGE", 1)
+    file = write(tmp_path, entry("a"), entry("b"), **WHOLE)
+    assert run(["size", "--fleet", file]) == 0
+    assert "No range for a, b: not computed for a fleet of so many" in capsys.readouterr().out
+    assert [row["range"] for row in sized(capsys, file)] == [None, None]
+    assert "fleet of so many" in sized(capsys, file)[0]["range_note"]

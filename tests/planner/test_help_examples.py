@@ -35,11 +35,20 @@ TRACE = "arrival_s,input_tokens,output_tokens\n" + "".join(
     f"{0.4 * row},{200 + row % 300},{20 + row % 90}\n" for row in range(1500)
 )
 PROFILE = (CATALOGUE / "qwen3-32b-h100-vllm-tp2.yaml").read_text(encoding="utf-8")
+POINTS = "concurrency,input_tokens,output_tokens,ttft_mean_ms,tpot_mean_ms\n" + "".join(
+    f"{users},512,128,{40 + 2 * users},{8 + 0.1 * users}\n" for users in (1, 4, 16, 64)
+)
+SAMPLES = Path(__file__).parent / "importers" / "samples" / "vllm_bench_serve"
+RUN = (SAMPLES / "vllm_bench_c4.json").read_text(encoding="utf-8")
 FILES = {
+    "points.csv": POINTS,
+    "closed_c*.json": RUN,
+    "open_*.json": RUN,
     "fleet.yaml": FLEET,
     "requests.csv": TRACE,
     "my.yaml": PROFILE,
     "my-profile.yaml": PROFILE,
+    "llama-live.yaml": PROFILE,
     "*.yaml": PROFILE,
 }
 
@@ -59,7 +68,8 @@ def examples() -> list[str]:
     for path, command in commands(cli, "planner"):
         shown = re.findall(r"^ +(planner .*)$", (command.epilog or "").replace("\\\n", " "), re.MULTILINE)
         assert shown, f"`{path} --help` has no example"
-        found += [re.sub(r" +", " ", line) for line in shown]
+        # Those that ask a server run against a real one, in test_from_prometheus.py.
+        found += [re.sub(r" +", " ", line) for line in shown if "--prometheus" not in line]
     return list(dict.fromkeys(found))
 
 
@@ -75,7 +85,7 @@ def test_an_example_runs_as_it_stands(tmp_path: Path, example: str) -> None:
     folder.mkdir()
     for name, text in FILES.items():
         if re.search(rf"(?<![\w-]){re.escape(name)}(?!\w)", example):
-            (folder / name.replace("*", "any")).write_text(text, encoding="utf-8")
+            (folder / name.replace("*", "4")).write_text(text, encoding="utf-8")
     done = subprocess.run(
         ["bash", "-c", example],
         cwd=folder,

@@ -317,3 +317,13 @@ def test_contradictions_come_first() -> None:
     wrong = replace(run.measurement, requests_per_s=2.0 * run.measurement.requests_per_s)
     found = check_runs([a_closed_run(failed=4), replace(run, measurement=wrong)])
     assert [f.severity for f in found] == [Severity.CONTRADICTION, Severity.WARNING, Severity.WARNING]
+
+
+def test_thin_tails_of_many_runs_are_one_finding() -> None:
+    runs = []
+    for count in (40, 60, 200):
+        run = a_closed_run(a_table(closed_starts(1, count)), users=1)
+        runs.append(replace(run, measurement=replace(run.measurement, ttft=LatencySummary(mean_s=0.05, p99_s=0.06))))
+    (finding,) = check_runs(runs)
+    assert finding.where.endswith("(1 users, 64 in / 33 out) (and 1 more)")
+    assert finding.what == "p99 of 40 requests is the slowest of them, or nearly so"

@@ -56,6 +56,21 @@ def test_the_search_finds_the_least_count_that_holds(least: int, lowest: int) ->
         assert found.one_fewer is not None
 
 
+def test_a_lower_count_that_holds_again_is_taken_at_the_cost_of_two_more() -> None:
+    asked: list[int] = []
+
+    def rippling(replicas: int) -> Prediction:
+        asked.append(replicas)
+        return predicted(0.1 if replicas >= 898 or replicas in (890, 891, 892) else 1.0)
+
+    found = least_replicas(rippling, [OBJECTIVE], lowest=880, highest=10_000)
+    assert found.replicas == 890
+    assert found.one_fewer is not None
+    assert not found.one_fewer.meets(OBJECTIVE)
+    below = [count for count in asked if 881 <= count < 890]
+    assert below == [889], "what lies under the answer is not scanned"
+
+
 def test_no_count_holds() -> None:
     with pytest.raises(NoFeasiblePlan, match=r"nothing meets ttft:p99<=0\.5") as error:
         least_replicas(lambda _: predicted(1.0), [OBJECTIVE], lowest=1, highest=100)

@@ -1,0 +1,126 @@
+"""What engines call their metrics: one table of names by meaning, the newest first, across versions.
+
+vLLM: seconds; labels `model_name` and, from its V1 engine on, `engine`. Checked against the text of vLLM 0.32; older
+names are those of 0.6 to 0.31. Triton: `nv_inference_*`, cumulative microseconds summed over *requests* (each adds its
+whole batch's time), labels `model` and `version`; checked against 2.51, which has summaries but no histograms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from enum import Enum
+
+Names = tuple[str, ...]
+
+
+class Kind(Enum):
+    """How a metric counts."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+    INFO = "info"
+    """A constant 1 whose labels are what it says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One meaning, and every name that it has had."""
+
+    kind: Kind
+    names: Names
+    to_si: float = 1.0
+    """What one unit of it is in seconds, requests, tokens or fractions."""
+
+    def series(self) -> Names:
+        """The names of its time series."""
+        if self.kind is not Kind.HISTOGRAM:
+            return self.names
+        return tuple(f"{name}_{part}" for name in self.names for part in ("bucket", "sum"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineMetrics:
+    """The metrics of one kind of engine; None where it has no such metric."""
+
+    model_label: str
+    """The label that names the model."""
+    running: Metric | None = None
+    waiting: Metric
+    succeeded: Metric
+    failed: Metric | None = None
+    rejected: Metric | None = None
+    prompt_tokens: Metric | None = None
+    output_tokens: Metric | None = None
+    preemptions: Metric | None = None
+    prefix_queries: Metric | None = None
+    prefix_hits: Metric | None = None
+    executions: Metric | None = None
+    e2e_sum: Metric | None = None
+    queue_sum: Metric | None = None
+    ttft: Metric | None = None
+    itl: Metric | None = None
+    tpot: Metric | None = None
+    e2e: Metric | None = None
+    queue: Metric | None = None
+    prompt_length: Metric | None = None
+    output_length: Metric | None = None
+    kv_usage: Metric | None = None
+    cache_config: Metric | None = None
+
+    def of(self, *kinds: Kind) -> Iterator[tuple[str, Metric]]:
+        """Meaning and metric, of these kinds."""
+        for entry in fields(self):
+            metric = getattr(self, entry.name)
+            if isinstance(metric, Metric) and metric.kind in kinds:
+                yield entry.name, metric
+
+
+def _gauge(*names: str) -> Metric:
+    return Metric(kind=Kind.GAUGE, names=names)
+
+
+def _counter(*names: str, to_si: float = 1.0) -> Metric:
+    return Metric(kind=Kind.COUNTER, names=names, to_si=to_si)
+
+
+def _histogram(*names: str) -> Metric:
+    return Metric(kind=Kind.HISTOGRAM, names=names)
+
+
+VLLM = EngineMetrics(
+    model_label="model_name",
+    running=_gauge("vllm:num_requests_running"),
+    waiting=_gauge("vllm:num_requests_waiting"),
+    succeeded=_counter("vllm:request_success_total"),
+    rejected=_counter("vllm:admission_rejections_total"),
+    prompt_tokens=_counter("vllm:prompt_tokens_total"),
+    output_tokens=_counter("vllm:generation_tokens_total"),
+    preemptions=_counter("vllm:num_preemptions_total"),
+    prefix_queries=_counter("vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total"),
+    prefix_hits=_counter("vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total"),
+    ttft=_histogram("vllm:time_to_first_token_seconds"),
+    # The old name says "per output token" and counted gaps between tokens, each once: ITL, not TPOT.
+    itl=_histogram("vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"),
+    tpot=_histogram("vllm:request_time_per_output_token_seconds"),
+    e2e=_histogram("vllm:e2e_request_latency_seconds"),
+    queue=_histogram("vllm:request_queue_time_seconds"),
+    prompt_length=_histogram("vllm:request_prompt_tokens"),
+    output_length=_histogram("vllm:request_generation_tokens"),
+    kv_usage=_gauge("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+    cache_config=Metric(kind=Kind.INFO, names=("vllm:cache_config_info",)),
+)
+
+TRITON = EngineMetrics(
+    model_label="model",
+    waiting=_gauge("nv_inference_pending_request_count"),
+    succeeded=_counter("nv_inference_request_success"),
+    failed=_counter("nv_inference_request_failure"),
+    executions=_counter("nv_inference_exec_count"),
+    e2e_sum=_counter("nv_inference_request_duration_us", to_si=1e-6),
+    queue_sum=_counter("nv_inference_queue_duration_us", to_si=1e-6),
+)
+
+BY_ENGINE = {"vllm": VLLM, "triton-trtllm": TRITON, "triton": TRITON}
+"""The table of each `spec.engine`."""

@@ -1,0 +1,85 @@
+"""inference-perf: lifecycle metrics of a stage or of the whole, in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from models.errors import InvalidInput
+from models.measurement import LatencySummary, Measurement
+from planner.importers.benchmark_run import BenchmarkRun
+from planner.importers.beside import json_fields
+from planner.importers.fields import Fields, naming
+from planner.importers.importer import FileStart
+from planner.importers.latency_summary import latency, without_chunks
+
+_NAMES: dict[str, str | tuple[str, ...]] = {"mean": "mean", "p50": "median", "p90": "p90", "p95": "p95", "p99": "p99"}
+_KEEPS_UP = 0.9
+
+
+class InferencePerf:
+    """Reads a stage: one constant rate. The summary over all stages mixes loads and is refused."""
+
+    tool = "inference-perf"
+
+    def recognises(self, start: FileStart) -> bool:
+        """Its two sections."""
+        return start.has_keys("load_summary", "successes")
+
+    def runs(self, path: Path) -> Iterator[BenchmarkRun]:
+        """The one stage in the file."""
+        document = json_fields(path)
+        load, seen = document.inner("load_summary"), document.inner("successes")
+        if not load.values:
+            raise InvalidInput(
+                f"{path}, load_summary is empty: what Prometheus saw of a run does not say its load",
+                remedy="import the stages' lifecycle metrics (…stage_N_lifecycle_metrics.json)",
+            )
+        if not load.has("requested_rate"):
+            raise InvalidInput(
+                f"{path}, load_summary.requested_rate is missing: a summary over stages mixes their loads",
+                remedy="import the stages' lifecycle metrics (…stage_N_lifecycle_metrics.json)",
+            )
+        with naming(str(path)):
+            yield _stage(load, seen, document.inner("failures"), self.tool)
+
+
+def _stage(load: Fields, seen: Fields, failures: Fields, tool: str) -> BenchmarkRun:
+    if not seen.count("count"):
+        raise InvalidInput(f"{seen.where('count')}: no request succeeded", remedy="look at the server's log")
+    laws: dict[str, LatencySummary | None] = {}
+    for metric, name in (
+        ("ttft", "time_to_first_token"),
+        ("tpot", "time_per_output_token"),
+        ("itl", "inter_token_latency"),
+        ("e2e", "request_latency"),
+    ):
+        laws[metric] = latency(seen.inner("latency", name), _NAMES)
+    laws["itl"], said = without_chunks(laws["itl"], laws["tpot"])
+    asked, sent = load.number("requested_rate"), load.number("achieved_rate")
+    throughput = seen.inner("throughput")
+    served = throughput.maybe("requests_per_sec")
+    late = sent < _KEEPS_UP * asked or (served is not None and served < _KEEPS_UP * sent)
+    notes = [said] if said else []
+    if late:
+        notes.append(f"{asked:g} requests/s were asked for, {sent:.4g} sent: a point of capacity, not of latency")
+    return BenchmarkRun(
+        measurement=Measurement(
+            input_tokens=seen.inner("prompt_len").number("mean"),
+            output_tokens=seen.inner("output_len").number("mean"),
+            arrival_rate_per_s=sent,
+            requests_per_s=served,
+            output_tokens_per_s=throughput.maybe("output_tokens_per_sec"),
+            ttft=laws["ttft"],
+            tpot=laws["tpot"],
+            itl=laws["itl"],
+            e2e=laws["e2e"],
+        ),
+        tool=tool,
+        place=load.place,
+        capacity_only=late,
+        duration_s=load.maybe("send_duration"),
+        requests=seen.count("count"),
+        failed=failures.count("count"),
+        notes=tuple(notes),
+    )

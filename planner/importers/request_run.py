@@ -1,0 +1,66 @@
+"""A run from a table of requests: its load, whether it was past saturation, and its statistics."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.errors import InvalidInput
+from planner.importers.benchmark_run import Array, BenchmarkRun, RequestTable, SetUp
+from planner.importers.fields import naming
+from planner.importers.request_statistics import (
+    burstiness,
+    measurement,
+    sent_rate_per_s,
+    users_of_closed_loop,
+    waits_grow,
+)
+
+
+def run_of_requests(
+    table: RequestTable,
+    *,
+    tool: str,
+    place: str,
+    concurrency: float | None = None,
+    open_loop: bool = False,
+    failed_start_s: Array | None = None,
+    setup: SetUp | None = None,
+    date: str | None = None,
+    notes: tuple[str, ...] = (),
+) -> BenchmarkRun:
+    """The run. Needs start and e2e of every request; a load that the tool did not say is read off the sends."""
+    start, e2e = table.start_s, table.e2e_s
+    assert start is not None
+    assert e2e is not None
+    if start.size == 0:
+        raise InvalidInput(f"{place}: no request succeeded", remedy="look at the benchmark's errors, and run it again")
+    failed = np.empty(0) if failed_start_s is None else failed_start_s
+    sent = np.concatenate([start, failed])
+    found: tuple[str, ...] = ()
+    if concurrency is None and not open_loop:
+        concurrency = users_of_closed_loop(start, e2e)
+        if concurrency is not None:
+            found = (f"{concurrency} users: read off the requests, for the file does not say",)
+    rate = None if concurrency is not None else sent_rate_per_s(sent)
+    if concurrency is None and (rate is None or sent.size < 10):
+        raise InvalidInput(
+            f"{place}: {sent.size} requests do not show the load they were sent at",
+            remedy="keep the tool's summary beside this file, or send at least 10 requests",
+        )
+    wait = table.ttft_s if table.ttft_s is not None else e2e
+    with naming(place):
+        point, left_out = measurement(table, concurrency=concurrency, arrival_rate_per_s=rate)
+    return BenchmarkRun(
+        measurement=point,
+        tool=tool,
+        place=place,
+        setup=setup or SetUp(),
+        burstiness=None if concurrency is not None else burstiness(sent),
+        capacity_only=concurrency is None and waits_grow(start, wait),
+        duration_s=float((start + e2e).max() - sent.min()),
+        requests=int(start.size),
+        failed=int(failed.size),
+        date=date,
+        notes=(*notes, *left_out, *found),
+        table=table,
+    )

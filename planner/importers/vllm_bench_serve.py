@@ -1,0 +1,198 @@
+"""vLLM's `bench serve` and its forks (InferenceX): a run as JSON, summary or with every request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.errors import InvalidInput
+from models.measurement import LatencySummary, Measurement
+from planner.importers.benchmark_run import Array, BenchmarkRun, RequestTable, SetUp
+from planner.importers.fields import Fields, naming
+from planner.importers.importer import FileStart
+from planner.importers.json_stream import parts
+from planner.importers.latency_summary import latency, without_chunks
+from planner.importers.request_run import run_of_requests
+
+_COLUMNS = ("input_lens", "output_lens", "ttfts", "itls", "latencies", "start_times", "errors")
+_SUMMARY = frozenset(
+    [
+        *("date", "backend", "model_id", "num_prompts", "request_rate", "burstiness", "max_concurrency", "duration"),
+        *("completed", "failed", "total_input_tokens", "total_output_tokens", "request_throughput"),
+        *("output_throughput", "random_input_len", "random_output_len"),
+    ]
+)
+_METRICS = {"ttft": "ttft", "tpot": "tpot", "itl": "itl", "e2e": "e2el"}
+_STATISTICS = ("mean", "median", "p50", "p90", "p95", "p99")
+_LATENCIES = frozenset(
+    f"{statistic}_{metric}{unit}" for metric in _METRICS.values() for statistic in _STATISTICS for unit in ("", "_ms")
+)
+
+
+class VllmBenchServe:
+    """Reads what the client measured; where every request was saved, from those and not from the summary."""
+
+    tool = "vllm bench serve"
+
+    def recognises(self, start: FileStart) -> bool:
+        """Its counters, beside a TTFT under its name; one object in the file."""
+        if not start.text.lstrip().startswith("{") or not start.has_keys("completed", "total_input_tokens"):
+            return False
+        return start.has_keys("num_prompts") and start.has_keys("max_concurrency")
+
+    def runs(self, path: Path) -> Iterator[BenchmarkRun]:
+        """The one run in the file."""
+        wanted = _SUMMARY | _LATENCIES | frozenset(_COLUMNS)
+        values: dict[str, Any] = dict(parts(path, wanted))
+        yield run_of(Fields(values=values, place=str(path)), self.tool)
+
+
+def run_of(fields: Fields, tool: str) -> BenchmarkRun:
+    """The run that the fields of one result hold."""
+    columns = {name: fields.values.pop(name) for name in _COLUMNS if isinstance(fields.values.get(name), list)}
+    with naming(fields.place):
+        if not fields.count("completed"):
+            raise InvalidInput(f"{fields.where('completed')}: no request succeeded", remedy="look at the server's log")
+        if "ttfts" in columns and "input_lens" in columns:
+            return _of_requests(fields, columns, tool)
+        return _of_summary(fields, tool)
+
+
+def _load(fields: Fields) -> tuple[float | None, float | None]:
+    """Users of a closed loop, or requests per second of an open one; neither where all was sent at once."""
+    rate = fields.values.get("request_rate")
+    if rate is not None and not _endless(rate):
+        return None, fields.number("request_rate")
+    users = fields.maybe("max_concurrency")
+    return users or None, None
+
+
+def _endless(rate: Any) -> bool:
+    try:
+        return math.isinf(float(rate))
+    except (TypeError, ValueError):
+        return False
+
+
+def _set_up(fields: Fields) -> SetUp:
+    backend = (fields.words("backend") or "").lower()
+    return SetUp(engine="vllm" if backend == "vllm" else None, model=fields.words("model_id"))
+
+
+def _date(fields: Fields) -> str | None:
+    text = fields.words("date") or ""
+    return f"{text[:4]}-{text[4:6]}-{text[6:8]}" if len(text) >= 8 and text[:8].isdigit() else None
+
+
+def _of_summary(fields: Fields, tool: str) -> BenchmarkRun:
+    completed = fields.number("completed")
+    users, rate = _load(fields)
+    notes: tuple[str, ...] = ()
+    at_once = users is None and rate is None
+    if at_once:
+        # All requests were sent at once: a closed loop of as many users, for one round.
+        users = fields.number("num_prompts")
+        notes = ("every request was sent at once: only the throughput is used",)
+    laws: dict[str, LatencySummary | None] = {}
+    for metric, name in _METRICS.items():
+        for unit, scale in (("_ms", 1e-3), ("", 1.0)):
+            stems = {each: f"{each}_{name}{unit}" for each in _STATISTICS}
+            found = latency(fields, {**stems, "p50": (stems["p50"], stems["median"])}, scale)
+            laws[metric] = laws.get(metric) or found
+    laws["itl"], said = without_chunks(laws["itl"], laws["tpot"])
+    served = fields.maybe("request_throughput")
+    point = Measurement(
+        input_tokens=fields.number("total_input_tokens") / completed,
+        output_tokens=fields.number("total_output_tokens") / completed,
+        concurrency=users,
+        arrival_rate_per_s=rate,
+        requests_per_s=served,
+        output_tokens_per_s=fields.maybe("output_throughput"),
+        ttft=laws["ttft"],
+        tpot=laws["tpot"],
+        itl=laws["itl"],
+        e2e=laws["e2e"],
+    )
+    behind = rate is not None and served is not None and served < _KEEPS_UP * rate
+    return BenchmarkRun(
+        measurement=point,
+        tool=tool,
+        place=fields.place,
+        setup=_set_up(fields),
+        burstiness=_burstiness(fields) if rate is not None else None,
+        capacity_only=at_once or behind,
+        duration_s=fields.maybe("duration"),
+        requests=fields.count("completed"),
+        failed=fields.count("failed"),
+        date=_date(fields),
+        notes=(*notes, *([said] if said else [])),
+    )
+
+
+_KEEPS_UP = 0.9
+"""Completions below this share of the rate asked for: the engine was past saturation, or the client too slow."""
+
+
+def _burstiness(fields: Fields) -> float | None:
+    """The tool's `burstiness` is the shape of gamma gaps: their squared coefficient of variation is its inverse."""
+    shape = fields.maybe("burstiness")
+    return None if not shape else 1.0 / shape
+
+
+def _of_requests(fields: Fields, columns: dict[str, list[Any]], tool: str) -> BenchmarkRun:
+    sizes = {name: len(column) for name, column in columns.items()}
+    if len(set(sizes.values())) > 1:
+        raise InvalidInput(
+            f"{fields.place}: lists of requests differ in length ({', '.join(f'{k} {v}' for k, v in sizes.items())})",
+            remedy="is the file whole?",
+        )
+    if "start_times" not in columns:
+        return _of_summary(fields, tool)
+    ttft, start, prompt, output = (
+        _numbers(columns[name], fields.where(name)) for name in ("ttfts", "start_times", "input_lens", "output_lens")
+    )
+    gaps = [_numbers(each, fields.where("itls")) for each in columns["itls"]]
+    if "latencies" in columns:
+        e2e = _numbers(columns["latencies"], fields.where("latencies"))
+    else:
+        e2e = ttft + np.array([each.sum() for each in gaps])
+    good = (output > 0.0) & (ttft > 0.0)
+    if "errors" in columns:
+        good &= np.array([not error for error in columns["errors"]])
+    table = RequestTable(
+        input_tokens=prompt[good],
+        output_tokens=output[good],
+        ttft_s=ttft[good],
+        e2e_s=np.maximum(e2e[good], ttft[good]),
+        start_s=start[good],
+        gaps_s=np.concatenate([each for each, kept in zip(gaps, good, strict=True) if kept] or [np.zeros(0)]),
+    )
+    users, rate = _load(fields)
+    run = run_of_requests(
+        table,
+        tool=tool,
+        place=fields.place,
+        concurrency=users,
+        open_loop=rate is not None,
+        failed_start_s=start[~good],
+        setup=_set_up(fields),
+        date=_date(fields),
+    )
+    if users is None and rate is None:
+        run = replace(run, capacity_only=True)
+    return run
+
+
+def _numbers(values: Any, where: str) -> Array:
+    try:
+        found = np.asarray(values, dtype=float).ravel()
+    except (TypeError, ValueError):
+        raise InvalidInput(f"{where}: a list of numbers is expected", remedy="is the file whole?") from None
+    if not np.isfinite(found).all():
+        raise InvalidInput(f"{where}: a number is not finite", remedy="run the benchmark again")
+    return found

@@ -1,0 +1,18 @@
+"""The fit of a profile's own measurements."""
+
+from __future__ import annotations
+
+from models.errors import InvalidInput
+from models.step_fit import StepFit, fit
+from planner.hardware import experts_for, prior_for
+from planner.profile import EngineProfile
+
+
+def fit_profile(profile: EngineProfile) -> StepFit:
+    """The step time that explains the measurements. Raises InvalidInput where there are none that do."""
+    if not profile.spec.measurements:
+        raise InvalidInput(
+            f"profile {profile.name} holds no measurements", remedy="add spec.measurements, or import benchmark results"
+        )
+    usable = [point.to_measurement() for point in profile.spec.measurements if not point.capacity_only]
+    return fit(usable, limits=profile.spec.limits.to_limits(), prior=prior_for(profile), experts=experts_for(profile))

@@ -1,0 +1,128 @@
+"""What goes wrong between here and Prometheus, in plain words and without secrets."""
+
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from controller.prometheus import Prometheus
+from models.errors import InvalidInput
+
+
+@contextmanager
+def answering(status: int, body: bytes, headers: dict[str, str] | None = None) -> Iterator[str]:
+    """An HTTP server that says the same to everyone; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def ask(url: str, **options) -> InvalidInput:
+    with pytest.raises(InvalidInput) as told:
+        Prometheus(url, **options).range("up", start_s=0, end_s=60, step_s=60)
+    return told.value
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (200, b"<html>Grafana</html>", "is not Prometheus: it answers with something that is not JSON"),
+        (200, b"{}", "is not Prometheus: its answer is not of Prometheus's shape"),
+        (200, b"[]", "is not Prometheus: its answer is not of Prometheus's shape"),
+        (200, b'{"data": {"result": [{"metric": {}, "value": [1, "2"]}]}}', "its answer is not of Prometheus's shape"),
+        (200, b'{"data": {"result": [{"metric": {}, "values": [[1, "x"]]}]}}', "its answer is not of"),
+        (200, b'{"data": {"result": null}}', "its answer is not of"),
+        (200, b"\xff\xfe", "is not Prometheus"),
+        (401, b"", "refuses the credentials (HTTP 401)"),
+        (403, b"", "refuses the credentials (HTTP 403)"),
+        (404, b"404 page not found", "is not Prometheus: there is no query API (HTTP 404)"),
+        (400, b'{"status":"error","error":"invalid parameter"}', "refuses the query: invalid parameter"),
+        (422, b'{"status":"error","error":"query processing would load too many samples"}', "too many samples"),
+        (400, b"", "answers with HTTP 400"),
+        (500, b'{"error":"\\u001b[31mred"}', "answers with HTTP 500"),
+        (503, b"", "answers with HTTP 503"),
+    ],
+)
+def test_what_a_server_may_answer(status, body, said):
+    with answering(status, body) as url:
+        problem = ask(url)
+    assert said in str(problem)
+    assert url in str(problem)
+    assert problem.remedy
+    assert str(problem).isprintable()
+
+
+def test_an_answer_in_order():
+    body = b'{"data": {"result": [{"metric": {"pod": "a"}, "values": [[0, "1"], [60, "NaN"]]}]}}'
+    with answering(200, body) as url:
+        (series,) = Prometheus(url).range("up", start_s=0, end_s=60, step_s=60)
+    assert series.labels == {"pod": "a"}
+    assert series.points[0] == (0.0, 1.0)
+    assert series.points[1][1] != series.points[1][1]  # NaN stays what it is; the reader leaves it out
+
+
+def test_a_circle_of_redirects():
+    with answering(302, b"", {"Location": "/"}) as url:
+        assert "too many redirects" in str(ask(url))
+
+
+def test_a_server_that_does_not_answer():
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        problem = ask(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_s=1)
+    assert "did not answer in time" in str(problem)
+
+
+def test_https_where_there_is_none():
+    with answering(200, b"{}") as url:
+        problem = ask(url.replace("http:", "https:"))
+    assert "certificate" in str(problem) or "cannot be reached" in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://localhost:9090/", "http://localhost:9090"),
+        ("https://user:p%40ss@host/prometheus/?token=x#y", "https://host/prometheus"),
+        ("http://[::1]:9090", "http://[::1]:9090"),
+    ],
+)
+def test_an_address_holds_no_secret(url, address):
+    assert Prometheus(url).address == address
+
+
+@pytest.mark.parametrize("text", ["", "\n", "two\nlines", "naïve", "a\x00b"])
+def test_a_file_without_a_token(tmp_path, text):
+    path = tmp_path / "token"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInput, match="holds no token"):
+        Prometheus("http://localhost", bearer_token_file=path)
+
+
+def test_without_the_package_it_says_which(monkeypatch):
+    monkeypatch.setitem(sys.modules, "prometheus_api_client", None)
+    with pytest.raises(InvalidInput, match="needs the package prometheus_api_client") as told:
+        Prometheus("http://localhost")
+    assert "pip install prometheus-api-client" in told.value.remedy

@@ -1,0 +1,177 @@
+"""vLLM, SGLang, InferenceX, inference-perf, llmperf and plain CSV: figures as they stand in the files, in our terms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import InvalidInput
+from planner.importers.benchmark_run import BenchmarkRun
+from planner.importers.recognise import importer_of, runs_of
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+def only(name: str) -> BenchmarkRun:
+    (run,) = runs_of(SAMPLES / name)
+    assert isinstance(run, BenchmarkRun)
+    return run
+
+
+def test_vllm_summary_in_milliseconds():
+    run = only("vllm_bench_serve/vllm_bench_c4.json")
+    point = run.measurement
+    assert run.tool == "vllm bench serve"
+    assert (point.concurrency, point.arrival_rate_per_s) == (4.0, None)
+    assert (point.input_tokens, point.output_tokens) == (5147 / 40, 32.0)
+    assert point.ttft is not None
+    assert point.ttft.mean_s == pytest.approx(69.65051430000813e-3)
+    assert point.ttft.p50_s == pytest.approx(35.79472000023998e-3)
+    assert point.tpot is not None
+    assert point.tpot.p99_s == pytest.approx(15.141969401288845e-3)
+    assert point.requests_per_s == pytest.approx(9.664416439780805)
+    assert run.date == "2026-11-23"
+
+
+def test_inferencex_is_the_same_in_seconds_as_json_and_as_a_row():
+    run = only("inferencex/glm5_fp8_vllm_tp8_isl10240_osl128_conc16.json")
+    (row, *_) = runs_of(SAMPLES / "inferencex" / "inferencex_glm5_minimax_isl_sweep.csv")
+    assert isinstance(row, BenchmarkRun)
+    for each in (run, row):
+        point = each.measurement
+        assert (point.concurrency, point.input_tokens, point.output_tokens) == (16.0, 10240.0, 128.0)
+        assert point.ttft is not None
+        assert point.ttft.p50_s == pytest.approx(3.1382447043433785)
+        assert point.tpot is not None
+        assert point.tpot.p99_s == pytest.approx(0.196229197233622)
+        assert each.setup.model == "zai-org/GLM-5-FP8"
+
+
+def test_sglang_lines_open_and_at_once():
+    first, *rest = runs_of(SAMPLES / "sglang" / "llama_3_3_70b_online_output.jsonl")
+    assert len(rest) == 6
+    assert isinstance(first, BenchmarkRun)
+    assert first.measurement.arrival_rate_per_s == 1.0
+    assert first.measurement.input_tokens == pytest.approx(152612 / 300)
+    assert first.measurement.ttft is not None
+    assert first.measurement.ttft.p50_s == pytest.approx(85.74514742940664e-3)
+    at_once = only("sglang/deepseek_dp_mla_output.jsonl")
+    assert at_once.capacity_only
+    assert at_once.measurement.output_tokens_per_s == pytest.approx(12412.394674113431)
+
+
+def test_inference_perf_stages_below_the_rate_asked_for_are_capacity():
+    quiet, late = (only(f"inference-perf/vllm_stage_{n}_lifecycle_metrics.json") for n in (0, 3))
+    assert quiet.measurement.arrival_rate_per_s == pytest.approx(1.0254654214024423)
+    assert not quiet.capacity_only
+    assert quiet.measurement.ttft is not None
+    assert quiet.measurement.ttft.p95_s == pytest.approx(0.03623536097584292)
+    # Gaps of 0.04 ms are those inside a chunk.
+    assert quiet.measurement.itl is not None
+    assert quiet.measurement.itl.p50_s is None
+    assert late.measurement.arrival_rate_per_s == pytest.approx(92.2241, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["vllm_stage_0_prometheus_metrics.json", "vllm_summary_lifecycle_metrics.json"])
+def test_inference_perf_without_one_load_is_refused(name: str):
+    with pytest.raises(InvalidInput, match="load_summary") as refused:
+        list(runs_of(SAMPLES / "inference-perf" / name))
+    assert "stage" in refused.value.remedy
+
+
+def test_llmperf_divides_ttft_out_again():
+    run = only("llmperf/tinyllama_256_100_summary.json")
+    point = run.measurement
+    raw = json.loads((SAMPLES / "llmperf" / "tinyllama_256_100_summary.json").read_text())
+    e2e, ttft = raw["results_end_to_end_latency_s_mean"], raw["results_ttft_s_mean"]
+    assert point.concurrency == 5.0
+    assert point.itl is None
+    assert point.tpot is not None
+    assert point.tpot.mean_s == pytest.approx((e2e - ttft) / (point.output_tokens - 1.0))
+    assert any("TTFT included" in note for note in run.notes)
+
+
+def points(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "points.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_points_in_either_unit(tmp_path: Path):
+    text = 'concurrency,input_tokens,output_tokens,ttft_p99_ms,itl_mean_s,requests_per_s\n8,512,128,"1,637.95",0.02,3\n'
+    (run,) = runs_of(points(tmp_path, text))
+    assert isinstance(run, BenchmarkRun)
+    assert run.measurement.ttft is not None
+    assert run.measurement.ttft.p99_s == pytest.approx(1.63795)
+    assert run.measurement.itl is not None
+    assert run.measurement.itl.mean_s == 0.02
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "remedy"),
+    [
+        ("concurrency,input_tokens,output_tokens,tttf_p99_ms\n8,512,128,3\n", "line 2: unknown column 'tttf_p99_ms'",
+         "did you mean ttft_p99_ms?"),
+        ("concurrency,input_tokens,output_tokens,ttft_mean_s\n8,512,128,-3\n", "line 2", ""),
+        ("concurrency,input_tokens,output_tokens,ttft_mean_s\n8,512,128,NaN\n", "ttft_mean_s", ""),
+        ("concurrency,input_tokens,output_tokens\n", "no row below the heading", "add a row"),
+        ("concurrency,rate_per_s,input_tokens,output_tokens\n8,2,512,128\n", "either", ""),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_points_is_told_with_its_line(tmp_path: Path, text: str, said: str, remedy: str):
+    with pytest.raises(InvalidInput, match=said) as refused:
+        list(runs_of(points(tmp_path, text)))
+    assert remedy in refused.value.remedy
+
+
+def test_a_file_of_no_tool_names_those_that_are_known(tmp_path: Path):
+    path = tmp_path / "notes.txt"
+    path.write_text("some words", encoding="utf-8")
+    with pytest.raises(InvalidInput, match="no benchmark tool") as refused:
+        importer_of(path)
+    assert "guidellm" in refused.value.remedy
+    assert "vllm bench serve" in refused.value.remedy
+
+
+SMALL = sorted(
+    path
+    for folder in ("vllm_bench_serve", "sglang", "inferencex", "inference-perf", "llmperf")
+    for path in (SAMPLES / folder).iterdir()
+    if path.stat().st_size < 5000
+)
+
+
+def refusal(path: Path) -> InvalidInput | None:
+    """Why the file is refused; None where it holds runs. Anything else that is raised fails the test."""
+    try:
+        assert all(isinstance(run, BenchmarkRun) for run in runs_of(path))
+    except InvalidInput as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("sample", SMALL, ids=lambda path: path.name)
+def test_cut_short_anywhere_it_is_runs_or_a_message(tmp_path: Path, sample: Path):
+    data = sample.read_bytes()
+    path = tmp_path / sample.name
+    for end in range(0, len(data), max(1, len(data) // 150)):
+        path.write_bytes(data[:end])
+        told = refusal(path)
+        assert told is None or (str(path) in str(told) and told.remedy)
+
+
+@given(data=st.data())
+@settings(max_examples=60)
+def test_altered_anywhere_it_is_runs_or_a_message(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
+    sample = data.draw(st.sampled_from(SMALL))
+    raw = bytearray(sample.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.sampled_from(b'"0-9e.{}[],:Nn \n'))
+    path = tmp_path_factory.mktemp("altered") / sample.name
+    path.write_bytes(bytes(raw))
+    told = refusal(path)
+    assert told is None or told.remedy
