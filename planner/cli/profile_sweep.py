@@ -210,7 +210,7 @@ def _runs(
     from models.measurement import Measurement
     from models.sweep_design import Lengths, Load, design_loads, expected_load
     from planner.sweep.benchmark_tool import benchmark_tool
-    from planner.sweep.expectation import Expectation, of_data_sheets, of_profile
+    from planner.sweep.expectation import Expectation, in_catalogue, of_data_sheets, of_profile
     from planner.sweep.planned_run import plan_runs
 
     warms_up = benchmark_tool(options["tool"]).WARMS_UP
@@ -221,7 +221,7 @@ def _runs(
     bounds = {name: options[name] for name in ("max_num_seqs", "max_num_batched_tokens")}
     if profile is not None:
         expectation = of_profile(profile, **bounds)
-    elif setup.gpu is not None:
+    elif setup.gpu is not None and (not stated or in_catalogue(setup.gpu, setup.model)):
         expectation = of_data_sheets(
             gpu_name=setup.gpu,
             model=setup.model,

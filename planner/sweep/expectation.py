@@ -46,6 +46,11 @@ def of_profile(
     )
 
 
+def in_catalogue(gpu_name: str, model: str) -> bool:
+    """Whether data sheets of both are known."""
+    return find_gpu(gpu_name) is not None and find_model(model) is not None
+
+
 def of_data_sheets(
     *,
     gpu_name: str,
