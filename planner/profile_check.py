@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import date
 
 from models.measurement import Measurement
-from planner.checks import arithmetic, curves, physics, trust
-from planner.checks.finding import Finding, Provenance, Severity, Subject
+from planner.checks import arithmetic, curves, memory, physics, served, trust
+from planner.checks.finding import Counted, Finding, Provenance, Severity, Subject
 from planner.hardware import find_gpu, find_model, precision_of
 from planner.profile import EngineProfile, MeasuredPoint
 
@@ -23,7 +23,13 @@ def check(subject: Subject, today: date) -> tuple[Finding, ...]:
 
 def figures(subject: Subject) -> tuple[Finding, ...]:
     """The findings about the figures themselves, whoever measured them and when."""
-    return (*arithmetic.findings(subject), *physics.findings(subject), *curves.findings(subject))
+    return (
+        *arithmetic.findings(subject),
+        *served.findings(subject),
+        *memory.findings(subject),
+        *physics.findings(subject),
+        *curves.findings(subject),
+    )
 
 
 def subject_of(profile: EngineProfile) -> Subject:
@@ -39,6 +45,10 @@ def subject_of(profile: EngineProfile) -> Subject:
         tensor_parallel=spec.gpu.tensor_parallel,
         shape=find_model(spec.model),
         precision=precision_of(spec.quantization),
+        counted=tuple(
+            Counted(requests=point.requests, failed=point.failed, capacity_only=point.capacity_only)
+            for point in spec.measurements
+        ),
         provenance=tuple(Provenance(source=entry.source, measured=_day(entry.date)) for entry in spec.provenance),
     )
 

@@ -50,6 +50,18 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Counted:
+    """How many requests a measurement rests on; None where unknown."""
+
+    requests: int | None = None
+    """That were answered."""
+    failed: int | None = None
+    """That were refused or broke off."""
+    capacity_only: bool = False
+    """Whether the load is known to have been beyond capacity."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Subject:
     """A profile as the checks see it; None is unknown, and what needs it is not checked."""
 
@@ -62,6 +74,8 @@ class Subject:
     shape: ModelShape | None
     precision: str
     provenance: tuple[Provenance, ...]
+    counted: tuple[Counted, ...] = ()
+    """Of each measurement, in the same order; empty where none is known."""
 
     def where(self, index: int) -> str:
         """A measurement by its place in the profile, counted from 1, and its load."""

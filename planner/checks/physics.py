@@ -1,4 +1,4 @@
-"""What the hardware cannot do: faster than memory, faster than its arithmetic, more than its memory.
+"""What the hardware cannot do: faster than memory, faster than its arithmetic (`memory`: more than it holds).
 
 A decode step reads every weight it uses once, so it takes at least bytes / bandwidth (Pope et al. 2022, §2). A token
 costs at least 2 FLOPs a parameter that it passes (Kaplan et al. 2020, §2.1). Both against the data sheet's peak.
@@ -50,11 +50,9 @@ def floors(subject: Subject) -> Floors | None:
 
 def findings(subject: Subject) -> Iterator[Finding]:
     """Everything that the data sheet forbids."""
-    yield from _weights_fit(subject)
     floor = floors(subject)
     for index, point in enumerate(subject.measurements):
         where = subject.where(index)
-        yield from _kv_memory(where, point, subject)
         if floor is not None:
             yield from _token_gap(where, point, floor)
             yield from _end_to_end(where, point, floor)
@@ -62,46 +60,6 @@ def findings(subject: Subject) -> Iterator[Finding]:
             yield from _throughput(where, point, floor)
     if floor is not None:
         yield from _terms(subject, floor)
-
-
-def _weights_fit(subject: Subject) -> Iterator[Finding]:
-    if subject.gpu is None or subject.shape is None:
-        return
-    weights = subject.shape.weight_bytes(subject.precision)
-    memory = subject.gpu.memory_bytes * subject.gpus
-    if weights is not None and weights > memory:
-        yield Finding(
-            severity=Severity.CONTRADICTION,
-            code="weights-do-not-fit",
-            where="gpu",
-            what=(
-                f"{subject.shape.name} at {subject.precision} weighs {weights / 1e9:,.0f} GB; "
-                f"{subject.gpus} × {subject.gpu.name} hold {memory / 1e9:,.0f} GB"
-            ),
-            meaning="a replica of this size cannot start",
-            remedy="correct gpu.perReplica or quantization",
-        )
-
-
-def _kv_memory(where: str, point: Measurement, subject: Subject) -> Iterator[Finding]:
-    """What the running sequences hold, by Little's law from measured latencies, against KV memory."""
-    capacity, gap, rate = subject.limits.kv_cache_tokens, point.tpot_s, point.rate_per_s
-    if capacity is None or gap is None or rate is None:
-        return
-    running = rate * point.decode_steps * gap
-    held = running * (point.input_tokens + 0.5 * point.output_tokens)
-    if held > 1.05 * capacity:
-        yield Finding(
-            severity=Severity.WARNING,
-            code="kv-above-capacity",
-            where=where,
-            what=(
-                f"{running:.4g} sequences decoding at once hold about {held:,.0f} KV tokens; "
-                f"limits.kvCacheTokens is {capacity:,}"
-            ),
-            meaning="the profile's KV memory is too small, so plans would see waiting that the engine does not have",
-            remedy="take kvCacheTokens from the engine's start-up log",
-        )
 
 
 def _token_gap(where: str, point: Measurement, floor: Floors) -> Iterator[Finding]:

@@ -17,7 +17,10 @@ _COMMANDS = {
     "size": ("planner.cli.size", "The least replicas and GPUs that meet latency objectives under a load."),
     "predict": ("planner.cli.predict", "What given replicas do under a load, or the highest load they carry."),
     "simulate": ("planner.cli.simulate", "The same question answered by the step simulator."),
-    "profile": ("planner.cli.profile", "Engine profiles: list, show, check, learn from live metrics."),
+    "profile": (
+        "planner.cli.profile",
+        "Engine profiles: import, fit, check, list, show, sweep, learn from live metrics.",
+    ),
     "completion": ("planner.cli.completion", "Shell completion for bash, zsh or fish."),
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 import sys
@@ -16,6 +15,7 @@ import click
 from models.errors import InvalidInput, NoFeasiblePlan
 from models.objective import Objective
 from models.prediction import Routing
+from planner.cli.finite_range import FiniteRange
 from planner.plan import no_plan
 from planner.profile import EngineProfile
 from planner.reports.structured import render
@@ -94,22 +94,11 @@ def objective_option(command: F) -> F:
     )(command)
 
 
-class _Price(click.FloatRange):
-    """A range that NaN, which no bound keeps out, is not in."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """As click does, without NaN."""
-        price = super().convert(value, param, ctx)
-        if math.isnan(price):
-            self.fail(f"{price} is not in the range", param, ctx)
-        return price
-
-
 def output_options(command: F) -> F:
     """`-o` and the price."""
-    command = click.option("--gpu-price", type=_Price(0.0, 1e6), metavar="USD", help="Price of one GPU for an hour.")(
-        command
-    )
+    command = click.option(
+        "--gpu-price", type=FiniteRange(0.0, 1e6), metavar="USD", help="Price of one GPU for an hour."
+    )(command)
     return click.option(
         "-o", "--output", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="Output format."
     )(command)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 
 from planner.cli.from_prometheus import from_prometheus
+from planner.cli.profile_sweep import sweep
 
 Format = Literal["table", "json", "yaml"]
 
@@ -33,10 +34,14 @@ def _examples(*commands: str) -> str:
         "planner profile list --gpu h200",
         "planner profile show llama-3.1-8b-a100-vllm",
         "planner profile check my-profile.yaml",
+        "planner profile sweep --help",
     )
 )
 def profile() -> None:
     """Measured profiles of engines: what ships, what is in one, whether it can be true; and one of your own."""
+
+
+profile.add_command(sweep)
 
 
 @profile.command(
@@ -122,9 +127,10 @@ def show(name: str, form: Format) -> None:
 def check(ctx: click.Context, names: tuple[str, ...], as_of: datetime | None, form: Format) -> None:
     """Check whether the figures of profiles can be true.
 
-    Little's law, tokens per second against requests per second, percentiles in order, curves that fall, speeds beyond
-    the GPU's data sheet, the step time against its own points, source and age. Each finding says what it means for a
-    plan and what to do.
+    Little's law, tokens per second against requests per second, percentiles in order, requests that failed or were not
+    served at the rate asked for, curves that fall, models and KV memory that do not fit, speeds beyond the GPU's data
+    sheet, the step time against its own points, source and age. Each finding says what it means for a plan and what to
+    do.
 
     Exit code 0: no contradiction (there may be warnings and notes); 1: figures that cannot all be true; 2: bad input.
     """
@@ -213,15 +219,19 @@ def import_(
     """Make a profile of benchmark results: whatever tool wrote FILE, by its content.
 
     Several files of one engine make one profile. What each run measured, which step time fits it and how far it
-    misses each run is shown; nothing is written where a file cannot be read.
+    misses each run is shown; and on stderr what is doubtful about the runs: requests that failed, clients that did not
+    keep up, cold engines, clocks. Nothing is written where a file cannot be read.
     """
     from models.engine import EngineLimits
+    from planner.cli.options import painter
     from planner.files import require_writable, write_atomically
     from planner.importers.benchmark_run import SetUp
     from planner.profile import EngineProfile
     from planner.profile_document import text_of
     from planner.profile_import import import_profile
     from planner.reports.fit_table import fit_table
+    from planner.reports.profile_table import check_table
+    from planner.run_check import check_runs
 
     require_writable(out, what="--out")
     imported = import_profile(
@@ -247,6 +257,9 @@ def import_(
     EngineProfile.model_validate(imported.document)
     write_atomically(out, text_of(imported.document).encode("utf-8"))
     click.echo(fit_table(imported.fit), nl=False)
+    doubts = check_runs(imported.runs)
+    if doubts:
+        click.echo(f"\n{check_table('the runs', doubts, painter())}", nl=False, err=True)
     click.echo(f"\nwrote {out}: check it with `planner profile check {out}`")
 
 

@@ -58,14 +58,15 @@ def asked(config: Fields, path: Path) -> Request:
     phase = phases[0] if phases else config.inner("loadgen")
     rate = phase.maybe("rate") or phase.maybe("request_rate")
     extra = config.inner("endpoint").inner("extra")
-    exact = None
-    if extra.values.get("ignore_eos") is True:
-        for dataset in config.items("datasets"):
-            length = dataset.inner("prompts", "osl")
-            exact = length.maybe("mean") if not length.maybe("stddev") else None
+    exact = asked_for = None
+    for dataset in config.items("datasets"):
+        length = dataset.inner("prompts", "osl")
+        asked_for = length.maybe("mean")
+        exact = asked_for if extra.values.get("ignore_eos") is True and not length.maybe("stddev") else None
     return Request(
         concurrency=None if rate else phase.maybe("concurrency"),
         rate_per_s=rate,
+        asked_output_tokens=asked_for,
         exact_output_tokens=exact,
         server_output_tokens=server_output_tokens(path),
     )

@@ -67,6 +67,8 @@ class BenchmarkRun:
     duration_s: float | None = None
     requests: int | None = None
     failed: int | None = None
+    requested_output_tokens: float | None = None
+    """The answer length that the benchmark asked for, in the mean; None where it asked for none, or does not say."""
     date: str | None = None
     notes: tuple[str, ...] = ()
     """What was converted, corrected or left out, in words."""

@@ -57,7 +57,13 @@ def asked(config: Fields, path: Path) -> Request:
     extra = _extra_inputs(config)
     most = extra.maybe("max_tokens") or extra.maybe("max_completion_tokens")
     exact = most if str(extra.values.get("ignore_eos")).lower() == "true" or extra.maybe("min_tokens") == most else None
-    return Request(concurrency=concurrency, rate_per_s=rate, exact_output_tokens=exact)
+    wanted = config.inner("input").inner("output_tokens").maybe("mean")
+    return Request(
+        concurrency=concurrency,
+        rate_per_s=rate,
+        asked_output_tokens=wanted if wanted and wanted > 0.0 else None,
+        exact_output_tokens=exact,
+    )
 
 
 def _extra_inputs(config: Fields) -> Fields:

@@ -19,6 +19,8 @@ class Request:
 
     concurrency: float | None = None
     rate_per_s: float | None = None
+    asked_output_tokens: float | None = None
+    """Mean output length that was asked for, whether or not it was enforced."""
     exact_output_tokens: float | None = None
     """Set where every output must have this length: max_tokens together with ignore_eos."""
     server_output_tokens: float | None = None
@@ -82,6 +84,7 @@ def run_of_summary(
         duration_s=table.value("benchmark_duration") or (requests / rate if requests else None),
         requests=None if requests is None else int(requests),
         failed=failed,
+        requested_output_tokens=request.asked_output_tokens,
         date=date,
         notes=(*notes, *chunked, *how),
     )

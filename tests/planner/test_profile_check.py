@@ -12,9 +12,10 @@ from models.engine import EngineLimits
 from models.mean_step import steady_point
 from models.measurement import LatencySummary, Measurement
 from models.step_time import LinearStepTime
-from planner.checks.finding import Finding, Provenance, Severity, Subject
+from planner.checks.finding import Counted, Finding, Provenance, Severity, Subject
 from planner.hardware import find_gpu, find_model
-from planner.profile_check import check, is_fit
+from planner.profile import parse_profile
+from planner.profile_check import check, is_fit, subject_of
 
 TODAY = date(2026, 6, 1)
 LIMITS = EngineLimits(max_num_seqs=256, max_num_batched_tokens=8192, kv_cache_tokens=400_000)
@@ -203,3 +204,35 @@ def test_unknown_hardware_is_not_guessed_about() -> None:
     impossible = with_changed(tpot=LatencySummary(mean_s=2e-3), e2e=None, requests_per_s=None, output_tokens_per_s=None)
     codes = {f.code for f in check(replace(impossible, gpu=None), TODAY)}
     assert "faster-than-memory" not in codes
+
+
+def test_requests_that_failed_in_a_profile_s_measurement() -> None:
+    clean = a_profile()
+    counted = tuple(Counted(requests=500, failed=40 if index == 2 else 0) for index in range(len(clean.measurements)))
+    finding = expect_only(replace(clean, counted=counted), "failed-requests", Severity.WARNING)
+    assert finding.where == "measurement 3 (32 users, 512 in / 128 out)"
+    assert finding.what == "40 of 540 requests failed (7.4%)"
+
+
+def test_an_open_measurement_that_was_not_served() -> None:
+    load = {"concurrency": None, "arrival_rate_per_s": 40.0, "requests_per_s": 30.0, "output_tokens_per_s": 3840.0}
+    found = [f for f in check(with_changed(2, **load), TODAY) if f.code == "rate-not-reached"]
+    assert [f.what for f in found] == ["40 requests/s were asked for and 30 were answered"]
+
+
+def test_a_profile_file_carries_its_counts_to_the_checks() -> None:
+    text = """
+apiVersion: replicast.dev/v1alpha1
+kind: EngineProfile
+metadata: {name: counted}
+spec:
+  engine: vllm
+  model: m
+  gpu: {type: H100-SXM5-80GB}
+  stepTime: {base: 0.01}
+  measurements:
+    - {concurrency: 8, inputTokens: 512, outputTokens: 128, requests: 90, failed: 10, tpot: {mean: 0.01}}
+"""
+    subject = subject_of(parse_profile(text, name="counted.yaml"))
+    assert subject.counted == (Counted(requests=90, failed=10, capacity_only=False),)
+    assert "failed-requests" in {finding.code for finding in check(subject, TODAY)}
