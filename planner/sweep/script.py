@@ -68,9 +68,7 @@ _TAIL = """if (( ${{#failed[@]}} )); then
   exit 1
 fi
 echo "done; now make the profile:" >&2
-cat <<'IMPORT'
-{command}
-IMPORT
+printf '%s %q/%s\n' {command} "$results" {files}
 """
 
 
@@ -87,7 +85,7 @@ def script(sweep: Sweep) -> str:
         _warm_up(sweep),
         _RUN,
         "".join(_run(sweep, index) for index in range(len(sweep.runs))),
-        _TAIL.format(command=_import(sweep)),
+        _TAIL.format(command=shlex.quote(_import(sweep)), files=shlex.quote(tool.RESULTS)),
     ]
     return "\n".join(parts)
 
@@ -131,10 +129,5 @@ def _minutes(seconds: float) -> str:
 
 
 def _import(sweep: Sweep) -> str:
-    words = command_line(sweep.import_command(), indent="  ")
-    return f"{words} \\\n  -O profile.yaml {sweep_results(sweep)}"
-
-
-def sweep_results(sweep: Sweep) -> str:
-    """The results as a shell pattern, relative to where the script ran."""
-    return f"results/{sweep.tool.RESULTS}"
+    """The command that makes the profile, without the files."""
+    return f"{command_line(sweep.import_command())} -O profile.yaml"

@@ -105,8 +105,6 @@ if (( ${#failed[@]} )); then
   exit 1
 fi
 echo "done; now make the profile:" >&2
-cat <<'IMPORT'
-planner profile import --engine vllm --model meta-llama/Llama-3.1-8B-Instruct --gpu H100-SXM5-80GB \
-  --gpus-per-replica 1 --quantization none \
-  -O profile.yaml results/*.json
-IMPORT
+printf '%s %q/%s
+' 'planner profile import --engine vllm --model meta-llama/Llama-3.1-8B-Instruct --gpu H100-SXM5-80GB \
+  --gpus-per-replica 1 --quantization none -O profile.yaml' "$results" '*.json'

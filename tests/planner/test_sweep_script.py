@@ -109,6 +109,11 @@ def test_a_run_is_warmed_up_then_each_load_once_with_a_seed_of_its_own(tmp_path:
     assert done.stdout.rstrip().endswith("results/*.json")
 
 
+def test_the_import_that_it_ends_with_names_the_folder_that_was_written(tmp_path: Path) -> None:
+    done = Machine(tmp_path).run(script(a_sweep("aiperf")), RESULTS="my results")
+    assert done.stdout.rstrip().endswith("-O profile.yaml my\\ results/*/profile_export_aiperf.json")
+
+
 def test_another_day_has_other_seeds(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     dates = tmp_path / "bin" / "date"

@@ -51,8 +51,9 @@ def test_the_means_of_an_open_run_are_as_exact_as_asked(utilization):
 
 
 def test_requests_grow_with_exactness_and_load_within_bounds():
-    assert [requests_for(opened(5), busy, 0.03) for busy in (0.0, 0.4, 0.75, 0.9)] == [100, 278, 1600, 10_000]
+    assert [requests_for(opened(5), busy, 0.03) for busy in (0.0, 0.4, 0.75, 0.9)] == [150, 278, 1600, 10_000]
     assert requests_for(opened(5), None, 0.03) == 2500
+    assert requests_for(opened(40), 0.4, 0.03) == 30 * 40
     assert requests_for(opened(5), 1.3, 0.03) == 20_000
     assert requests_for(closed(1), 0.1, 0.03) == 100
     assert requests_for(closed(1), 0.1, 0.3) == 60
