@@ -49,7 +49,7 @@ def _run(fields: Fields, tool: str) -> BenchmarkRun:
     if completed < 1:
         raise InvalidInput(f"{fields.where('completed')}: no request succeeded", remedy="look at the server's log")
     asked = fields.values.get("request_rate")
-    endless = isinstance(asked, float) and asked == float("inf")
+    endless = str(asked).lower() in ("inf", "infinity")
     rate = None if endless or asked is None else fields.number("request_rate")
     users = None if rate is not None else fields.maybe("max_concurrency")
     notes: tuple[str, ...] = ()

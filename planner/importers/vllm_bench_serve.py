@@ -13,7 +13,7 @@ import numpy as np
 from models.errors import InvalidInput
 from models.measurement import LatencySummary, Measurement
 from planner.importers.benchmark_run import Array, BenchmarkRun, RequestTable, SetUp
-from planner.importers.fields import Fields, naming
+from planner.importers.fields import IMPOSSIBLE, Fields, naming
 from planner.importers.importer import FileStart
 from planner.importers.json_stream import parts
 from planner.importers.latency_summary import latency, without_chunks
@@ -56,6 +56,8 @@ def run_of(fields: Fields, tool: str) -> BenchmarkRun:
     """The run that the fields of one result hold."""
     columns = {name: fields.values.pop(name) for name in _COLUMNS if isinstance(fields.values.get(name), list)}
     with naming(fields.place):
+        if fields.has("duration") and not fields.number("duration") > 0.0:
+            raise InvalidInput(f"{fields.where('duration')}: a run lasts longer than nothing", remedy=IMPOSSIBLE)
         if not fields.count("completed"):
             raise InvalidInput(f"{fields.where('completed')}: no request succeeded", remedy="look at the server's log")
         if "ttfts" in columns and "input_lens" in columns:
@@ -66,10 +68,27 @@ def run_of(fields: Fields, tool: str) -> BenchmarkRun:
 def _load(fields: Fields) -> tuple[float | None, float | None]:
     """Users of a closed loop, or requests per second of an open one; neither where all was sent at once."""
     rate = fields.values.get("request_rate")
-    if rate is not None and not _endless(rate):
-        return None, fields.number("request_rate")
     users = fields.maybe("max_concurrency")
+    most = fields.maybe("num_prompts")
+    if users and most:
+        users = min(users, most)
+    if rate is not None and not _endless(rate):
+        if not users or not _full(fields, users):
+            return None, fields.number("request_rate")
+        return users, None
     return users or None, None
+
+
+_FULL = 0.9
+"""With so many of the allowed requests in flight in the mean it is the limit that sends, not the rate."""
+
+
+def _full(fields: Fields, users: float) -> bool:
+    """Whether the limit of requests in flight was reached, by Little's law."""
+    served = fields.maybe("request_throughput")
+    e2e = fields.maybe("mean_e2el_ms")
+    seconds = e2e * 1e-3 if e2e else fields.maybe("mean_e2el")
+    return bool(served and seconds and served * seconds >= _FULL * users)
 
 
 def _endless(rate: Any) -> bool:
@@ -157,6 +176,8 @@ def _of_requests(fields: Fields, columns: dict[str, list[Any]], tool: str) -> Be
         _numbers(columns[name], fields.where(name)) for name in ("ttfts", "start_times", "input_lens", "output_lens")
     )
     gaps = [_numbers(each, fields.where("itls")) for each in columns["itls"]]
+    if any((each < 0.0).any() for each in gaps):
+        raise InvalidInput(f"{fields.where('itls')}: a gap between tokens is negative", remedy=IMPOSSIBLE)
     if "latencies" in columns:
         e2e = _numbers(columns["latencies"], fields.where("latencies"))
     else:

@@ -76,6 +76,36 @@ def test_inference_perf_stages_below_the_rate_asked_for_are_capacity():
     assert late.measurement.arrival_rate_per_s == pytest.approx(92.2241, rel=1e-4)
 
 
+def test_inference_perf_tpot_that_does_not_fit_its_own_lengths_is_put_right():
+    # (0.480482 − 0.031127) / (63.15 − 1) = 7.23 ms, where the file says 3.47 ms.
+    run = only("inference-perf/vllm_stage_0_lifecycle_metrics.json")
+    assert run.measurement.tpot is not None
+    assert run.measurement.tpot.mean_s == pytest.approx(7.23e-3, rel=2e-3)
+    assert any("3.473" in note or "0.003473" in note for note in run.notes)
+
+
+def altered(tmp_path: Path, **values: object) -> Path:
+    document = json.loads((SAMPLES / "vllm_bench_serve" / "vllm_bench_c4.json").read_text())
+    path = tmp_path / "altered.json"
+    path.write_text(json.dumps({**document, **values}), encoding="utf-8")
+    return path
+
+
+def test_users_are_no_more_than_requests_and_a_full_limit_is_a_closed_loop(tmp_path: Path):
+    (few,) = runs_of(altered(tmp_path, max_concurrency=64))
+    assert few.measurement.concurrency == 40.0
+    # 9.66 requests/s of 0.409 s are 3.95 in flight of the 4 allowed: the limit sends, whatever rate was asked for.
+    (full,) = runs_of(altered(tmp_path, request_rate=50.0))
+    assert (full.measurement.concurrency, full.measurement.arrival_rate_per_s) == (4.0, None)
+    (open_,) = runs_of(altered(tmp_path, request_rate=10.0, max_concurrency=100))
+    assert (open_.measurement.concurrency, open_.measurement.arrival_rate_per_s) == (None, 10.0)
+
+
+def test_a_run_of_no_duration_is_refused(tmp_path: Path):
+    with pytest.raises(InvalidInput, match="duration"):
+        list(runs_of(altered(tmp_path, duration=0)))
+
+
 @pytest.mark.parametrize("name", ["vllm_stage_0_prometheus_metrics.json", "vllm_summary_lifecycle_metrics.json"])
 def test_inference_perf_without_one_load_is_refused(name: str):
     with pytest.raises(InvalidInput, match="load_summary") as refused:
