@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from models.errors import InvalidInput
 from models.mean_step import steady_point
 from models.measurement import Measurement
 from models.step_fit import StepFit, fit
-from planner.hardware import find_gpu, find_model, gpu_name, kv_cache_tokens, step_prior
+from planner.hardware import find_gpu, find_model, gpu_name, known_of, kv_cache_tokens
 from scripts.silicon_source import SOURCE, measurement_of, not_one_replica
 
 SetUp = tuple[str, ...]
@@ -63,12 +62,9 @@ def _fitted(row: dict[str, str], points: list[Measurement]) -> tuple[StepFit, En
     precision = row["precision"] or "bf16"
     tensor, pipeline = int(row["tensor_parallel"]), int(row["pipeline_parallel"])
     gpus = tensor * pipeline * max(1, int(row["attention_data_parallel"] or 1))
-    options: dict[str, Any] = {}
+    prior, experts = known_of(gpu, shape, precision=precision, gpus_per_replica=gpus)
     tokens = None
     if gpu and shape:
-        options["prior"] = step_prior(gpu, shape, precision=precision, gpus_per_replica=gpus)
-        if shape.experts and shape.experts_per_token:
-            options["experts"] = (shape.experts, shape.experts_per_token)
         halves = 1.0 if precision in ("fp8", "fp4", "int4") else 2.0
         tokens = kv_cache_tokens(
             gpu, shape, precision=precision, tensor_parallel=tensor, pipeline_parallel=pipeline,
@@ -81,7 +77,7 @@ def _fitted(row: dict[str, str], points: list[Measurement]) -> tuple[StepFit, En
         max_num_batched_tokens=max(8192, int(longest)),
         kv_cache_tokens=None if tokens is None else max(tokens, *(_held(point) for point in points)),
     )
-    return fit(points, limits=limits, **options), limits
+    return fit(points, limits=limits, prior=prior, experts=experts), limits
 
 
 def _held(point: Measurement) -> int:

@@ -82,7 +82,9 @@ def circumstances(
     assert isinstance(arrivals, OpenArrivals)
     rate = arrivals.rate_per_s / replicas
     load = _load(engine, workload, rate, top)
-    decoding = rate * load.demand.decode_steps * float(mean_step_s(load, np.array([1.0]))[0])
+    decoding = 0.0
+    if routing is Routing.LEAST_OUTSTANDING and replicas > 1:  # no other stream depends on it
+        decoding = rate * load.demand.decode_steps * float(mean_step_s(load, np.array([1.0]))[0])
     load = replace(load, stream=stream_at_one(routing, replicas, arrivals.burstiness, decoding))
     laws, slow = replica_laws(load)
     laws = with_blocks(load, slow, laws)

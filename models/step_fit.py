@@ -23,8 +23,6 @@ from models.step_prior import StepPrior
 from models.step_regression import Form, Solution, solve
 from models.step_time import StepTime
 
-Prior = StepPrior
-
 MIN_POINTS_FOR_A_CHOICE = 4
 """With fewer distinct loads the straight line is taken: leaving one out would leave too few."""
 NOTABLE_OVERHEAD_S = 5e-3
@@ -156,14 +154,12 @@ def _choose(
 
 
 def _fitted_point(solution: Solution, point: Measurement, limits: EngineLimits) -> SteadyPoint:
-    outside = {"overhead_s": solution.overhead_s, "cohort_s": solution.cohort_s}
-    return steady_point(solution.step_time, point, limits, **outside)
+    """What the solution gives at a measured load."""
+    return steady_point(solution.step_time, point, limits, overhead_s=solution.overhead_s, cohort_s=solution.cohort_s)
 
 
 def _tpot_error(solution: Solution, point: Measurement, limits: EngineLimits) -> float:
-    predicted = steady_point(
-        solution.step_time, point, limits, overhead_s=solution.overhead_s, cohort_s=solution.cohort_s
-    )
+    predicted = _fitted_point(solution, point, limits)
     return predicted.tpot_s / (point.tpot_s or predicted.tpot_s) - 1.0
 
 
@@ -175,9 +171,7 @@ def _report(
 ) -> StepFit:
     residuals = []
     for point in points:
-        predicted = steady_point(
-            solution.step_time, point, limits, overhead_s=solution.overhead_s, cohort_s=solution.cohort_s
-        )
+        predicted = _fitted_point(solution, point, limits)
         ttft = None if point.ttft_s is None else predicted.ttft_s / point.ttft_s - 1.0
         tpot = predicted.tpot_s / (point.tpot_s or predicted.tpot_s) - 1.0
         residuals.append(PointResidual(measurement=point, predicted=predicted, tpot=tpot, ttft=ttft))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from models.mean_step import steady_point
 from models.measurement import Measurement
 from models.step_fit import StepFit
-from planner.files import write_atomically
+from planner.plot import STYLE, write_picture
 from planner.profile import EngineProfile
 
 _POINTS = 60
@@ -23,23 +22,18 @@ def draw_fit(profile: EngineProfile, result: StepFit, path: Path) -> None:
     """TPOT and TTFT against the users of closed loops, and against the rate of open ones. Raises InvalidInput."""
     import matplotlib as mpl
 
-    form = path.suffix.lower().lstrip(".")
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     loads = [kind for kind in ("concurrency", "arrival_rate_per_s") if any(_of(result, kind))]
-    with mpl.rc_context({"svg.hashsalt": "replicast", "svg.fonttype": "none", "font.size": 9}):
+    with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(len(loads), 2, figsize=(10, 3.4 * len(loads)), squeeze=False)
         for row, kind in zip(axes, loads, strict=True):
             for axis, metric in zip(row, ("tpot", "ttft"), strict=True):
                 _draw(axis, profile, result, kind, metric)
         figure.suptitle(f"{profile.name}: fitted step time, band of nine in ten")
         figure.tight_layout()
-        stream = io.BytesIO()
-        metadata = {"Date": None} if form == "svg" else {"Software": None}
-        figure.savefig(stream, format=form, metadata=metadata, dpi=140)
-        plt.close(figure)
-    write_atomically(path, stream.getvalue())
+        write_picture(figure, path)
 
 
 def _of(result: StepFit, kind: str) -> list[Measurement]:

@@ -10,13 +10,9 @@ import csv
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from models.step_prior import StepPrior
 from planner.architecture import ModelShape
-
-if TYPE_CHECKING:
-    from planner.profile import EngineProfile
 
 _TABLES = Path(__file__).parent / "catalogue" / "hardware"
 GIB = 2.0**30
@@ -169,21 +165,19 @@ def precision_of(quantization: str) -> str:
     return _PRECISIONS.get(name, name)
 
 
-def prior_for(profile: EngineProfile) -> StepPrior | None:
-    """What data sheets say of a profile's step time; None where its GPU or model is not in the tables."""
-    spec = profile.spec
-    gpu, shape = find_gpu(spec.gpu.type), find_model(spec.model)
-    if gpu is None or shape is None:
-        return None
-    return step_prior(gpu, shape, precision=precision_of(spec.quantization), gpus_per_replica=spec.gpu.per_replica)
+def known_of(
+    gpu: Gpu | None, shape: ModelShape | None, *, precision: str, gpus_per_replica: int
+) -> tuple[StepPrior | None, tuple[int, int] | None]:
+    """What is known of a step before anything is measured: a prior, and experts with experts a token of a mixture.
 
-
-def experts_for(profile: EngineProfile) -> tuple[int, int] | None:
-    """Experts and experts a token of a profile's model; None for a dense or unknown one."""
-    shape = find_model(profile.spec.model)
-    if shape is None or shape.experts is None or shape.experts_per_token is None:
-        return None
-    return shape.experts, shape.experts_per_token
+    None for what is not in the tables; no experts for a dense model.
+    """
+    if shape is None:
+        return None, None
+    experts = (shape.experts, shape.experts_per_token) if shape.experts and shape.experts_per_token else None
+    if gpu is None:
+        return None, experts
+    return step_prior(gpu, shape, precision=precision, gpus_per_replica=gpus_per_replica), experts
 
 
 def _rows(file: str) -> list[dict[str, str]]:

@@ -13,8 +13,7 @@ from models.errors import InvalidInput
 from models.mean_step import steady_point
 from models.measurement import Measurement
 from models.step_fit import MIN_POINTS_FOR_A_CHOICE, StepFit, fit
-from models.step_prior import StepPrior
-from planner.hardware import find_gpu, find_model, precision_of, step_prior
+from planner.hardware import find_gpu, find_model, known_of, precision_of
 from planner.importers.benchmark_run import BenchmarkRun
 from planner.profile_document import measurement_row, profile_document
 
@@ -67,7 +66,12 @@ def learn(
     """Fit the step time to the steady loads. Raises InvalidInput where they do not differ enough, with what to try."""
     require_spread(steady, limits)
     points = [load.run.measurement for load in steady]
-    prior, experts = _known_of(identity)
+    prior, experts = known_of(
+        find_gpu(identity.gpu["type"]),
+        find_model(identity.model),
+        precision=precision_of(identity.quantization),
+        gpus_per_replica=identity.gpu["perReplica"],
+    )
     fitted = fit(points, limits=limits, prior=prior, experts=experts)
     warnings = [*dict.fromkeys(note for load in steady for note in load.run.notes), *fitted.notes]
     if len(points) < MIN_POINTS_FOR_A_CHOICE:
@@ -169,15 +173,3 @@ def _row(load: ObservedLoad) -> dict[str, Any]:
 
 def _short(value: float) -> float:
     return float(f"{value:.5g}")
-
-
-def _known_of(identity: Identity) -> tuple[StepPrior | None, tuple[int, int] | None]:
-    """What data sheets say of the GPU and the model: a prior, and experts with experts a token."""
-    gpu, shape = find_gpu(identity.gpu["type"]), find_model(identity.model)
-    if shape is None:
-        return None, None
-    experts = (shape.experts, shape.experts_per_token) if shape.experts and shape.experts_per_token else None
-    if gpu is None:
-        return None, experts
-    precision = precision_of(identity.quantization)
-    return step_prior(gpu, shape, precision=precision, gpus_per_replica=identity.gpu["perReplica"]), experts

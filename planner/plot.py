@@ -40,17 +40,32 @@ def require_drawable(path: Path) -> None:
         raise InvalidInput("--plot needs matplotlib", remedy=_INSTALL)
 
 
+STYLE: dict[Any, Any] = {"svg.hashsalt": "replicast", "svg.fonttype": "none", "font.size": 9}
+"""The same bytes for the same picture, with text that stays text."""
+
+
+def write_picture(figure: Any, path: Path) -> None:
+    """Write a figure, whole or not at all, in the form of the file's suffix, and let go of it."""
+    from matplotlib import pyplot as plt
+
+    form = path.suffix.lower().lstrip(".")
+    stream = io.BytesIO()
+    metadata = {"Date": None} if form == "svg" else {"Software": None}
+    figure.savefig(stream, format=form, metadata=metadata, dpi=140)
+    plt.close(figure)
+    write_atomically(path, stream.getvalue())
+
+
 def draw_plan(request: SizingRequest, plan: Plan, path: Path) -> None:
     """Write the picture. Raises InvalidInput where it cannot be written after all."""
     import matplotlib as mpl
 
-    form = path.suffix.lower().lstrip(".")
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
     answer = plan.answer
     metrics = list(dict.fromkeys(objective.metric for objective in request.objectives))
-    with mpl.rc_context({"svg.hashsalt": "replicast", "svg.fonttype": "none", "font.size": 9}):
+    with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(len(metrics), 2, figsize=(10, 3.2 * len(metrics)), squeeze=False)
         replicas, by_replicas = _over_replicas(request, plan)
         loads, by_load, unit = _over_load(request, plan)
@@ -64,11 +79,7 @@ def draw_plan(request: SizingRequest, plan: Plan, path: Path) -> None:
         title = f"{request.profile.name}: {counted(answer.replicas, 'replica')}, {counted(answer.gpus, 'GPU')}"
         figure.suptitle(title)
         figure.tight_layout()
-        stream = io.BytesIO()
-        metadata = {"Date": None} if form == "svg" else {"Software": None}
-        figure.savefig(stream, format=form, metadata=metadata, dpi=140)
-        plt.close(figure)
-    write_atomically(path, stream.getvalue())
+        write_picture(figure, path)
 
 
 def _load(request: SizingRequest) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.errors import InvalidInput
 from models.step_fit import StepFit, fit
-from planner.hardware import experts_for, prior_for
+from planner.hardware import find_gpu, find_model, known_of, precision_of
 from planner.profile import EngineProfile
 
 
@@ -15,4 +15,11 @@ def fit_profile(profile: EngineProfile) -> StepFit:
             f"profile {profile.name} holds no measurements", remedy="add spec.measurements, or import benchmark results"
         )
     usable = [point.to_measurement() for point in profile.spec.measurements if not point.capacity_only]
-    return fit(usable, limits=profile.spec.limits.to_limits(), prior=prior_for(profile), experts=experts_for(profile))
+    spec = profile.spec
+    prior, experts = known_of(
+        find_gpu(spec.gpu.type),
+        find_model(spec.model),
+        precision=precision_of(spec.quantization),
+        gpus_per_replica=spec.gpu.per_replica,
+    )
+    return fit(usable, limits=spec.limits.to_limits(), prior=prior, experts=experts)

@@ -10,7 +10,7 @@ from typing import Any
 from models.engine import EngineLimits
 from models.errors import InvalidInput
 from models.step_fit import StepFit, fit
-from planner.hardware import find_gpu, find_model, kv_cache_tokens, precision_of, step_prior
+from planner.hardware import find_gpu, find_model, known_of, kv_cache_tokens, precision_of
 from planner.importers.batching_run import BatchingRun
 from planner.importers.benchmark_run import BenchmarkRun, SetUp
 from planner.importers.recognise import runs_of
@@ -62,7 +62,7 @@ def _once(runs: Iterable[BenchmarkRun]) -> list[BenchmarkRun]:
 def _one_run(run: BenchmarkRun, other: BenchmarkRun) -> bool:
     """Whether two files of one folder and tool tell of the same run."""
     mine, theirs = run.measurement, other.measurement
-    if run.tool != other.tool or run.place == other.place or _folder(run) != _folder(other):
+    if run.tool != other.tool or run.place == other.place or run.file.parent != other.file.parent:
         return False
     pairs = (
         (mine.concurrency, theirs.concurrency),
@@ -72,11 +72,7 @@ def _one_run(run: BenchmarkRun, other: BenchmarkRun) -> bool:
         (mine.ttft_s, theirs.ttft_s),
         (mine.requests_per_s, theirs.requests_per_s),
     )
-    return all(_near(a, b) for a, b in pairs) and run.place.partition(",")[0] != other.place.partition(",")[0]
-
-
-def _folder(run: BenchmarkRun) -> Path:
-    return Path(run.place.partition(",")[0]).parent
+    return all(_near(a, b) for a, b in pairs) and run.file != other.file
 
 
 def _near(mine: float | None, theirs: float | None) -> bool:
@@ -100,7 +96,7 @@ def one_set_up(runs: Sequence[BenchmarkRun], stated: SetUp) -> SetUp:
         for name, value in found.items():
             if value is not None and getattr(known, name) is None:
                 known = replace(known, **{name: value})
-                said_by[name.partition("_")[0]] = run.place.partition(",")[0]
+                said_by[name.partition("_")[0]] = str(run.file)
     # What the user states goes before what files say: a served model has a name of its own.
     stated_fields = {f.name: getattr(stated, f.name) for f in fields(stated) if getattr(stated, f.name) is not None}
     return replace(known, **stated_fields)
@@ -121,8 +117,7 @@ def import_profile(
     gpus = set_up.gpus_per_replica or set_up.tensor_parallel or 1
     gpu, shape = find_gpu(set_up.gpu), find_model(set_up.model)
     precision = precision_of(set_up.quantization or "none")
-    prior = step_prior(gpu, shape, precision=precision, gpus_per_replica=gpus) if gpu and shape else None
-    experts = (shape.experts, shape.experts_per_token) if shape and shape.experts and shape.experts_per_token else None
+    prior, experts = known_of(gpu, shape, precision=precision, gpus_per_replica=gpus)
     notes: list[str] = []
     bounds = limits or EngineLimits()
     if bounds.kv_cache_tokens is None and gpu and shape:
@@ -143,7 +138,7 @@ def import_profile(
     dates = sorted(run.date for run in runs if run.date)
     tools = ", ".join(dict.fromkeys(run.tool for run in runs))
     provenance: dict[str, Any] = {
-        "source": f"{tools}: {', '.join(dict.fromkeys(Path(run.place.partition(',')[0]).name for run in runs))}"[:1000],
+        "source": f"{tools}: {', '.join(dict.fromkeys(run.file.name for run in runs))}"[:1000],
         **({"date": dates[-1]} if dates else {}),
         "points": result.points,
         "medianError": round(result.median_error, 4),
@@ -184,5 +179,5 @@ def _row(run: BenchmarkRun) -> dict[str, Any]:
         row["requests"] = run.requests
     if run.failed:
         row["failed"] = run.failed
-    row["source"] = Path(run.place.partition(",")[0]).name
+    row["source"] = run.file.name
     return row

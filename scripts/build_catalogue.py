@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from models.engine import EngineLimits  # noqa: E402 -- found through the line above
 from models.measurement import LatencySummary, Measurement  # noqa: E402
 from models.step_fit import StepFit, fit, leave_one_out  # noqa: E402
-from planner.hardware import find_gpu, find_model, gpu_name, kv_cache_tokens, step_prior  # noqa: E402
+from planner.hardware import find_gpu, find_model, gpu_name, known_of, kv_cache_tokens, step_prior  # noqa: E402
 from planner.profile_document import measurement_row, profile_document, text_of  # noqa: E402
 from scripts.silicon_source import SetUp, measurement_of, not_one_replica, source_groups  # noqa: E402
 
@@ -118,8 +118,7 @@ def _measured(name: str, setup: SetUp, points: list[Measurement], date: str) -> 
     points.sort(key=lambda m: (m.input_tokens, m.output_tokens, m.concurrency or 0.0, m.tpot_s or 0.0))
     limits, notes = _limits(setup, points)
     gpu, shape = find_gpu(gpu_name(setup.gpu)), find_model(setup.model)
-    prior = step_prior(gpu, shape, precision=setup.weights, gpus_per_replica=setup.gpus) if gpu and shape else None
-    experts = (shape.experts, shape.experts_per_token) if shape and shape.experts and shape.experts_per_token else None
+    prior, experts = known_of(gpu, shape, precision=setup.weights, gpus_per_replica=setup.gpus)
     result = fit(points, limits=limits, prior=prior, experts=experts)
     if not setup.precision:
         notes.append("precision: not stated by the source; the model's own 16 bits assumed")

@@ -126,7 +126,7 @@ def no_plan_told(profile: EngineProfile, objectives: Sequence[Objective], form: 
         yield
     except NoFeasiblePlan as error:
         if form != "table":
-            click.echo(render({**no_plan(profile, objectives, error), **more}, form), nl=False)  # type: ignore[arg-type]
+            click.echo(render({**no_plan(profile, objectives, error), **more}, form), nl=False)
         raise
 
 

@@ -101,5 +101,5 @@ def predict(
         if max_qps and isinstance(workload.arrivals, OpenArrivals):
             fields["feasible"] = True
             fields["max_qps"] = workload.arrivals.rate_per_s
-        click.echo(render(fields, form), nl=False)  # type: ignore[arg-type]
+        click.echo(render(fields, form), nl=False)
     return 0

@@ -113,7 +113,7 @@ def simulate(
     if form == "table":
         click.echo(answer_table(answer, "simulated", painter(), width()), nl=False)
     else:
-        click.echo(render({**answer.as_dict(), "requests": result.requests, "seed": seed}, form), nl=False)  # type: ignore[arg-type]
+        click.echo(render({**answer.as_dict(), "requests": result.requests, "seed": seed}, form), nl=False)
     return 0
 
 

@@ -144,7 +144,7 @@ def _refuse_beside_fleet() -> None:
 def _rendered(plan: Plan, form: str) -> str:
     if form == "table":
         return plan_table(plan, painter(), width())
-    return render(plan.as_dict(), form)  # type: ignore[arg-type]
+    return render(plan.as_dict(), form)
 
 
 def _size_fleet(path: Path, defaults: FleetDefaults, form: str) -> int:
@@ -163,5 +163,5 @@ def _size_fleet(path: Path, defaults: FleetDefaults, form: str) -> int:
     if form == "table":
         click.echo(fleet_table(rows, painter(), width()), nl=False)
     else:
-        click.echo(render([row.as_dict() for row in rows], form), nl=False)  # type: ignore[arg-type]
+        click.echo(render([row.as_dict() for row in rows], form), nl=False)
     return 0 if all(row.feasible for row in rows) else 1

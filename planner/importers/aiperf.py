@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from models.errors import InvalidInput
-from planner.files import read_text
 from planner.importers.benchmark_run import BenchmarkRun, SetUp
-from planner.importers.beside import json_fields, neighbours
+from planner.importers.beside import neighbours
 from planner.importers.fields import Fields
 from planner.importers.importer import FileStart
-from planner.importers.metric_table import from_csv, from_json
+from planner.importers.metric_table import summary_of
 from planner.importers.tokenised_summary import Request, run_of_summary
 
 SERVER_METRICS = "server_metrics_export.json"
@@ -32,14 +31,7 @@ class Aiperf:
 
     def runs(self, path: Path) -> Iterator[BenchmarkRun]:
         """The one run in the file."""
-        text = read_text(path, what="benchmark file")
-        if text.lstrip().startswith("{"):
-            document = json_fields(path)
-            table = from_json(document)
-        else:
-            table = from_csv(text, str(path))
-            twin = next(neighbours(path, f"{path.stem}.json"), None)
-            document = twin or Fields(values={}, place=str(path))
+        document, table = summary_of(path)
         if document.values.get("was_cancelled") is True:
             raise InvalidInput(f"{path}, was_cancelled: the run was cancelled", remedy="run the benchmark to its end")
         yield run_of_summary(

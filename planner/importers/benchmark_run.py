@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -73,3 +74,8 @@ class BenchmarkRun:
     notes: tuple[str, ...] = ()
     """What was converted, corrected or left out, in words."""
     table: RequestTable | None = None
+
+    @property
+    def file(self) -> Path:
+        """The file that it was read from."""
+        return Path(self.place.partition(",")[0])

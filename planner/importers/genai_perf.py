@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from planner.files import read_text
 from planner.importers.benchmark_run import BenchmarkRun, SetUp
-from planner.importers.beside import json_fields, neighbours
 from planner.importers.fields import Fields
 from planner.importers.importer import FileStart
-from planner.importers.metric_table import from_csv, from_json
+from planner.importers.metric_table import summary_of
 from planner.importers.tokenised_summary import Request, run_of_summary
 
 _FOLDER = re.compile(r"-(?P<what>concurrency|request_rate)(?P<value>\d+(?:\.\d+)?)$")
@@ -33,14 +31,7 @@ class GenaiPerf:
 
     def runs(self, path: Path) -> Iterator[BenchmarkRun]:
         """The one run in the file."""
-        text = read_text(path, what="benchmark file")
-        if text.lstrip().startswith("{"):
-            document = json_fields(path)
-            table = from_json(document)
-        else:
-            table = from_csv(text, str(path))
-            twin = next(neighbours(path, f"{path.stem}.json"), None)
-            document = twin or Fields(values={}, place=str(path))
+        document, table = summary_of(path)
         config = document.inner("input_config")
         yield run_of_summary(table, asked(config, path), tool=self.tool, setup=set_up(config))
 

@@ -111,9 +111,10 @@ def _walk(path: Path) -> Iterator[tuple[str, Any]]:
     document = Fields(values=read_document(path, what="benchmark file"), place=str(path))
     for prefix in _MODELS:
         *folders, name = prefix.split(".")
-        here = document.values
+        here: dict[str, Any] = document.values
         for folder in folders:
-            here = here.get(folder) if isinstance(here.get(folder), dict) else {}  # type: ignore[assignment]
+            inside = here.get(folder)
+            here = inside if isinstance(inside, dict) else {}
         yield prefix, here.get(name)
     for stage in document.items("benchmarks"):
         for name in (*_PARTS, *_SCALARS):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from models.measurement import LatencySummary
 from planner.importers.fields import Fields
+from planner.importers.request_statistics import CHUNKED_BELOW
 
 STATISTICS = {"mean_s": "mean", "p50_s": "p50", "p90_s": "p90", "p95_s": "p95", "p99_s": "p99"}
 
@@ -31,7 +32,9 @@ def without_chunks(itl: LatencySummary | None, tpot: LatencySummary | None) -> t
 
     The median gap then is that inside a chunk, far below the engine's step; the mean stays true.
     """
-    if itl is None or itl.p50_s is None or tpot is None or tpot.typical_s is None or itl.p50_s >= 0.1 * tpot.typical_s:
+    if itl is None or itl.p50_s is None or tpot is None or tpot.typical_s is None:
+        return itl, ""
+    if itl.p50_s >= CHUNKED_BELOW * tpot.typical_s:
         return itl, ""
     kept = None if itl.mean_s is None else LatencySummary(mean_s=itl.mean_s)
     return kept, f"percentiles of ITL left out: tokens came in chunks (median gap {itl.p50_s:.2g} s)"

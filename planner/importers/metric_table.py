@@ -6,11 +6,24 @@ import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from models.errors import InvalidInput
 from models.measurement import LatencySummary
+from planner.files import read_text
+from planner.importers.beside import json_fields, neighbours
 from planner.importers.fields import Fields, naming
 from planner.importers.figures import figure, name_and_unit, seconds_in
+
+
+def summary_of(path: Path) -> tuple[Fields, MetricTable]:
+    """The document and its metrics, of JSON; of CSV the metrics, and the JSON of the same run where it lies beside."""
+    text = read_text(path, what="benchmark file")
+    if text.lstrip().startswith("{"):
+        document = json_fields(path)
+        return document, from_json(document)
+    twin = next(neighbours(path, f"{path.stem}.json"), None)
+    return twin or Fields(values={}, place=str(path)), from_csv(text, str(path))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from planner.importers.benchmark_run import BenchmarkRun, SetUp
 from planner.importers.fields import Fields, naming
 from planner.importers.importer import FileStart
 from planner.importers.latency_summary import latency, without_chunks
+from planner.importers.offered_load import AT_ONCE, falls_behind, is_endless
 
 
 class SglangBench:
@@ -49,14 +50,13 @@ def _run(fields: Fields, tool: str) -> BenchmarkRun:
     if completed < 1:
         raise InvalidInput(f"{fields.where('completed')}: no request succeeded", remedy="look at the server's log")
     asked = fields.values.get("request_rate")
-    endless = str(asked).lower() in ("inf", "infinity")
-    rate = None if endless or asked is None else fields.number("request_rate")
+    rate = None if is_endless(asked) or asked is None else fields.number("request_rate")
     users = None if rate is not None else fields.maybe("max_concurrency")
     notes: tuple[str, ...] = ()
     at_once = rate is None and users is None
     if at_once:
         users = completed
-        notes = ("every request was sent at once: only the throughput is used",)
+        notes = (AT_ONCE,)
     names = {"mean": "mean_{}", "p50": "median_{}", "p90": "p90_{}", "p95": "p95_{}", "p99": "p99_{}"}
 
     def law(metric: str) -> dict[str, str | tuple[str, ...]]:
@@ -85,7 +85,7 @@ def _run(fields: Fields, tool: str) -> BenchmarkRun:
         place=fields.place,
         setup=SetUp(model=fields.words("model")),
         burstiness=1.0 if rate is not None else None,
-        capacity_only=at_once or (rate is not None and served is not None and served < 0.9 * rate),
+        capacity_only=at_once or falls_behind(rate, served),
         duration_s=duration,
         requests=int(completed),
         notes=(*notes, *([said] if said else [])),

@@ -12,6 +12,16 @@ from planner.files import read_text
 from planner.importers.fields import Fields
 
 
+def some_rows(path: Path) -> Iterator[Fields]:
+    """The same, of a file that must have a row."""
+    empty = True
+    for row in rows(path):
+        empty = False
+        yield row
+    if empty:
+        raise InvalidInput(f"{path}, line 2: there is no row", remedy="is the file whole?")
+
+
 def rows(path: Path) -> Iterator[Fields]:
     """Every row by column, empty cells left out; errors name the line."""
     reader = csv.reader(io.StringIO(read_text(path, what="benchmark file")))

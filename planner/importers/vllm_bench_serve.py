@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from planner.importers.fields import IMPOSSIBLE, Fields, naming
 from planner.importers.importer import FileStart
 from planner.importers.json_stream import parts
 from planner.importers.latency_summary import latency, without_chunks
+from planner.importers.offered_load import AT_ONCE, falls_behind, is_endless
 from planner.importers.request_run import run_of_requests
 
 _COLUMNS = ("input_lens", "output_lens", "ttfts", "itls", "latencies", "start_times", "errors")
@@ -72,7 +72,7 @@ def _load(fields: Fields) -> tuple[float | None, float | None]:
     most = fields.maybe("num_prompts")
     if users and most:
         users = min(users, most)
-    if rate is not None and not _endless(rate):
+    if rate is not None and not is_endless(rate):
         if not users or not _full(fields, users):
             return None, fields.number("request_rate")
         return users, None
@@ -89,13 +89,6 @@ def _full(fields: Fields, users: float) -> bool:
     e2e = fields.maybe("mean_e2el_ms")
     seconds = e2e * 1e-3 if e2e else fields.maybe("mean_e2el")
     return bool(served and seconds and served * seconds >= _FULL * users)
-
-
-def _endless(rate: Any) -> bool:
-    try:
-        return math.isinf(float(rate))
-    except (TypeError, ValueError):
-        return False
 
 
 def _set_up(fields: Fields) -> SetUp:
@@ -116,7 +109,7 @@ def _of_summary(fields: Fields, tool: str) -> BenchmarkRun:
     if at_once:
         # All requests were sent at once: a closed loop of as many users, for one round.
         users = fields.number("num_prompts")
-        notes = ("every request was sent at once: only the throughput is used",)
+        notes = (AT_ONCE,)
     laws: dict[str, LatencySummary | None] = {}
     for metric, name in _METRICS.items():
         for unit, scale in (("_ms", 1e-3), ("", 1.0)):
@@ -137,24 +130,19 @@ def _of_summary(fields: Fields, tool: str) -> BenchmarkRun:
         itl=laws["itl"],
         e2e=laws["e2e"],
     )
-    behind = rate is not None and served is not None and served < _KEEPS_UP * rate
     return BenchmarkRun(
         measurement=point,
         tool=tool,
         place=fields.place,
         setup=_set_up(fields),
         burstiness=_burstiness(fields) if rate is not None else None,
-        capacity_only=at_once or behind,
+        capacity_only=at_once or falls_behind(rate, served),
         duration_s=fields.maybe("duration"),
         requests=fields.count("completed"),
         failed=fields.count("failed"),
         date=_date(fields),
         notes=(*notes, *([said] if said else [])),
     )
-
-
-_KEEPS_UP = 0.9
-"""Completions below this share of the rate asked for: the engine was past saturation, or the client too slow."""
 
 
 def _burstiness(fields: Fields) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import textwrap
-from dataclasses import fields
 from typing import Any
 
 from models.step_fit import StepFit
@@ -72,12 +71,11 @@ def fit_fields(name: str, result: StepFit) -> dict[str, Any]:
 def terms(step_time: StepTime) -> dict[str, float]:
     """The terms of a fitted step time in seconds, by name."""
     found: dict[str, float] = {}
-    for field in fields(step_time):  # type: ignore[arg-type]
-        value = getattr(step_time, field.name)
-        if field.name == "linear":
+    for name, value in vars(step_time).items():
+        if name == "linear":
             found |= terms(value)
-        elif field.name.endswith("_s"):
-            found[field.name] = float(value)
+        elif name.endswith("_s"):
+            found[name] = float(value)
     return found
 
 

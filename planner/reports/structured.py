@@ -5,15 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any, Literal
+from typing import Any
 
 from models.objective import METRICS
 from planner.plan import STATISTICS
 
-Format = Literal["json", "yaml", "csv"]
 
-
-def render(fields: dict[str, Any] | list[dict[str, Any]], form: Format) -> str:
+def render(fields: dict[str, Any] | list[dict[str, Any]], form: str) -> str:
     """The text of the fields; a list becomes a JSON array, YAML documents' list, or CSV rows."""
     if form == "json":
         return json.dumps(fields, indent=2, allow_nan=False) + "\n"

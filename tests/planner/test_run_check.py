@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,18 +44,18 @@ def open_starts(rate: float = 5.0, count: int = 400, *, even: bool = False) -> n
     return np.cumsum(gaps) / np.mean(gaps) / rate
 
 
-def a_closed_run(table: RequestTable | None = None, *, users: int = 4, **changes: object) -> BenchmarkRun:
+def a_closed_run(table: RequestTable | None = None, *, users: int = 4, **changes: Any) -> BenchmarkRun:
     table = table or a_table(closed_starts(users))
     return a_run(table, Measurement(concurrency=users, input_tokens=64, output_tokens=OUTPUT), **changes)
 
 
-def an_open_run(table: RequestTable | None = None, *, rate: float = 5.0, **changes: object) -> BenchmarkRun:
+def an_open_run(table: RequestTable | None = None, *, rate: float = 5.0, **changes: Any) -> BenchmarkRun:
     table = table or a_table(open_starts(rate))
     load = Measurement(arrival_rate_per_s=rate, input_tokens=64, output_tokens=OUTPUT)
     return a_run(table, load, **{"burstiness": 1.0, **changes})
 
 
-def a_run(table: RequestTable, load: Measurement, **changes: object) -> BenchmarkRun:
+def a_run(table: RequestTable, load: Measurement, **changes: Any) -> BenchmarkRun:
     assert table.start_s is not None
     assert table.e2e_s is not None
     assert table.ttft_s is not None
@@ -69,7 +70,7 @@ def a_run(table: RequestTable, load: Measurement, **changes: object) -> Benchmar
     run = BenchmarkRun(
         measurement=seen, tool="a tool", place="a.json", duration_s=duration, requests=count, failed=0, table=table
     )
-    return replace(run, **changes)  # type: ignore[arg-type]
+    return replace(run, **changes)
 
 
 def expect_only(run: BenchmarkRun, code: str, severity: Severity) -> Finding:
