@@ -45,7 +45,7 @@ def importer_of(path: Path) -> Importer:
     if found is None:
         raise InvalidInput(
             f"{path} is of no benchmark tool that is known here",
-            remedy=f"known are {', '.join(each.tool for each in IMPORTERS)}",
+            remedy=f"known are {', '.join(dict.fromkeys(each.tool for each in IMPORTERS))}",
         )
     return found
 
