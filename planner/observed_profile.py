@@ -96,6 +96,8 @@ def learn(
         gpu=identity.gpu,
         limits=limits,
         step_time=fitted.step_time,
+        uncertainty=fitted.uncertainty,
+        noise=fitted.noise,
         measurements=[_row(load) for load in (*steady, *saturated)],
         provenance=source,
     )
@@ -148,7 +150,7 @@ def _rate_for(running: float, near: ObservedLoad, limits: EngineLimits, fitted: 
     closed = Measurement(
         concurrency=max(1.0, running), input_tokens=point.input_tokens, output_tokens=point.output_tokens
     )
-    return steady_point(fitted.step_time, closed, limits, overhead_s=fitted.overhead_s).requests_per_s
+    return steady_point(fitted.step_time, closed, limits, wait=fitted.wait).requests_per_s
 
 
 def _rate(load: ObservedLoad) -> float:

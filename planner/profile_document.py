@@ -7,6 +7,7 @@ from typing import Any
 from models.engine import EngineLimits
 from models.errors import InvalidInput
 from models.measurement import Measurement
+from models.step_terms import TermUncertainty
 from models.step_time import ExpertsStepTime, LinearStepTime, SqrtStepTime, StepTime
 
 
@@ -20,6 +21,8 @@ def profile_document(
     gpu: dict[str, Any],
     limits: EngineLimits,
     step_time: StepTime,
+    uncertainty: TermUncertainty | None = None,
+    noise: float = 0.0,
     measurements: list[dict[str, Any]],
     provenance: dict[str, Any],
 ) -> dict[str, Any]:
@@ -43,6 +46,7 @@ def profile_document(
             "gpu": gpu,
             "limits": bounds,
             "stepTime": _step_time(step_time),
+            **({} if uncertainty is None else {"stepTimeUncertainty": _uncertainty(uncertainty, noise)}),
             "provenance": [provenance],
             "measurements": measurements,
         },
@@ -66,6 +70,14 @@ def _step_time(step_time: StepTime) -> dict[str, Any]:
         "perPrefillToken": _short(step_time.per_prefill_token_s),
         "perDecodeSequence": _short(step_time.per_decode_s),
         "perKvToken": _short(step_time.per_kv_token_s),
+    }
+
+
+def _uncertainty(uncertainty: TermUncertainty, noise: float) -> dict[str, Any]:
+    return {
+        "deviations": [float(f"{value:.3g}") for value in uncertainty.deviations_s],
+        "correlations": [[round(value, 3) for value in row] for row in uncertainty.correlations],
+        "noise": round(noise, 4),
     }
 
 
@@ -102,6 +114,15 @@ def text_of(document: dict[str, Any], comment: str = "") -> str:
 
     spec = dict(document["spec"])
     rows = spec.pop("measurements")
-    head = yaml.safe_dump({**document, "spec": spec}, sort_keys=False, width=110, allow_unicode=True)
+
+    class Dumper(yaml.SafeDumper):
+        """Rows of numbers in one line each; all else as people write it."""
+
+    def row_of(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.Node:
+        numbers = all(isinstance(item, int | float) for item in items)
+        return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=numbers)
+
+    Dumper.add_representer(list, row_of)
+    head = yaml.dump({**document, "spec": spec}, Dumper=Dumper, sort_keys=False, width=110, allow_unicode=True)
     lines = [yaml.safe_dump(row, sort_keys=False, default_flow_style=True, width=1000).strip() for row in rows]
     return f"{comment}{head}  measurements:\n" + "".join(f"  - {line}\n" for line in lines)

@@ -163,6 +163,8 @@ def import_profile(
         },
         limits=bounds,
         step_time=result.step_time,
+        uncertainty=result.uncertainty,
+        noise=result.noise,
         measurements=[_row(run) for run in runs],
         provenance=provenance,
     )
