@@ -62,7 +62,9 @@ def _once(runs: Iterable[BenchmarkRun]) -> list[BenchmarkRun]:
 def _one_run(run: BenchmarkRun, other: BenchmarkRun) -> bool:
     """Whether two files of one folder and tool tell of the same run."""
     mine, theirs = run.measurement, other.measurement
-    if run.tool != other.tool or run.place == other.place or run.file.parent != other.file.parent:
+    if run.tool != other.tool or run.file is None or other.file is None or run.file == other.file:
+        return False
+    if run.file.parent != other.file.parent:
         return False
     pairs = (
         (mine.concurrency, theirs.concurrency),
@@ -72,7 +74,7 @@ def _one_run(run: BenchmarkRun, other: BenchmarkRun) -> bool:
         (mine.ttft_s, theirs.ttft_s),
         (mine.requests_per_s, theirs.requests_per_s),
     )
-    return all(_near(a, b) for a, b in pairs) and run.file != other.file
+    return all(_near(a, b) for a, b in pairs)
 
 
 def _near(mine: float | None, theirs: float | None) -> bool:
@@ -96,7 +98,7 @@ def one_set_up(runs: Sequence[BenchmarkRun], stated: SetUp) -> SetUp:
         for name, value in found.items():
             if value is not None and getattr(known, name) is None:
                 known = replace(known, **{name: value})
-                said_by[name.partition("_")[0]] = str(run.file)
+                said_by[name.partition("_")[0]] = str(run.file or run.place)
     # What the user states goes before what files say: a served model has a name of its own.
     stated_fields = {f.name: getattr(stated, f.name) for f in fields(stated) if getattr(stated, f.name) is not None}
     return replace(known, **stated_fields)
@@ -138,7 +140,7 @@ def import_profile(
     dates = sorted(run.date for run in runs if run.date)
     tools = ", ".join(dict.fromkeys(run.tool for run in runs))
     provenance: dict[str, Any] = {
-        "source": f"{tools}: {', '.join(dict.fromkeys(run.file.name for run in runs))}"[:1000],
+        "source": f"{tools}: {', '.join(dict.fromkeys(_source(run) for run in runs))}"[:1000],
         **({"date": dates[-1]} if dates else {}),
         "points": result.points,
         "medianError": round(result.median_error, 4),
@@ -179,5 +181,9 @@ def _row(run: BenchmarkRun) -> dict[str, Any]:
         row["requests"] = run.requests
     if run.failed:
         row["failed"] = run.failed
-    row["source"] = run.file.name
+    row["source"] = _source(run)
     return row
+
+
+def _source(run: BenchmarkRun) -> str:
+    return run.place if run.file is None else run.file.name

@@ -34,6 +34,7 @@ def run_of_requests(
     assert e2e is not None
     if start.size == 0:
         raise InvalidInput(f"{place}: no request succeeded", remedy="look at the benchmark's errors, and run it again")
+    _require_first_tokens_within(table, place)
     failed = np.empty(0) if failed_start_s is None else failed_start_s
     sent = np.concatenate([start, failed])
     found: tuple[str, ...] = ()
@@ -64,3 +65,17 @@ def run_of_requests(
         notes=(*notes, *left_out, *found),
         table=table,
     )
+
+
+def _require_first_tokens_within(table: RequestTable, place: str) -> None:
+    """Refuse requests whose first token came after their end: one of the clocks, or of the columns, is wrong."""
+    if table.ttft_s is None or table.e2e_s is None:
+        return
+    late = np.flatnonzero(table.ttft_s > table.e2e_s * (1.0 + 1e-9))
+    if late.size:
+        first = int(late[0])
+        raise InvalidInput(
+            f"{place}: {late.size} of {table.e2e_s.size} requests have a first token after their end, such as a TTFT "
+            f"of {table.ttft_s[first]:.4g} s in an e2e of {table.e2e_s[first]:.4g} s",
+            remedy="measure again; clocks may have jumped",
+        )

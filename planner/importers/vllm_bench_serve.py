@@ -177,7 +177,7 @@ def _of_requests(fields: Fields, columns: dict[str, list[Any]], tool: str) -> Be
         input_tokens=prompt[good],
         output_tokens=output[good],
         ttft_s=ttft[good],
-        e2e_s=np.maximum(e2e[good], ttft[good]),
+        e2e_s=e2e[good],
         start_s=start[good],
         gaps_s=np.concatenate([each for each, kept in zip(gaps, good, strict=True) if kept] or [np.zeros(0)]),
     )
