@@ -11,6 +11,7 @@ from models.errors import InvalidInput
 MAX_LATENCY_S = 1e6
 MAX_RATE_PER_S = 1e9
 MAX_TOKENS = 1e8
+MAX_CV = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +48,14 @@ class LatencySummary:
 class Measurement:
     """A closed loop of `concurrency` users, or an open stream of `arrival_rate_per_s`; one of the two is given.
 
-    Token lengths are means over requests. ttft, itl, tpot, e2e and queue are as in `models.objective`.
+    Token lengths are means over requests, with their coefficients of variation where single requests are known.
+    ttft, itl, tpot, e2e and queue are as in `models.objective`.
     """
 
     input_tokens: float
     output_tokens: float
+    input_tokens_cv: float | None = None
+    output_tokens_cv: float | None = None
     concurrency: float | None = None
     arrival_rate_per_s: float | None = None
     requests_per_s: float | None = None
@@ -71,6 +75,8 @@ class Measurement:
         for name, value, low, high in (
             ("input_tokens", self.input_tokens, 1.0, MAX_TOKENS),
             ("output_tokens", self.output_tokens, 1.0, MAX_TOKENS),
+            ("input_tokens_cv", self.input_tokens_cv, 0.0, MAX_CV),
+            ("output_tokens_cv", self.output_tokens_cv, 0.0, MAX_CV),
             ("concurrency", self.concurrency, 1.0, MAX_RATE_PER_S),
             ("arrival_rate_per_s", self.arrival_rate_per_s, 1e-9, MAX_RATE_PER_S),
             ("requests_per_s", self.requests_per_s, 1e-9, MAX_RATE_PER_S),

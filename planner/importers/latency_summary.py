@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from models.measurement import LatencySummary
 from planner.importers.fields import Fields
-from planner.importers.request_statistics import CHUNKED_BELOW
+from planner.importers.request_statistics import CHUNKED_BELOW, ITL_LEFT_OUT
 
 STATISTICS = {"mean_s": "mean", "p50_s": "p50", "p90_s": "p90", "p95_s": "p95", "p99_s": "p99"}
 
@@ -37,4 +37,4 @@ def without_chunks(itl: LatencySummary | None, tpot: LatencySummary | None) -> t
     if itl.p50_s >= CHUNKED_BELOW * tpot.typical_s:
         return itl, ""
     kept = None if itl.mean_s is None else LatencySummary(mean_s=itl.mean_s)
-    return kept, f"percentiles of ITL left out: tokens came in chunks (median gap {itl.p50_s:.2g} s)"
+    return kept, f"{ITL_LEFT_OUT}: tokens came in chunks (median gap {itl.p50_s:.2g} s)"

@@ -19,10 +19,12 @@ from planner.importers.possible_figures import require_possible
 from planner.importers.sglang_bench import SglangBench
 from planner.importers.vllm_bench_offline import VllmBenchOffline
 from planner.importers.vllm_bench_serve import VllmBenchServe
+from planner.importers.vllm_pytorch_records import VllmPytorchRecords
 
 IMPORTERS: tuple[Importer, ...] = (
     *LOAD_TOOLS,
     VllmBenchServe(),
+    VllmPytorchRecords(),
     VllmBenchOffline(),
     SglangBench(),
     InferencexTable(),

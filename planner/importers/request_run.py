@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from models.errors import InvalidInput
 from planner.importers.benchmark_run import Array, BenchmarkRun, RequestTable, SetUp
 from planner.importers.fields import naming
 from planner.importers.request_statistics import (
+    ITL_LEFT_OUT,
     burstiness,
     measurement,
     sent_rate_per_s,
     users_of_closed_loop,
+    variation,
     waits_grow,
 )
 
@@ -65,6 +69,28 @@ def run_of_requests(
         notes=(*notes, *left_out, *found),
         table=table,
     )
+
+
+def with_requests(run: BenchmarkRun, table: RequestTable) -> BenchmarkRun:
+    """A summary's run with lengths and latencies of its single requests, whose starts were not kept."""
+    _require_first_tokens_within(table, run.place)
+    said = run.measurement
+    with naming(run.place):
+        point, left_out = measurement(table, concurrency=said.concurrency, arrival_rate_per_s=said.arrival_rate_per_s)
+        point = replace(point, requests_per_s=said.requests_per_s, output_tokens_per_s=said.output_tokens_per_s)
+    notes = tuple(note for note in run.notes if not note.startswith(ITL_LEFT_OUT))
+    return replace(
+        run, measurement=point, requests=int(table.output_tokens.size), notes=(*notes, *left_out), table=table
+    )
+
+
+def with_lengths(run: BenchmarkRun, lengths: tuple[Array, Array] | None) -> BenchmarkRun:
+    """A summary's run with how much prompts and answers of its single requests vary, where these are known."""
+    if lengths is None:
+        return run
+    prompt, output = lengths
+    point = replace(run.measurement, input_tokens_cv=variation(prompt), output_tokens_cv=variation(output))
+    return replace(run, measurement=point)
 
 
 def _require_first_tokens_within(table: RequestTable, place: str) -> None:
