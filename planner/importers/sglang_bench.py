@@ -77,7 +77,8 @@ def _of_summary(fields: Fields, tool: str) -> BenchmarkRun:
 
     tpot, e2e = latency(fields, law("tpot_ms"), 1e-3), latency(fields, law("e2e_latency_ms"), 1e-3)
     ttft = latency(fields, law("ttft_ms"), 1e-3)
-    itl, said = without_chunks(latency(fields, law("itl_ms"), 1e-3), tpot)
+    gaps = latency(fields, law("itl_ms"), 1e-3)
+    itl, said = without_chunks(gaps, tpot, zero_median=fields.maybe("median_itl_ms") == 0.0)
     output = fields.number("total_output_tokens") / completed
     duration = fields.number("duration")
     served = completed / duration if duration > 0.0 else None

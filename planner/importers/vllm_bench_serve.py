@@ -122,7 +122,8 @@ def _of_summary(fields: Fields, tool: str) -> BenchmarkRun:
             stems = {each: f"{each}_{name}{unit}" for each in _STATISTICS}
             found = latency(fields, {**stems, "p50": (stems["p50"], stems["median"])}, scale)
             laws[metric] = laws.get(metric) or found
-    laws["itl"], said = without_chunks(laws["itl"], laws["tpot"])
+    zero = any(fields.maybe(name) == 0.0 for name in ("median_itl_ms", "median_itl"))
+    laws["itl"], said = without_chunks(laws["itl"], laws["tpot"], zero_median=zero)
     served = fields.maybe("request_throughput")
     point = Measurement(
         input_tokens=fields.number("total_input_tokens") / completed,

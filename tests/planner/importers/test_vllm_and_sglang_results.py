@@ -186,4 +186,4 @@ def test_a_rate_behind_a_full_limit_is_a_closed_loop(tmp_path: Path):
 
 def test_requests_without_their_starts_pass_through_every_check(tmp_path: Path):
     (run,) = read(written(tmp_path / "details.jsonl", detailed(np.random.default_rng(1), 400)))
-    assert {finding.code for finding in check_runs([run])} <= {"requests-and-duration", "tokens-and-requests"}
+    assert check_runs([run]) == ()
