@@ -177,6 +177,8 @@ class MeasuredPoint(FileModel):
     capacity_only: bool = False
     input_tokens: Positive
     output_tokens: Positive
+    input_tokens_cv: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
+    output_tokens_cv: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
     requests_per_second: Positive | None = None
     output_tokens_per_second: Positive | None = None
     requests: Annotated[int, Field(ge=0)] | None = None
@@ -194,8 +196,11 @@ class MeasuredPoint(FileModel):
         return Measurement(
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
+            input_tokens_cv=self.input_tokens_cv,
+            output_tokens_cv=self.output_tokens_cv,
             concurrency=self.concurrency,
             arrival_rate_per_s=self.arrival_rate,
+            burstiness=self.burstiness if self.arrival_rate is not None else None,
             requests_per_s=self.requests_per_second,
             output_tokens_per_s=self.output_tokens_per_second,
             **{name: law.to_summary() if law else None for name, law in laws.items()},

@@ -92,6 +92,8 @@ def measurement_row(point: Measurement) -> dict[str, Any]:
         "arrivalRate": point.arrival_rate_per_s,
         "inputTokens": point.input_tokens,
         "outputTokens": point.output_tokens,
+        "inputTokensCv": _rounded(point.input_tokens_cv),
+        "outputTokensCv": _rounded(point.output_tokens_cv),
         "requestsPerSecond": point.requests_per_s,
         "outputTokensPerSecond": point.output_tokens_per_s,
     }
@@ -101,6 +103,11 @@ def measurement_row(point: Measurement) -> dict[str, Any]:
         if summary is not None:
             row[metric] = dict(summary.items())
     return row
+
+
+def _rounded(value: float | None) -> float | None:
+    """A coefficient of variation with as many digits as requests can tell."""
+    return None if value is None else round(value, 4)
 
 
 def _whole(value: float) -> float | int:
