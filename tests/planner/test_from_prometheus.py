@@ -444,6 +444,8 @@ def test_nothing_is_written_where_nothing_was_learned(learn, tmp_path):
         (["--window", "5x"], "is not a duration"),
         (["--last", "5s"], "the history makes 0 windows of 20 s"),
         (["--last", "1000h"], "windows of 20 s"),
+        (["--last", "1d12h"], "the history makes 6480 windows of 20 s"),
+        (["--last", "900y", "--window", "90y"], "the history begins before 1970"),
         (["-O", "no/such/folder/x.yaml"], "there is no folder"),
         (["--bearer-token-file", "no-such-file"], "bearer token file no-such-file does not exist"),
     ],
