@@ -81,7 +81,12 @@ class Measurement:
 
     def __str__(self) -> str:
         load = f"{self.concurrency:g} users" if self.concurrency is not None else f"{self.arrival_rate_per_s:g} req/s"
-        return f"{load}, {self.input_tokens:g} in / {self.output_tokens:g} out"
+        return f"{load}, {self.prompt_tokens:g} in / {self.output_tokens:g} out"
+
+    @property
+    def prompt_tokens(self) -> float:
+        """The whole prompt, of which `input_tokens` are computed: all of it (but see `models.cached_prompts`)."""
+        return self.input_tokens
 
     @property
     def decode_steps(self) -> float:

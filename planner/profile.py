@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from models.cached_prompts import partly_cached
 from models.engine import Engine, EngineLimits
 from models.errors import InvalidInput
 from models.measurement import LatencySummary, Measurement
@@ -153,6 +154,7 @@ class MeasuredPoint(FileModel):
     capacity_only: bool = False
     input_tokens: Positive
     output_tokens: Positive
+    prefix_hit_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     requests_per_second: Positive | None = None
     output_tokens_per_second: Positive | None = None
     requests: Annotated[int, Field(ge=0)] | None = None
@@ -167,7 +169,7 @@ class MeasuredPoint(FileModel):
     def to_measurement(self) -> Measurement:
         """The same in the models' terms."""
         laws = {name: getattr(self, name) for name in ("ttft", "tpot", "itl", "e2e", "queue")}
-        return Measurement(
+        load = Measurement(
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
             concurrency=self.concurrency,
@@ -176,6 +178,7 @@ class MeasuredPoint(FileModel):
             output_tokens_per_s=self.output_tokens_per_second,
             **{name: law.to_summary() if law else None for name, law in laws.items()},
         )
+        return partly_cached(load, self.prefix_hit_rate)
 
 
 class ColdStart(FileModel):

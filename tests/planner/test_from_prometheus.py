@@ -49,6 +49,7 @@ def histories() -> dict[str, list[Page]]:
         # The counters of the first minute after those of the second: an engine that was started again.
         "restart": whole[:80] + [(time + 82.0, text) for time, text in whole[:70]],
         "gap": [page for page in whole if not 45.0 <= page[0] - start < 105.0],
+        "cached": [(time, half_cached(text)) for time, text in whole],
         "older": [(time, as_older(text)) for time, text in whole],
         "partial": [
             (time, "\n".join(re.findall(r"^vllm:num_requests.*$", text, re.MULTILINE))) for time, text in whole
@@ -65,6 +66,17 @@ def as_older(text: str) -> str:
     text = text.replace("vllm:prefix_cache_", "vllm:gpu_prefix_cache_")
     text = re.sub(r'kv_cache_size_tokens="\d+",', "", text)
     return re.sub(r"^vllm:(request_time_per_output_token|admission_rejections).*\n", "", text, flags=re.MULTILINE)
+
+
+def half_cached(text: str) -> str:
+    """The same, had half of the prompt tokens been in the prefix cache and an eighth in another engine's."""
+    queries = re.search(r"^vllm:prefix_cache_queries_total\{.*\} (\S+)$", text, re.MULTILINE)
+    assert queries is not None
+    for name, share in (("prefix_cache", 0.5), ("external_prefix_cache", 0.125)):
+        text = re.sub(
+            rf"^(vllm:{name}_hits_total\{{.*\}}) \S+$", rf"\g<1> {share * float(queries[1])}", text, flags=re.MULTILINE
+        )
+    return text
 
 
 @dataclass(frozen=True)
@@ -192,6 +204,20 @@ def test_older_names_give_the_same_loads(learn, tmp_path):
         assert theirs.itl == mine.itl
         assert theirs.tpot is None
         assert theirs.requests == mine.requests
+
+
+def test_what_the_prefix_cache_held_is_not_in_the_time_per_prompt_token(learn, tmp_path):
+    said = {}
+    for job in ("ramp", "cached"):
+        code, _, said[job] = learn(job, *ENGINE, "-O", str(tmp_path / f"{job}.yaml"))
+        assert code == 0, said[job]
+    none, much = (load_profile(str(tmp_path / f"{job}.yaml")).spec for job in ("ramp", "cached"))
+    assert [point.prefix_hit_rate for point in much.measurements] == pytest.approx([0.625] * len(much.measurements))
+    assert [p.input_tokens for p in much.measurements] == [p.input_tokens for p in none.measurements]
+    assert much.step_time.per_prefill_token > 1.5 * none.step_time.per_prefill_token
+    assert "62.5 % of the prompt tokens were in the prefix cache" in said["cached"]
+    assert "prefix cache" not in said["ramp"]
+    assert any("prefix cache" in note for note in much.provenance[0].notes)
 
 
 def test_loads_that_are_all_alike_teach_nothing(learn):
