@@ -134,6 +134,8 @@ def _too_little(window: Window) -> str | None:
     completed = window.counted.get("succeeded")
     if completed is None:
         return "no count of requests"
+    if "running" not in window.means and "e2e_sum" not in window.counted:
+        return "not known how many requests ran"
     if completed == 0.0 and _arrivals(window) <= 0.0:
         return "idle"
     if completed < MIN_REQUESTS:
