@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from planner.files import read_text
 from planner.metrics_server import Series
 
 TIMEOUT_S = 30
+"""Without a sign of life, a connection's or an answer's."""
+ANSWER_S = 90.0
+"""One answer from the question to its last byte, repetitions included."""
 _RETRIES = 2
 _STATUS = re.compile(r"HTTP Status Code (\d+) \((.*)\)", re.DOTALL)
 _SAID = re.compile(r'"error": ?"((?:[^"\\]|\\.)*)"')
@@ -23,11 +27,20 @@ _SAID = re.compile(r'"error": ?"((?:[^"\\]|\\.)*)"')
 class Prometheus:
     """A server that answers PromQL: Prometheus, Thanos, Mimir, VictoriaMetrics."""
 
-    def __init__(self, url: str, *, bearer_token_file: Path | None = None, timeout_s: int = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        bearer_token_file: Path | None = None,
+        timeout_s: int = TIMEOUT_S,
+        answer_s: float = ANSWER_S,
+    ) -> None:
         """`url` may hold `user:password@`, which no message or file repeats."""
         try:
             from prometheus_api_client import PrometheusConnect
             from urllib3.util.retry import Retry
+
+            from controller.bounded_answer import bounded_session
         except ImportError as missing:
             raise InvalidInput(
                 f"Prometheus needs the package {missing.name or 'prometheus_api_client'}, which is not installed",
@@ -37,16 +50,17 @@ class Prometheus:
         headers = {}
         if bearer_token_file is not None:
             headers["Authorization"] = f"Bearer {_token(bearer_token_file)}"
-        self._client: Any = PrometheusConnect(
-            url=self._address,
-            headers=headers,
-            auth=auth,
-            timeout=timeout_s,
-            # A query that took too long once is not asked again: `read=False` tells of it as it is.
-            retry=Retry(
-                total=_RETRIES, read=False, backoff_factor=0.2, status_forcelist=[502, 503, 504], raise_on_status=False
-            ),
+        # A query that took too long once is not asked again: `read=False` tells of it as it is.
+        retry = Retry(
+            total=_RETRIES, read=False, backoff_factor=0.2, status_forcelist=[502, 503, 504], raise_on_status=False
         )
+        session = bounded_session(self._address, retry=retry)
+        self._client: Any = PrometheusConnect(
+            url=self._address, headers=headers, auth=auth, timeout=timeout_s, session=session
+        )
+        # The client has put an adapter of its own before ours, for this address.
+        session.mount(self._address, session.get_adapter("http://"))
+        self._answer_s = answer_s
 
     @property
     def address(self) -> str:
@@ -55,20 +69,27 @@ class Prometheus:
 
     def range(self, query: str, *, start_s: int, end_s: int, step_s: int) -> list[Series]:
         """The query's value at start, start + step … end, seconds since 1970."""
+        from controller.bounded_answer import within
+
         with _told(self._address):
-            answer = self._client.custom_query_range(
-                query,
-                start_time=datetime.fromtimestamp(start_s, UTC),
-                end_time=datetime.fromtimestamp(end_s, UTC),
-                step=str(step_s),
+            answer = within(
+                self._answer_s,
+                lambda: self._client.custom_query_range(
+                    query,
+                    start_time=datetime.fromtimestamp(start_s, UTC),
+                    end_time=datetime.fromtimestamp(end_s, UTC),
+                    step=str(step_s),
+                ),
             )
-            return [
-                Series(
-                    labels={str(name): str(value) for name, value in entry["metric"].items()},
-                    points=tuple((float(time), float(value)) for time, value in entry["values"]),
-                )
-                for entry in answer
-            ]
+            return [_series(entry) for entry in answer]
+
+
+def _series(entry: Any) -> Series:
+    """One series of an answer. Raises where it is not of Prometheus's shape; a value may be NaN, a time may not."""
+    points = tuple((float(time), float(value)) for time, value in entry["values"])
+    if not all(math.isfinite(time) for time, _ in points):
+        raise ValueError("a time that is no time")
+    return Series(labels={str(name): str(value) for name, value in entry["metric"].items()}, points=points)
 
 
 def _without_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
@@ -103,9 +124,11 @@ def _told(address: str) -> Iterator[None]:
 
     try:
         yield
+    except InvalidInput:
+        raise
     except exceptions.JSONDecodeError:
         raise _no_prometheus(address, "it answers with something that is not JSON") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         if isinstance(error, exceptions.RequestException):
             raise InvalidInput(f"--prometheus {address} cannot be asked", remedy="check the URL") from None
         raise _no_prometheus(address, "its answer is not of Prometheus's shape") from None
@@ -116,7 +139,7 @@ def _told(address: str) -> Iterator[None]:
             f"{address} has a certificate that is not trusted",
             remedy="let REQUESTS_CA_BUNDLE name the file of the authority that signed it",
         ) from None
-    except exceptions.Timeout:
+    except (exceptions.Timeout, TimeoutError):
         raise InvalidInput(
             f"{address} did not answer in time", remedy="try a shorter --last or a longer --window"
         ) from None

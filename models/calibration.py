@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from models.cached_prompts import cached_share
 from models.capacity import capacity
 from models.continuous_batching import predict
 from models.engine import Engine, EngineLimits
@@ -162,18 +163,20 @@ def _workload(point: Measurement) -> Workload:
     return Workload(
         arrivals=OpenArrivals(rate_per_s=rate, burstiness=burstiness),
         lengths=TokenLengths.of(
-            point.input_tokens,
+            point.prompt_tokens,
             point.output_tokens,
             prompt_cv=point.input_tokens_cv or 0.0,
             output_cv=point.output_tokens_cv or 0.0,
         ),
+        prefix_hit_rate=cached_share(point),
     )
 
 
 def _open_load(point: Measurement, start: Solution, limits: EngineLimits) -> _OpenLoad:
     workload, rate = _workload(point), point.arrival_rate_per_s
     assert rate is not None
-    top = capacity(Engine(step_time=start.step_time, limits=limits), workload.lengths, 0.0).requests_per_s
+    engine = Engine(step_time=start.step_time, limits=limits)
+    top = capacity(engine, workload.lengths, workload.prefix_hit_rate).requests_per_s
     idle = max(1.0 - rate / top, 1.0 - STABLE)
     return _OpenLoad(workload=workload, rate_per_s=rate, seen=tuple(_statistics(point, 1.0 + BUSY / idle)))
 
@@ -201,7 +204,7 @@ def _of_open(engine: Engine, load: _OpenLoad, overhead_s: float) -> Array:
     Beyond capacity there are no laws: those just below it stand in, and how far beyond it is counts on top, so that the
     terms are drawn back.
     """
-    top = capacity(engine, load.workload.lengths, 0.0).requests_per_s
+    top = capacity(engine, load.workload.lengths, load.workload.prefix_hit_rate).requests_per_s
     beyond = max(0.0, np.log(load.rate_per_s / (STABLE * top)))
     laws = predict(engine, load.workload.at_rate(load.rate_per_s * float(np.exp(-beyond))), replicas=1).laws
     return np.array(

@@ -40,7 +40,7 @@ class MeanStep:
         return cls(
             prompt_tokens=per_step * point.input_tokens,
             decodes=decodes,
-            kv_tokens=decodes * (point.input_tokens + 0.5 * point.output_tokens),
+            kv_tokens=decodes * (point.prompt_tokens + 0.5 * point.output_tokens),
             prefill_share=-math.expm1(-per_step * prefill_steps(point, decodes, limits)),
         )
 
@@ -122,7 +122,7 @@ def _seats(point: Measurement, limits: EngineLimits) -> float:
     """Most sequences that run: the engine's bound, or what KV memory holds at half the output in the mean."""
     if limits.kv_cache_tokens is None:
         return float(limits.max_num_seqs)
-    return min(float(limits.max_num_seqs), limits.kv_cache_tokens / (point.input_tokens + 0.5 * point.output_tokens))
+    return min(float(limits.max_num_seqs), limits.kv_cache_tokens / (point.prompt_tokens + 0.5 * point.output_tokens))
 
 
 def _offered(point: Measurement, seats: float, outside_s: float, prefill_s: float, step_s: float) -> float:

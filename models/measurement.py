@@ -54,6 +54,9 @@ class Measurement:
 
     input_tokens: float
     output_tokens: float
+    cached_tokens: float = 0.0
+    """Tokens of a mean prompt that a prefix cache held: no step computes them, every step reads them; on top of
+    `input_tokens`, which are computed."""
     input_tokens_cv: float | None = None
     output_tokens_cv: float | None = None
     concurrency: float | None = None
@@ -77,6 +80,7 @@ class Measurement:
         for name, value, low, high in (
             ("input_tokens", self.input_tokens, 1.0, MAX_TOKENS),
             ("output_tokens", self.output_tokens, 1.0, MAX_TOKENS),
+            ("cached_tokens", self.cached_tokens, 0.0, MAX_TOKENS),
             ("input_tokens_cv", self.input_tokens_cv, 0.0, MAX_CV),
             ("output_tokens_cv", self.output_tokens_cv, 0.0, MAX_CV),
             ("burstiness", self.burstiness, 0.0, MAX_CV),
@@ -93,7 +97,12 @@ class Measurement:
             load = f"{self.arrival_rate_per_s:g} req/s"
         else:
             load = f"{self.concurrency:g} user{'' if self.concurrency == 1.0 else 's'}"
-        return f"{load}, {self.input_tokens:g} in / {self.output_tokens:g} out"
+        return f"{load}, {self.prompt_tokens:g} in / {self.output_tokens:g} out"
+
+    @property
+    def prompt_tokens(self) -> float:
+        """The whole mean prompt, computed or found in a cache."""
+        return self.input_tokens + self.cached_tokens
 
     @property
     def decode_steps(self) -> float:

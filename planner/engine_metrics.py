@@ -56,6 +56,8 @@ class EngineMetrics:
     preemptions: Metric | None = None
     prefix_queries: Metric | None = None
     prefix_hits: Metric | None = None
+    external_prefix_hits: Metric | None = None
+    """Tokens beyond those of `prefix_hits` that other caches held."""
     executions: Metric | None = None
     e2e_sum: Metric | None = None
     queue_sum: Metric | None = None
@@ -100,6 +102,7 @@ VLLM = EngineMetrics(
     preemptions=_counter("vllm:num_preemptions_total"),
     prefix_queries=_counter("vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total"),
     prefix_hits=_counter("vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total"),
+    external_prefix_hits=_counter("vllm:external_prefix_cache_hits_total"),
     ttft=_histogram("vllm:time_to_first_token_seconds"),
     # The old name says "per output token" and counted gaps between tokens, each once: ITL, not TPOT.
     itl=_histogram("vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"),

@@ -87,7 +87,7 @@ class _Reader:
             model=model,
             windows=tuple(windows),
             replicas=tuple(names[key] for key in times),
-            cache_config=self._cache_config(),
+            cache_config=self._cache_config(times),
         )
 
     def _most_at_a_time(self) -> int:
@@ -121,11 +121,12 @@ class _Reader:
         """Answers by replica, series of the same replica added up."""
         found: dict[Key, Edges] = {}
         for series in self._ask(query):
-            add_edges(found.setdefault(replica_key(series.labels), {}), self._edges(series))
+            finite = {index: value for index, value in self._edges(series).items() if math.isfinite(value)}
+            add_edges(found.setdefault(replica_key(series.labels), {}), finite)
         return found
 
     def _edges(self, series: Series) -> Edges:
-        return {self._span.index(time): value for time, value in series.points if math.isfinite(value)}
+        return {self._span.index(time): value for time, value in series.points}
 
     def _columns(self, times: Mapping[Key, Edges]) -> Columns:
         window = self._span.window_s
@@ -164,12 +165,18 @@ class _Reader:
             found = {**answers, **found}
         return found
 
-    def _cache_config(self) -> Mapping[str, str]:
+    def _cache_config(self, replicas: Iterable[Key]) -> Mapping[str, str]:
         if self._metrics.cache_config is None:
             return {}
-        # This one carries no label of the model, so the choice by model is left out.
-        labels = {name: value for name, value in self._labels.items() if name != self._metrics.model_label}
-        found = self._ask(selector(self._metrics.cache_config.names, labels))
+        # This one carries no label of the model, so it is chosen by the labels that it shares with a replica.
+        model = self._metrics.model_label
+        labels = {name: value for name, value in self._labels.items() if name != model}
+        known = [{name: value for name, value in key if name != model} for key in replicas]
+        found = [
+            series
+            for series in self._ask(selector(self._metrics.cache_config.names, labels))
+            if any(all(series.labels.get(name, value) == value for name, value in key.items()) for key in known)
+        ]
         latest = max(found, key=lambda series: max((time for time, _ in series.points), default=0.0), default=None)
         return {} if latest is None else latest.labels
 
@@ -183,6 +190,10 @@ class _Reader:
         if why is not None:
             return Window(replica=name, start_s=start, end_s=end, scrapes=window.scrapes, unreadable=why)
         counted, failed = columns.growths(key, index)
+        growth = columns.inside(key, index + 1) - columns.inside(key, index)
+        if not all(map(math.isfinite, (*counted.values(), failed, growth))):
+            why = "a number is missing at its beginning or its end"
+            return Window(replica=name, start_s=start, end_s=end, scrapes=window.scrapes, unreadable=why)
         try:
             histograms = {
                 meaning: seen
@@ -202,7 +213,7 @@ class _Reader:
                 for meaning, found in columns.means.items()
                 if key in found and index + 1 in found[key]
             },
-            growth=columns.inside(key, index + 1) - columns.inside(key, index),
+            growth=growth,
             histograms=histograms,
             scrapes=window.scrapes,
         )

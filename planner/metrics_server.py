@@ -52,6 +52,8 @@ class Span:
                 f"the history makes {self.windows} windows of {self.window_s} s",
                 remedy=f"choose --last and --window so that there are between 1 and {MAX_WINDOWS}",
             )
+        if self.start_s < 0:
+            raise InvalidInput("the history begins before 1970", remedy="choose a shorter --last")
 
     @property
     def start_s(self) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
+from models.cached_prompts import cached_share, partly_cached
 from models.engine import EngineLimits
 from models.errors import InvalidInput
 from models.mean_step import steady_point
@@ -19,6 +20,8 @@ from planner.profile_document import measurement_row, profile_document
 
 LEAST_SPREAD = 1.2
 """Loads within this factor of each other do not tell the terms of a step apart."""
+NOTABLE_HITS = 0.01
+"""Share of the prompt tokens found in the prefix cache that a note is worth."""
 BUSY_SHARE = 0.7
 """Share of the sequences that an engine may run, worth a point near its limit."""
 
@@ -73,7 +76,7 @@ def learn(
         gpus_per_replica=identity.gpu["perReplica"],
     )
     fitted = fit(points, limits=limits, prior=prior, experts=experts)
-    warnings = [*dict.fromkeys(note for load in steady for note in load.run.notes), *fitted.notes]
+    warnings = [*dict.fromkeys(note for load in steady for note in load.run.notes), *_hits(points), *fitted.notes]
     if len(points) < MIN_POINTS_FOR_A_CHOICE:
         warnings.append(f"next, let it serve {next_load(steady, limits, fitted)}")
     source = {
@@ -102,6 +105,18 @@ def learn(
         provenance=source,
     )
     return LearnedProfile(document=document, loads=tuple(steady), fit=fitted, warnings=tuple(warnings))
+
+
+def _hits(points: Sequence[Measurement]) -> Iterator[str]:
+    """What the prefix cache held, and how to size with it."""
+    shares = [cached_share(point) for point in points]
+    if max(shares) < NOTABLE_HITS:
+        return
+    found = _between([100.0 * share for share in shares])
+    yield (
+        f"{found} % of the prompt tokens were in the prefix cache: the time per prompt token is that of the others; "
+        "where as many will be found, size with --prefix-hit-rate"
+    )
 
 
 def require_spread(steady: Sequence[ObservedLoad], limits: EngineLimits) -> None:
@@ -148,8 +163,9 @@ def _rate_for(running: float, near: ObservedLoad, limits: EngineLimits, fitted: 
         return _rate(near) * running / near.running
     point = near.run.measurement
     closed = Measurement(
-        concurrency=max(1.0, running), input_tokens=point.input_tokens, output_tokens=point.output_tokens
+        concurrency=max(1.0, running), input_tokens=point.prompt_tokens, output_tokens=point.output_tokens
     )
+    closed = partly_cached(closed, cached_share(point))
     return steady_point(fitted.step_time, closed, limits, wait=fitted.wait).requests_per_s
 
 

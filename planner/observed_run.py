@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from models.cached_prompts import partly_cached
 from models.errors import InvalidInput
 from models.histogram_law import law
 from models.measurement import LatencySummary, Measurement
 from planner.importers.benchmark_run import BenchmarkRun, SetUp
 from planner.steady_load import Load
 
-NOTABLE_HITS = 0.05
 _PERCENTILES = {"p50_s": 0.5, "p90_s": 0.9, "p95_s": 0.95, "p99_s": 0.99}
 
 
@@ -43,7 +43,7 @@ def run_of(load: Load, *, setup: SetUp, source: str, stated: StatedLengths) -> B
         queue=laws.get("queue"),
     )
     return BenchmarkRun(
-        measurement=measurement,
+        measurement=partly_cached(measurement, load.prefix_hit_rate or 0.0),
         tool="prometheus",
         place=source,
         setup=setup,
@@ -90,10 +90,4 @@ def _notes(load: Load) -> Iterator[str]:
         yield (
             "Triton does not tell the time to the first token: the time of a token is that of a request over its "
             "tokens, and prompt and decode are told apart by the prior alone"
-        )
-    queries, hits = load.total("prefix_queries"), load.total("prefix_hits")
-    if queries and hits and hits > NOTABLE_HITS * queries:
-        yield (
-            f"{hits / queries:.0%} of the prompt tokens were in the prefix cache: they cost next to nothing, so the "
-            "time per prompt token comes out that much too low for prompts that are not"
         )

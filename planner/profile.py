@@ -6,10 +6,11 @@ import difflib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from models.cached_prompts import partly_cached
 from models.engine import Engine, EngineLimits
 from models.errors import InvalidInput
 from models.measurement import LatencySummary, Measurement
@@ -179,6 +180,7 @@ class MeasuredPoint(FileModel):
     output_tokens: Positive
     input_tokens_cv: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
     output_tokens_cv: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
+    prefix_hit_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     requests_per_second: Positive | None = None
     output_tokens_per_second: Positive | None = None
     requests: Annotated[int, Field(ge=0)] | None = None
@@ -192,8 +194,11 @@ class MeasuredPoint(FileModel):
 
     def to_measurement(self) -> Measurement:
         """The same in the models' terms."""
-        laws = {name: getattr(self, name) for name in ("ttft", "tpot", "itl", "e2e", "queue")}
-        return Measurement(
+        laws: dict[str, Any] = {
+            name: law.to_summary() if (law := getattr(self, name)) else None
+            for name in ("ttft", "tpot", "itl", "e2e", "queue")
+        }
+        load = Measurement(
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
             input_tokens_cv=self.input_tokens_cv,
@@ -203,8 +208,9 @@ class MeasuredPoint(FileModel):
             burstiness=self.burstiness if self.arrival_rate is not None else None,
             requests_per_s=self.requests_per_second,
             output_tokens_per_s=self.output_tokens_per_second,
-            **{name: law.to_summary() if law else None for name, law in laws.items()},
+            **laws,
         )
+        return partly_cached(load, self.prefix_hit_rate)
 
 
 class ColdStart(FileModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.cached_prompts import cached_share
 from models.engine import EngineLimits
 from models.errors import InvalidInput
 from models.measurement import Measurement
@@ -90,10 +91,11 @@ def measurement_row(point: Measurement) -> dict[str, Any]:
     plain = {
         "concurrency": point.concurrency,
         "arrivalRate": point.arrival_rate_per_s,
-        "inputTokens": point.input_tokens,
+        "inputTokens": point.prompt_tokens,
         "outputTokens": point.output_tokens,
         "inputTokensCv": _rounded(point.input_tokens_cv),
         "outputTokensCv": _rounded(point.output_tokens_cv),
+        "prefixHitRate": cached_share(point) or None,
         "requestsPerSecond": point.requests_per_s,
         "outputTokensPerSecond": point.output_tokens_per_s,
     }

@@ -35,18 +35,22 @@ class Columns:
         return counts[len(counts) // 2] if counts else 0.0
 
     def inside(self, key: Key, edge: int) -> float:
-        return sum(self.gauges.get(meaning, {}).get(key, {}).get(edge, 0.0) for meaning in ("running", "waiting"))
+        """Requests that run and wait; NaN where a gauge that the replica has does not say it there."""
+        gauges = (self.gauges.get(meaning, {}).get(key) for meaning in ("running", "waiting"))
+        return math.fsum(edges.get(edge, math.nan) for edges in gauges if edges)
 
     def growths(self, key: Key, index: int) -> tuple[dict[str, float], float]:
-        """Growth of every counter, and of requests that failed (by their label or a counter of their own)."""
+        """Growth of every counter, and of requests that failed (by their label or a counter of their own).
+
+        NaN where a series was there and is not, or is not a number: no data is not zero.
+        """
         counted: dict[str, float] = {}
         failed = 0.0
         for meaning, by_key in self.counters.items():
             for labels, edges in by_key.get(key, ()):
-                # A labelled counter appears with its first event: what is there at the end only, grew from nothing.
-                grown = edges.get(index + 1, math.nan) - edges.get(index, 0.0)
-                if math.isnan(grown):
+                if index not in edges and index + 1 not in edges:
                     continue
+                grown = edges.get(index + 1, math.nan) - before(edges, index)
                 if meaning == "failed" or labels.get("finished_reason") in ("abort", "error"):
                     failed += grown
                 else:
@@ -80,8 +84,16 @@ class Readings:
         after = {end: edges[last] for end, edges in self._buckets.items() if last in edges}
         if not after or last not in self._sums:
             return None
-        before = {end: self._buckets[end].get(first, 0.0) for end in after}
-        return BucketCounts.increase(before, after, sum_before=self._sums.get(first, 0.0), sum_after=self._sums[last])
+        counts = {end: before(self._buckets[end], first) for end in after}
+        return BucketCounts.increase(counts, after, sum_before=before(self._sums, first), sum_after=self._sums[last])
+
+
+def before(edges: Edges, index: int) -> float:
+    """A counter's value at a window's beginning; NaN where it was there earlier and is not then.
+
+    A labelled counter appears with its first event: what was never there before grew from nothing.
+    """
+    return edges.get(index, math.nan if any(edge < index for edge in edges) else 0.0)
 
 
 def add_edges(to: Edges, edges: Edges) -> None:

@@ -30,6 +30,9 @@ FAILURES = 0.05
 SAME_LOAD = 1.15
 """Windows are pooled where their running requests differ by less than this factor."""
 SAME_LENGTHS = 1.1
+"""… and their mean prompts (those tokens of them that are computed) and answers by less than this."""
+
+_HITS = ("prefix_queries", "prefix_hits", "external_prefix_hits")
 
 Standing = Literal["steady", "saturated", "unusable"]
 
@@ -60,6 +63,11 @@ class Load:
     def arrivals_per_s(self) -> float:
         """Requests that came: served, failed, turned away, and those that more are inside at the end."""
         return math.fsum(_arrivals(window) for window in self.windows) / self.duration_s
+
+    @property
+    def prefix_hit_rate(self) -> float | None:
+        """Share of the prompt tokens that were found in a prefix cache; None where a window does not tell."""
+        return hit_rate({name: total for name in _HITS if (total := self.total(name)) is not None})
 
     def total(self, meaning: str) -> float | None:
         """A counter's growth over all windows; None where a window lacks it."""
@@ -114,10 +122,20 @@ def standing_of(window: Window, max_num_seqs: int) -> tuple[Standing, str]:
     return "steady", ""
 
 
+def hit_rate(counted: Mapping[str, float]) -> float | None:
+    """Hits over queries of the prefix caches, in tokens (vLLM 0.8 counts both in blocks); None where not counted."""
+    queries, hits = counted.get("prefix_queries"), counted.get("prefix_hits")
+    if not queries or hits is None:
+        return None
+    return min(1.0, (hits + counted.get("external_prefix_hits", 0.0)) / queries)
+
+
 def _too_little(window: Window) -> str | None:
     completed = window.counted.get("succeeded")
     if completed is None:
         return "no count of requests"
+    if "running" not in window.means and "e2e_sum" not in window.counted:
+        return "not known how many requests ran"
     if completed == 0.0 and _arrivals(window) <= 0.0:
         return "idle"
     if completed < MIN_REQUESTS:
@@ -169,8 +187,16 @@ def _same_load(first: Window, other: Window) -> bool:
     if _running(other) > SAME_LOAD * _running(first):
         return False
     for meaning in ("prompt_length", "output_length"):
-        here, there = first.histograms.get(meaning), other.histograms.get(meaning)
-        lengths = [seen.mean_s for seen in (here, there) if seen is not None and seen.mean_s]
-        if len(lengths) == 2 and max(lengths) > SAME_LENGTHS * min(lengths):
+        lengths = [_length(window, meaning) for window in (first, other)]
+        known = [length for length in lengths if length]
+        if len(known) == 2 and max(known) > SAME_LENGTHS * min(known):
             return False
     return True
+
+
+def _length(window: Window, meaning: str) -> float | None:
+    seen = window.histograms.get(meaning)
+    if seen is None or seen.mean_s is None:
+        return None
+    cached = hit_rate(window.counted) if meaning == "prompt_length" else None
+    return seen.mean_s * (1.0 - (cached or 0.0))

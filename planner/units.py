@@ -7,20 +7,40 @@ import re
 
 from models.errors import InvalidInput
 
-_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_SECONDS = {
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86_400.0,
+    "w": 7 * 86_400.0,
+    "y": 365 * 86_400.0,
+}
 _NUMBER = re.compile(r"^\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([a-zµ]*)\s*$")
+_UNITS_TOGETHER = ("y", "w", "d", "h", "m", "s", "ms")
+_TOGETHER = re.compile(
+    r"^\s*" + "".join(rf"(?:([0-9]{{1,15}}){unit})?" for unit in _UNITS_TOGETHER) + r"\s*$", re.ASCII
+)
+"""As Prometheus writes durations: whole numbers with units, each at most once, the longest first."""
 
 
 def parse_seconds(text: str, *, what: str) -> float:
-    """Seconds from `200ms`, `0.2s`, `250us`, `2m` or a plain number of seconds.
+    """Seconds from `200ms`, `0.2s`, `250us`, `2m`, a plain number of seconds, or as Prometheus has it `1d12h`, `1h30m`.
 
     `what` names the input in the error. Raises InvalidInput for anything else, negative or not finite.
     """
+    together = _TOGETHER.match(text)
+    if together is not None and any(together.groups()):
+        numbers = zip(_UNITS_TOGETHER, together.groups(), strict=True)
+        return math.fsum(int(number) * _SECONDS[unit] for unit, number in numbers if number)
     match = _NUMBER.match(text)
     unit = match.group(2) if match else ""
     if match is None or (unit and unit not in _SECONDS):
         raise InvalidInput(
-            f"{what}: {text!r} is not a duration", remedy="write a number with a unit, such as 200ms, 0.2s or 2m"
+            f"{what}: {text!r} is not a duration", remedy="write numbers with units, such as 200ms, 0.2s, 2m or 1d12h"
         )
     seconds = float(match.group(1)) * _SECONDS.get(unit, 1.0)
     if not math.isfinite(seconds):

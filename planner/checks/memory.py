@@ -49,7 +49,7 @@ def _budget(subject: Subject, *, share: float) -> MemoryBudget | None:
 
 
 def _longest(subject: Subject) -> int:
-    lengths = [point.input_tokens + point.output_tokens for point in subject.measurements]
+    lengths = [point.prompt_tokens + point.output_tokens for point in subject.measurements]
     return int(max(lengths, default=LEAST_SEQUENCE))
 
 
@@ -147,7 +147,7 @@ def _held(where: str, point: Measurement, subject: Subject) -> Iterator[Finding]
     if capacity is None or gap is None or rate is None:
         return
     running = rate * point.decode_steps * gap
-    held = running * (point.input_tokens + 0.5 * point.output_tokens)
+    held = running * (point.prompt_tokens + 0.5 * point.output_tokens)
     if held > 1.05 * capacity:
         yield Finding(
             severity=Severity.WARNING,

@@ -1,11 +1,13 @@
 """What goes wrong between here and Prometheus, in plain words and without secrets."""
 
+import gzip
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from threading import Event, Thread
 
 import pytest
 
@@ -53,6 +55,9 @@ def ask(url: str, **options) -> InvalidInput:
         (200, b'{"data": {"result": [{"metric": {}, "value": [1, "2"]}]}}', "its answer is not of Prometheus's shape"),
         (200, b'{"data": {"result": [{"metric": {}, "values": [[1, "x"]]}]}}', "its answer is not of"),
         (200, b'{"data": {"result": null}}', "its answer is not of"),
+        (200, b'{"data": {"result": [{"metric": {}, "values": [[NaN, "1"]]}]}}', "its answer is not of"),
+        (200, b'{"data": {"result": [{"metric": {}, "values": [[1, 1' + b"0" * 400 + b"]]}]}}", "its answer is not of"),
+        (200, b"[" * 200_000, "is not Prometheus"),
         (200, b"\xff\xfe", "is not Prometheus"),
         (401, b"", "refuses the credentials (HTTP 401)"),
         (403, b"", "refuses the credentials (HTTP 403)"),
@@ -92,6 +97,64 @@ def test_a_server_that_does_not_answer():
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         problem = ask(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_s=1)
+    assert "did not answer in time" in str(problem)
+
+
+@contextmanager
+def sending_for_ever(head: bytes, piece: bytes, pause_s: float) -> Iterator[str]:
+    """A server that begins its answer with `head` and never ends it; its URL."""
+    over = Event()
+
+    class Handler(StreamRequestHandler):
+        def handle(self) -> None:
+            try:
+                self.wfile.write(head)
+                while not over.is_set():
+                    self.wfile.write(piece)
+                    over.wait(pause_s)
+            except OSError:
+                """The other side has had enough."""
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            over.set()
+            server.shutdown()
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+ZEROS = gzip.compress(bytes(2**20))
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (OK + b"\r\n", b"[" * 65536),
+        (OK + b"Content-Length: 9999999999999\r\n\r\n", b"[" * 65536),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"[" * 65536 + b"\r\n"),
+        (OK + b"Content-Encoding: gzip\r\n\r\n", ZEROS),
+        (b"HTTP/1.1 500 Oh\r\n\r\n", b"[" * 65536),
+        (b"HTTP/1.1 302 Found\r\nLocation: /there\r\n\r\n", b"[" * 65536),
+    ],
+    ids=["without an end", "as long as it says", "chunked", "packed", "an error", "a redirect"],
+)
+def test_a_body_that_does_not_end_is_cut(head, piece):
+    with sending_for_ever(head, piece, 0.0) as url:
+        problem = ask(url)
+    assert str(problem) == f"{url} answers with more than 64 MiB, which is not read further"
+    assert "--match" in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [(OK + b"\r\n", b"["), (OK, b"X: y\r\n"), (OK + b"X: ", b"y")],
+    ids=["body", "headers", "one header"],
+)
+def test_an_answer_that_trickles_is_given_up(head, piece):
+    with sending_for_ever(head, piece, 0.1) as url:
+        problem = ask(url, answer_s=1.0)
     assert "did not answer in time" in str(problem)
 
 

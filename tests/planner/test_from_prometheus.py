@@ -49,11 +49,15 @@ def histories() -> dict[str, list[Page]]:
         # The counters of the first minute after those of the second: an engine that was started again.
         "restart": whole[:80] + [(time + 82.0, text) for time, text in whole[:70]],
         "gap": [page for page in whole if not 45.0 <= page[0] - start < 105.0],
+        "strewn": [(time, with_no_numbers(text, whole[-1][0] - time)) for time, text in whole],
+        "replicas": [(time, with_a_second(text, time - start)) for time, text in whole],
+        "cached": [(time, half_cached(text)) for time, text in whole],
         "older": [(time, as_older(text)) for time, text in whole],
         "partial": [
             (time, "\n".join(re.findall(r"^vllm:num_requests.*$", text, re.MULTILINE))) for time, text in whole
         ],
-        "idle": [(start + second, idle) for second in range(200)],
+        # Another model's engine beside them, with less memory.
+        "idle": [(start + second, idle.replace('tokens="65536"', 'tokens="4096"')) for second in range(200)],
         "triton": triton_runs(),
     }
 
@@ -65,6 +69,36 @@ def as_older(text: str) -> str:
     text = text.replace("vllm:prefix_cache_", "vllm:gpu_prefix_cache_")
     text = re.sub(r'kv_cache_size_tokens="\d+",', "", text)
     return re.sub(r"^vllm:(request_time_per_output_token|admission_rejections).*\n", "", text, flags=re.MULTILINE)
+
+
+def with_no_numbers(text: str, before_end_s: float) -> str:
+    """The same with NaN for one metric after another, each at one edge of windows of 20 s."""
+    for edge_s, name in (
+        (120.0, "num_requests_running"),
+        (80.0, "request_success_total"),
+        (60.0, "e2e_request_latency_seconds_bucket"),
+        (20.0, "time_to_first_token_seconds_sum"),
+    ):
+        if abs(before_end_s - edge_s) < 3.0:
+            text = re.sub(rf"^(vllm:{name}\{{.*\}}) \S+$", r"\g<1> NaN", text, flags=re.MULTILINE)
+    return text
+
+
+def with_a_second(text: str, second: float) -> str:
+    """The same with another engine that does the same, but is there for a minute and a half only."""
+    twin = re.sub(r'([{,])engine="0"', r'\g<1>engine="1"', text) if 50.0 <= second < 140.0 else ""
+    return f"{text}\n{twin}"
+
+
+def half_cached(text: str) -> str:
+    """The same, had half of the prompt tokens been in the prefix cache and an eighth in another engine's."""
+    queries = re.search(r"^vllm:prefix_cache_queries_total\{.*\} (\S+)$", text, re.MULTILINE)
+    assert queries is not None
+    for name, share in (("prefix_cache", 0.5), ("external_prefix_cache", 0.125)):
+        text = re.sub(
+            rf"^(vllm:{name}_hits_total\{{.*\}}) \S+$", rf"\g<1> {share * float(queries[1])}", text, flags=re.MULTILINE
+        )
+    return text
 
 
 @dataclass(frozen=True)
@@ -194,6 +228,20 @@ def test_older_names_give_the_same_loads(learn, tmp_path):
         assert theirs.requests == mine.requests
 
 
+def test_what_the_prefix_cache_held_is_not_in_the_time_per_prompt_token(learn, tmp_path):
+    said = {}
+    for job in ("ramp", "cached"):
+        code, _, said[job] = learn(job, *ENGINE, "-O", str(tmp_path / f"{job}.yaml"))
+        assert code == 0, said[job]
+    none, much = (load_profile(str(tmp_path / f"{job}.yaml")).spec for job in ("ramp", "cached"))
+    assert [point.prefix_hit_rate for point in much.measurements] == pytest.approx([0.625] * len(much.measurements))
+    assert [p.input_tokens for p in much.measurements] == [p.input_tokens for p in none.measurements]
+    assert much.step_time.per_prefill_token > 1.5 * none.step_time.per_prefill_token
+    assert "62.5 % of the prompt tokens were in the prefix cache" in said["cached"]
+    assert "prefix cache" not in said["ramp"]
+    assert any("prefix cache" in note for note in much.provenance[0].notes)
+
+
 def test_loads_that_are_all_alike_teach_nothing(learn):
     code, said, told = learn("alike", *ENGINE, last="40s")
     assert (code, said) == (2, "")
@@ -209,6 +257,67 @@ def test_a_restart_is_not_read_across(learn):
 def test_a_gap_is_not_read_across(learn):
     _, _, told = learn("gap", *ENGINE)
     assert re.search(r"left out: [3-5] of 9 windows: (stale: scrapes are missing|not scraped)", told)
+
+
+def windows_of(scraped, job: str):
+    from controller.prometheus import Prometheus
+    from planner.engine_metrics import VLLM
+    from planner.metrics_history import read_history
+    from planner.metrics_server import Span
+
+    return read_history(Prometheus(scraped.url), VLLM, {"job": job}, Span(end_s=scraped.end_s, window_s=20, windows=9))
+
+
+def test_where_no_number_was_a_window_is_left_out_and_no_other_is_changed(scraped):
+    whole, strewn = (windows_of(scraped, job).windows for job in ("ramp", "strewn"))
+    missing = "a number is missing at its beginning or its end"
+    negative = "a bucket's count is negative or not finite"
+    sums = "the sum of a histogram must be finite and not negative, got nan"
+    assert [window.unreadable for window in strewn[2:]] == [missing, missing, missing, missing, negative, sums, sums]
+    assert all(window.unreadable is None for window in whole[1:])
+    assert strewn[1] == whole[1]
+
+
+def test_a_replica_that_appears_and_vanishes_is_read_while_it_is_there(scraped):
+    found = windows_of(scraped, "replicas")
+    assert found.replicas == ("0", "1")
+    first, second = ([window for window in found.windows if window.replica == name] for name in ("0", "1"))
+    read = [index for index, window in enumerate(second) if window.unreadable is None]
+    assert len(read) in (3, 4)
+    assert read == list(range(read[0], read[-1] + 1))
+    for index in read[:-1]:
+        assert second[index].counted == first[index].counted
+        assert second[index].histograms == first[index].histograms
+    # It went in the middle of the last: that is read up to the last scrape, and is no longer than that.
+    last, longer = second[read[-1]], first[read[-1]]
+    assert last.start_s == longer.start_s
+    assert last.duration_s < longer.duration_s
+    assert last.counted["succeeded"] < longer.counted["succeeded"]
+    assert all(window.counted == {} for window in second if window.unreadable)
+
+
+def test_a_gap_changes_no_window_beside_it(scraped):
+    whole, gap = (windows_of(scraped, job).windows for job in ("ramp", "gap"))
+    read = [(mine, theirs) for mine, theirs in zip(gap, whole, strict=True) if mine.unreadable is None]
+    same = [(mine, theirs) for mine, theirs in read if (mine.start_s, mine.end_s) == (theirs.start_s, theirs.end_s)]
+    assert 4 <= len(same) <= 6
+    assert all(mine.counted == theirs.counted for mine, theirs in same)
+    assert all(mine.duration_s < theirs.duration_s for mine, theirs in read if (mine, theirs) not in same)
+
+
+def test_memory_is_that_of_the_chosen_model_s_engine(learn, tmp_path):
+    """Another engine in the same namespace, scraped later, has less; its metric of memory names no model."""
+    out = tmp_path / "live.yaml"
+    code, _, told = learn("", *ENGINE, "--match", "namespace=serving", "--match", "model_name=llama", "-O", str(out))
+    assert code == 0, told
+    assert load_profile(str(out)).spec.limits.kv_cache_tokens == 65_536
+
+
+def test_two_models_of_one_server_are_not_mixed(learn):
+    code, _, told = learn("triton", "--engine", "triton-trtllm", *ENGINE, last="235s", window="60s")
+    assert code == 2
+    assert "has 3 models there: ensemble, pyfix_d0_i2, pyfix_d10000" in told
+    assert "--match model=ensemble" in told
 
 
 def test_an_idle_engine_is_no_load(learn):
@@ -444,6 +553,8 @@ def test_nothing_is_written_where_nothing_was_learned(learn, tmp_path):
         (["--window", "5x"], "is not a duration"),
         (["--last", "5s"], "the history makes 0 windows of 20 s"),
         (["--last", "1000h"], "windows of 20 s"),
+        (["--last", "1d12h"], "the history makes 6480 windows of 20 s"),
+        (["--last", "900y", "--window", "90y"], "the history begins before 1970"),
         (["-O", "no/such/folder/x.yaml"], "there is no folder"),
         (["--bearer-token-file", "no-such-file"], "bearer token file no-such-file does not exist"),
     ],

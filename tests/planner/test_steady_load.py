@@ -59,6 +59,11 @@ def test_no_count_is_not_a_count_of_zero():
     assert standing_of(replace(window(), counted={}), SEATS) == ("unusable", "no count of requests")
 
 
+def test_a_gauge_that_is_not_there_is_not_an_engine_where_nothing_runs():
+    without = replace(window(), means={"waiting": 0.0})
+    assert standing_of(without, SEATS) == ("unusable", "not known how many requests ran")
+
+
 def test_windows_of_one_load_are_pooled():
     judged = judge([window(), window(means={"running": 11.0}), window(means={"running": 20.0})], max_num_seqs=SEATS)
     assert [len(load.windows) for load in judged.steady] == [2, 1]

@@ -13,13 +13,31 @@ from planner.units import format_number, format_seconds, format_share, parse_sec
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("200ms", 0.2), ("0.2s", 0.2), ("0.2", 0.2), ("250us", 2.5e-4), ("2m", 120.0), ("1.5h", 5400.0), (" 3 s ", 3.0)],
+    [
+        ("200ms", 0.2),
+        ("0.2s", 0.2),
+        ("0.2", 0.2),
+        ("250us", 2.5e-4),
+        ("2m", 120.0),
+        ("1.5h", 5400.0),
+        (" 3 s ", 3.0),
+        ("90m", 5400.0),
+        ("1h30m", 5400.0),
+        ("2d", 172_800.0),
+        ("1d12h", 129_600.0),
+        ("1w", 604_800.0),
+        ("1y2w3d4h5m6s7ms", 33_019_506.007),
+        ("0.5d", 43_200.0),
+    ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert parse_seconds(text, what="x") == pytest.approx(seconds, rel=1e-12)
 
 
-@pytest.mark.parametrize("text", ["", "ms", "-1s", "1 day", "1e999", "nan", "0x10", "1,5s"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "ms", "-1s", "1 day", "1e999", "nan", "0x10", "1,5s", "1m1h", "1h1h", "1h30", "1.5h30m", "1d 12h", "d", "1mo"],
+)
 def test_what_is_no_duration_says_how_to_write_one(text: str) -> None:
     with pytest.raises(InvalidInput) as error:
         parse_seconds(text, what="--think-time")
