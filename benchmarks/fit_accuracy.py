@@ -12,6 +12,7 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from models.errors import InvalidInput
 from models.mean_step import steady_point
 from models.measurement import Measurement
 from models.step_fit import StepFit, fit
-from planner.hardware import find_gpu, find_model, gpu_name, known_of, kv_cache_tokens
+from planner.hardware import find_gpu, find_model, gpu_name, known_of
+from planner.memory_budget import memory_budget
 from scripts.silicon_source import SOURCE, measurement_of, not_one_replica
 
 SetUp = tuple[str, ...]
@@ -63,20 +65,21 @@ def _fitted(row: dict[str, str], points: list[Measurement]) -> tuple[StepFit, En
     tensor, pipeline = int(row["tensor_parallel"]), int(row["pipeline_parallel"])
     gpus = tensor * pipeline * max(1, int(row["attention_data_parallel"] or 1))
     prior, experts = known_of(gpu, shape, precision=precision, gpus_per_replica=gpus)
-    tokens = None
-    if gpu and shape:
-        halves = 1.0 if precision in ("fp8", "fp4", "int4") else 2.0
-        tokens = kv_cache_tokens(
-            gpu, shape, precision=precision, tensor_parallel=tensor, pipeline_parallel=pipeline,
-            kv_bytes_per_value=halves,
-        )  # fmt: skip
     most = max(point.concurrency or 1.0 for point in points)
     longest = max(point.input_tokens for point in points)
-    limits = EngineLimits(
-        max_num_seqs=max(1024, int(most)),
-        max_num_batched_tokens=max(8192, int(longest)),
-        kv_cache_tokens=None if tokens is None else max(tokens, *(_held(point) for point in points)),
-    )
+    limits = EngineLimits(max_num_seqs=max(1024, int(most)), max_num_batched_tokens=max(8192, int(longest)))
+    if gpu and shape:
+        budget = memory_budget(
+            gpu,
+            shape,
+            precision=precision,
+            limits=limits,
+            gpus=tensor * pipeline,
+            pipeline_parallel=pipeline,
+            kv_bytes_per_value=1.0 if precision in ("fp8", "fp4", "int4") else 2.0,
+        )
+        if budget is not None:
+            limits = replace(limits, kv_cache_tokens=max(budget.kv_tokens, *(_held(point) for point in points)))
     return fit(points, limits=limits, prior=prior, experts=experts), limits
 
 

@@ -165,8 +165,7 @@ def _mixed(load: ReplicaLoad, users: float, think_time_s: float) -> tuple[float,
         # More users than the replica can run: the rest wait for a slot, each about as long as all the others.
         wait = waiting / rate
         for metric in ("ttft", "e2e", "queue"):
-            law = laws[metric]
-            laws[metric] = LatencyLaw(values_s=law.values_s + wait, cdf=law.cdf, mean_s=law.mean_s + wait)
+            laws[metric] = laws[metric].later(wait)
     return rate, laws, slow
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,8 @@ from models.closed_loop import closed_laws
 from models.discrepancy import Circumstances, corrected
 from models.engine import Engine
 from models.errors import InvalidInput
+from models.latency_law import LatencyLaw
+from models.objective import Metric
 from models.prediction import Capacity, Prediction, Routing
 from models.replica_laws import replica_laws
 from models.replica_load import ReplicaLoad
@@ -68,8 +71,8 @@ def _open(
         running=running,
         kv_occupancy=_kv_occupancy(engine, workload, running),
         preemptions_per_request=at.slow.crowded_probability * top.preemptions_per_request,
-        laws=laws,
-        analytic=at.laws,
+        laws=_with_overhead(engine, laws),
+        analytic=_with_overhead(engine, at.laws),
         familiarity=familiarity,
     )
 
@@ -103,7 +106,7 @@ def _closed(engine: Engine, workload: Workload, arrivals: ClosedArrivals, replic
     users = arrivals.users / replicas
     # Users beyond those that a saturated engine decodes for wait, whether seats or the token budget hold them back.
     load = replace(_load(engine, workload, top.requests_per_s, top), slots=min(top.seats, max(top.running, 1.0)))
-    rate, laws, slow = closed_laws(load, users=users, think_time_s=arrivals.think_time_s)
+    rate, laws, slow = closed_laws(load, users=users, think_time_s=arrivals.think_time_s + engine.overhead_s)
     # Fewer users than replicas leave some replicas without any.
     total = rate * (replicas if users >= 1.0 else arrivals.users)
     running = total / replicas * (laws["e2e"].mean_s - laws["queue"].mean_s)
@@ -116,8 +119,13 @@ def _closed(engine: Engine, workload: Workload, arrivals: ClosedArrivals, replic
         running=running,
         kv_occupancy=_kv_occupancy(engine, workload, running),
         preemptions_per_request=slow.crowded_probability * top.preemptions_per_request,
-        laws=laws,
+        laws=_with_overhead(engine, laws),
     )
+
+
+def _with_overhead(engine: Engine, laws: Mapping[Metric, LatencyLaw]) -> Mapping[Metric, LatencyLaw]:
+    """The laws as a client sees them: first tokens and ends are later by what is spent outside the steps."""
+    return {metric: law.later(engine.overhead_s if metric in ("ttft", "e2e") else 0.0) for metric, law in laws.items()}
 
 
 def _load(engine: Engine, workload: Workload, rate: float, top: Capacity) -> ReplicaLoad:

@@ -46,3 +46,9 @@ class Engine:
 
     step_time: StepTime
     limits: EngineLimits
+    overhead_s: float = 0.0
+    """Before a first token, outside the steps: HTTP, tokenising, hand-over. It keeps no sequence's place."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.overhead_s) and 0.0 <= self.overhead_s <= 1e4):
+            raise InvalidInput(f"the overhead of an engine must lie between 0 and 1e4 seconds, got {self.overhead_s}")

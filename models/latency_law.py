@@ -55,6 +55,12 @@ class LatencyLaw:
         """The mean (None) or a quantile, seconds."""
         return self.mean_s if quantile is None else self.quantile(quantile)
 
+    def later(self, seconds: float) -> LatencyLaw:
+        """The law of latencies that are all so much longer."""
+        if seconds == 0.0:
+            return self
+        return LatencyLaw(values_s=self.values_s + seconds, cdf=self.cdf, mean_s=self.mean_s + seconds)
+
     def exceedance(self, limit_s: float) -> float:
         """The share of requests (or tokens) slower than `limit_s`."""
         index = int(np.searchsorted(self.values_s, limit_s, side="right"))

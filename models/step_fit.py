@@ -34,6 +34,10 @@ NOTABLE_OVERHEAD_S = 5e-3
 """Overhead before the first token that a note is worth."""
 MAX_TPOT_S = 1e3
 """A slower token is a mistake of units or a stalled engine."""
+FAR_FROM_PRIOR = 10.0
+"""Times more or less than data sheets suggest that are no efficiency any more but a mistake."""
+ALONE = 1.5
+"""Users of a closed loop up to which a first token waits for nobody."""
 MISSED = 0.15
 """A point that the fit misses by more is named."""
 _LONGEST = 8
@@ -75,6 +79,14 @@ class StepFit:
     noise: float
     """Relative standard deviation of a measured TPOT about the fit."""
     notes: tuple[str, ...]
+
+    @property
+    def overhead_s(self) -> float:
+        """Seconds before a first token outside the steps, as far as the points tell them: 0 where only several users
+        at a time were measured, for what they wait may be one another.
+        """
+        points = (residual.measurement for residual in self.residuals)
+        return self.wait.overhead_s if any(map(_tells_overhead, points)) else 0.0
 
     @property
     def points(self) -> int:
@@ -160,6 +172,11 @@ def _choose(
     return chosen, float(np.median(errors[chosen]))
 
 
+def _tells_overhead(point: Measurement) -> bool:
+    """Whether its TTFT holds no waiting for users of the same closed loop."""
+    return point.ttft_s is not None and (point.concurrency is None or point.concurrency <= ALONE)
+
+
 def _wait(points: Sequence[Measurement], solution: Solution, limits: EngineLimits) -> FirstTokenWait:
     """What the measured TTFT leaves beyond the engine's own, once the step time is known."""
     timed = [point for point in points if point.ttft_s is not None]
@@ -210,6 +227,11 @@ def _notes(
     points: Sequence[Measurement], solution: Solution, limits: EngineLimits, residuals: Sequence[PointResidual]
 ) -> tuple[str, ...]:
     notes = []
+    if not 1.0 / FAR_FROM_PRIOR <= solution.scale <= FAR_FROM_PRIOR:
+        notes.append(
+            f"the points ask for {solution.scale:,.3g} times what data sheets suggest: are all latencies in the units "
+            "named (s, ms), and the GPU and model those that were measured?"
+        )
     leaning = [name for name, share in solution.prior_share.items() if share > 0.5]
     if leaning:
         notes.append(f"{', '.join(leaning)}: more from the prior than from the points ({solution.prior.source})")
@@ -221,9 +243,14 @@ def _notes(
             f"{worst.measurement} ({worst.tpot:+.0%}): disturbed, past saturation, or bounded by a limit not given"
         )
     if solution.wait.overhead_s > NOTABLE_OVERHEAD_S:
+        known = any(map(_tells_overhead, points))
         notes.append(
             f"{solution.wait.overhead_s * 1e3:.0f} ms before the first token that no step explains (client, HTTP, "
-            "waiting in cohorts): not in the step time, so predicted TTFT at low load is that much lower"
+            + (
+                "tokenising): kept as firstTokenOverhead, plans count it"
+                if known
+                else "or users of a closed loop waiting for one another): plans do not count it; measure one user alone"
+            )
         )
     if len(points) < MIN_POINTS_FOR_A_CHOICE:
         count = f"{len(points)} point{'s' if len(points) > 1 else ''}"

@@ -57,6 +57,8 @@ class Solution:
     """Of the terms, seconds²."""
     noise: float
     """Relative standard deviation of a measured TPOT about the fit."""
+    scale: float
+    """How many times as long the points say it takes than the prior that was given; 1 without one."""
     prior: StepPrior
     """The expectation that stood beside the points, scaled to them."""
     prior_rows: tuple[tuple[float, ...], ...]
@@ -105,14 +107,14 @@ def assumed_prior(points: Sequence[Measurement]) -> StepPrior:
     )
 
 
-def _scaled(prior: StepPrior, points: Sequence[Measurement], limits: EngineLimits) -> StepPrior:
-    """The prior with all terms times one factor, so that it meets the points in the median.
+def _scaled(prior: StepPrior, points: Sequence[Measurement], limits: EngineLimits) -> tuple[StepPrior, float]:
+    """The prior with all terms times one factor, so that it meets the points in the median, and that factor.
 
     Data sheets say how the terms compare; how much of them an engine reaches is one unknown that a single point tells.
     """
     expected = np.array([prior.base_s, prior.per_prefill_token_s, prior.per_decode_s, prior.per_kv_token_s, 0.0, 0.0])
     factor = float(np.median([1.0 / (_tpot_row(point, "linear", limits, None) @ expected) for point in points]))
-    return replace(
+    scaled = replace(
         prior,
         base_s=prior.base_s * factor,
         per_prefill_token_s=prior.per_prefill_token_s * factor,
@@ -121,6 +123,7 @@ def _scaled(prior: StepPrior, points: Sequence[Measurement], limits: EngineLimit
         per_expert_s=prior.per_expert_s * factor,
         source=f"{prior.source}; all times {factor:.2f} to meet the points",
     )
+    return scaled, factor
 
 
 def solve(
@@ -135,7 +138,7 @@ def solve(
 
     The prior is scaled to the points first; without one, a loose one is assumed from them.
     """
-    expected = _scaled(prior if prior is not None else assumed_prior(points), points, limits)
+    expected, scale = _scaled(prior if prior is not None else assumed_prior(points), points, limits)
     rows = _rows(points, form, limits, expected, experts)
     noise, weights = TPOT_NOISE, np.ones(len(rows.tpot))
     terms, matrix = np.zeros(rows.prior.shape[1]), rows.tpot
@@ -154,7 +157,7 @@ def solve(
         weights = np.sqrt(np.minimum(1.0, _HUBER * noise / np.maximum(residual, 1e-12)))
     noise = _honest_noise(rows, terms, weights, matrix, noise)
     matrix, _ = _stack(rows, weights / noise, patience)
-    return _solution(form, terms, matrix, rows, expected, experts, noise)
+    return _solution(form, terms, matrix, rows, expected, experts, noise, scale if prior is not None else 1.0)
 
 
 def _honest_noise(rows: _Rows, terms: Array, weights: Array, matrix: Array, noise: float) -> float:
@@ -288,6 +291,7 @@ def _solution(
     prior: StepPrior,
     experts: Experts | None,
     noise: float,
+    scale: float,
 ) -> Solution:
     covariance = covariance_of(matrix)
     kept = len(names_of(form))
@@ -298,6 +302,7 @@ def _solution(
         wait=FirstTokenWait(overhead_s=float(terms[-1]), cohort_s=float(terms[-2])),
         covariance=tuple(tuple(float(value) for value in row[:kept]) for row in covariance[:kept]),
         noise=noise,
+        scale=scale,
         prior=prior,
         prior_rows=tuple(tuple(float(value) for value in row[:kept]) for row in rows.prior[:kept]),
         prior_target=tuple(float(value) for value in rows.prior_target[:kept]),

@@ -19,8 +19,6 @@ GIB = 2.0**30
 
 MEMORY_SHARE = 0.9
 """Share of GPU memory that vLLM (`gpu_memory_utilization`) and TensorRT-LLM take by default."""
-RESERVE_BYTES = 2.0 * GIB
-"""Assumed for activations, captured graphs, collectives and the CUDA context, each GPU."""
 
 BANDWIDTH_EFFICIENCY = 0.7
 """Assumed share of the data sheet's memory bandwidth that a decode step reaches."""
@@ -107,29 +105,6 @@ def find_model(name: str) -> ModelShape | None:
         return exact
     wanted = _plain(name)
     return next((shape for known, shape in table.items() if _plain(known) == wanted), None)
-
-
-def kv_cache_tokens(
-    gpu: Gpu,
-    shape: ModelShape,
-    *,
-    precision: str,
-    tensor_parallel: int = 1,
-    pipeline_parallel: int = 1,
-    kv_bytes_per_value: float = 2.0,
-) -> int | None:
-    """Estimated tokens of KV memory of one replica; 0 where the weights alone do not fit, None where unknown.
-
-    (memory × 0.9 − weights a GPU − reserve) / bytes of KV a token a GPU, as the engines compute it at start-up
-    (vLLM, `determine_available_memory`), with an assumed reserve.
-    """
-    weights = shape.weight_bytes(precision)
-    per_token = shape.kv_bytes_per_token(tensor_parallel=tensor_parallel, bytes_per_value=kv_bytes_per_value)
-    if weights is None or per_token is None:
-        return None
-    share = weights / (tensor_parallel * pipeline_parallel)
-    free = gpu.memory_bytes * MEMORY_SHARE - share - RESERVE_BYTES
-    return max(0, int(free * pipeline_parallel / per_token))
 
 
 def step_prior(gpu: Gpu, shape: ModelShape, *, precision: str, gpus_per_replica: int = 1) -> StepPrior | None:

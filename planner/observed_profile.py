@@ -101,6 +101,7 @@ def learn(
         step_time=fitted.step_time,
         uncertainty=fitted.uncertainty,
         noise=fitted.noise,
+        overhead_s=fitted.overhead_s,
         measurements=[_row(load) for load in (*steady, *saturated)],
         provenance=source,
     )

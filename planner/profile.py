@@ -243,6 +243,7 @@ class Spec(FileModel):
     limits: Limits = Limits()
     step_time: StepTimeTerms | None = None
     step_time_uncertainty: StepTimeUncertainty | None = None
+    first_token_overhead: Term = 0.0
     cold_start: ColdStart | None = None
     measurements: Annotated[tuple[MeasuredPoint, ...], Field(max_length=100_000)] = ()
     provenance: tuple[Provenance, ...] = ()
@@ -330,7 +331,7 @@ class EngineProfile(FileModel):
             limits = self.spec.limits.to_limits()
         except InvalidInput as error:
             raise InvalidInput(f"profile {self.name}: {error}", remedy=error.remedy) from None
-        return Engine(step_time=self.fitted.step_time, limits=limits)
+        return Engine(step_time=self.fitted.step_time, limits=limits, overhead_s=self.spec.first_token_overhead)
 
 
 def load_profile(name_or_path: str) -> EngineProfile:

@@ -24,6 +24,7 @@ def profile_document(
     step_time: StepTime,
     uncertainty: TermUncertainty | None = None,
     noise: float = 0.0,
+    overhead_s: float = 0.0,
     measurements: list[dict[str, Any]],
     provenance: dict[str, Any],
 ) -> dict[str, Any]:
@@ -48,6 +49,7 @@ def profile_document(
             "limits": bounds,
             "stepTime": _step_time(step_time),
             **({} if uncertainty is None else {"stepTimeUncertainty": _uncertainty(uncertainty, noise)}),
+            **({"firstTokenOverhead": _short(overhead_s)} if overhead_s > 0.0 else {}),
             "provenance": [provenance],
             "measurements": measurements,
         },

@@ -7,19 +7,25 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from models.engine import EngineLimits
 from models.errors import InvalidInput
 from models.measurement import MAX_CV, Measurement
 from models.step_fit import StepFit, fit
-from planner.hardware import find_gpu, find_model, known_of, kv_cache_tokens, precision_of
+from planner.hardware import find_gpu, find_model, known_of, precision_of
 from planner.importers.batching_run import BatchingRun
 from planner.importers.benchmark_run import BenchmarkRun, SetUp
 from planner.importers.recognise import runs_of
+from planner.memory_budget import memory_budget
+from planner.profile import EngineProfile
 from planner.profile_document import measurement_row, profile_document
 
 SAME = 0.02
 """Relative difference within which two files tell of one run."""
 MOST_POINTS = 10_000
+HOPELESS = 0.5
+"""Median relative error of a fit that is no model of its points."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +33,10 @@ class Imported:
     """A profile's document, and how its step time was fitted."""
 
     document: dict[str, Any]
+    profile: EngineProfile
     fit: StepFit
+    notes: tuple[str, ...]
+    """What was assumed or read in a way that the user should know, beside the notes of the fit."""
     runs: tuple[BenchmarkRun, ...]
 
 
@@ -63,6 +72,8 @@ def _once(runs: Iterable[BenchmarkRun]) -> list[BenchmarkRun]:
 def _one_run(run: BenchmarkRun, other: BenchmarkRun) -> bool:
     """Whether two files of one folder and tool tell of the same run."""
     mine, theirs = run.measurement, other.measurement
+    if run.tool == other.tool and mine == theirs and run.requests == other.requests:
+        return True  # a copy, wherever it lies
     if run.tool != other.tool or run.file is None or other.file is None or run.file == other.file:
         return False
     if run.file.parent != other.file.parent:
@@ -100,33 +111,114 @@ def one_set_up(runs: Sequence[BenchmarkRun], stated: SetUp) -> SetUp:
             if value is not None and getattr(known, name) is None:
                 known = replace(known, **{name: value})
                 said_by[name.partition("_")[0]] = str(run.file or run.place)
+    _require_engine(known, stated, said_by)
     # What the user states goes before what files say: a served model has a name of its own.
     stated_fields = {f.name: getattr(stated, f.name) for f in fields(stated) if getattr(stated, f.name) is not None}
     return replace(known, **stated_fields)
 
 
+def _require_engine(known: SetUp, stated: SetUp, said_by: dict[str, str]) -> None:
+    """Refuse an engine that contradicts what the files say of it; SGLang's has no name of its own in a profile."""
+    if known.engine in (None, "sglang") or stated.engine in (None, known.engine):
+        return
+    raise InvalidInput(
+        f"--engine {stated.engine}: {said_by['engine']} was measured on {known.engine}",
+        remedy=f"leave --engine out or give {known.engine}",
+    )
+
+
+def _require_gpus(set_up: SetUp, gpus: int) -> None:
+    tensor = set_up.tensor_parallel or gpus
+    if gpus % tensor:
+        raise InvalidInput(
+            f"--tensor-parallel {tensor} does not divide the {gpus} GPUs of a replica (--gpus-per-replica)",
+            remedy="GPUs of a replica are tensor × pipeline parallel; leave --tensor-parallel out where all are tensor",
+        )
+
+
+def _required(set_up: SetUp) -> None:
+    for field, option in (("engine", "--engine"), ("model", "--model"), ("gpu", "--gpu")):
+        if not (getattr(set_up, field) or "").strip():
+            raise InvalidInput(f"the files do not say which {field} was measured", remedy=f"add {option}")
+
+
+def _loaded(document: dict[str, Any]) -> EngineProfile:
+    """The document as the product will read it: what could not be planned with is never written."""
+    try:
+        profile = EngineProfile.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InvalidInput(
+            f"these results make no profile: {place}: {first['msg'].lower()}",
+            remedy="check the units of the columns (latencies in seconds, rates per second) and the options",
+        ) from None
+    try:
+        profile.to_engine()
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"these results make no profile: {error}",
+            remedy="check the units of the columns: TTFT, TPOT and rates must be of one run and in the units named",
+        ) from None
+    return profile
+
+
+def require_no_input(out: Path, paths: Sequence[Path]) -> None:
+    """Raise InvalidInput where writing `out` would replace one of the measurements, or a file that is no profile."""
+    if any(path.exists() and out.exists() and out.samefile(path) for path in paths):
+        raise InvalidInput(f"--out {out} is one of the files to import", remedy="name another file for the profile")
+    if out.exists():
+        with out.open("rb") as stream:
+            start = stream.read(4096)
+        if start.strip() and b"EngineProfile" not in start:
+            raise InvalidInput(f"--out {out} is there and is no profile", remedy="name another file, or remove it")
+
+
 def import_profile(
-    paths: Sequence[Path], *, name: str, stated: SetUp, limits: EngineLimits | None, nodes: int = 1
+    paths: Sequence[Path],
+    *,
+    name: str,
+    stated: SetUp,
+    limits: EngineLimits,
+    limits_stated: bool = True,
+    nodes: int = 1,
 ) -> Imported:
-    """The profile that the files make. Raises InvalidInput that names file, field or option."""
+    """The profile that the files make. Raises InvalidInput that names file, field or option.
+
+    Where the limits of the running set are not all stated, a note says what was assumed.
+    """
     runs = read_runs(paths)
     set_up = one_set_up(runs, stated)
-    for field, option in (("engine", "--engine"), ("model", "--model"), ("gpu", "--gpu")):
-        if getattr(set_up, field) is None:
-            raise InvalidInput(f"the files do not say which {field} was measured", remedy=f"add {option}")
-    assert set_up.engine is not None
-    assert set_up.model is not None
-    assert set_up.gpu is not None
+    _required(set_up)
+    engine, model, gpu_type = set_up.engine, set_up.model, set_up.gpu
+    assert engine is not None
+    assert model is not None
+    assert gpu_type is not None
     gpus = set_up.gpus_per_replica or set_up.tensor_parallel or 1
-    gpu, shape = find_gpu(set_up.gpu), find_model(set_up.model)
+    _require_gpus(set_up, gpus)
+    gpu, shape = find_gpu(gpu_type), find_model(model)
     precision = precision_of(set_up.quantization or "none")
     prior, experts = known_of(gpu, shape, precision=precision, gpus_per_replica=gpus)
     notes: list[str] = []
-    bounds = limits or EngineLimits()
+    if any(run.setup.engine == "sglang" for run in runs):
+        notes.append(f"measured on SGLang, planned as {engine}: its scheduler is near to vLLM's, not the same")
+    bounds = limits
+    if not limits_stated:
+        notes.append(
+            f"limits: {bounds.max_num_seqs} sequences and {bounds.max_num_batched_tokens:,} tokens a step, where not "
+            "stated by vLLM's defaults; give --max-num-seqs and --max-num-batched-tokens as the engine was started"
+        )
     if bounds.kv_cache_tokens is None and gpu and shape:
-        tokens = kv_cache_tokens(gpu, shape, precision=precision, tensor_parallel=gpus)
-        if tokens:
-            bounds = replace(bounds, kv_cache_tokens=tokens)
+        budget = memory_budget(
+            gpu,
+            shape,
+            precision=precision,
+            limits=bounds,
+            gpus=gpus,
+            pipeline_parallel=gpus // (set_up.tensor_parallel or gpus),
+        )
+        if budget is not None and budget.kv_tokens:
+            bounds = replace(bounds, kv_cache_tokens=budget.kv_tokens)
             notes.append("kvCacheTokens: estimated from data sheets with 16-bit KV, not reported by the engine")
     usable = [_as_sent(run) for run in runs if not run.capacity_only]
     if not usable:
@@ -135,8 +227,19 @@ def import_profile(
             remedy="measure lower loads too",
         )
     result = fit(usable, limits=bounds, prior=prior, experts=experts)
+    if result.median_error > HOPELESS:
+        raise InvalidInput(
+            f"no step time explains these runs: the best misses their TPOT by {result.median_error:.0%} in the median",
+            remedy="check that TTFT, TPOT and rates are in the units of their columns and of one run each",
+        )
     if prior is None:
-        notes.append("no data sheet of this GPU and model is known: its terms are told apart by the points alone")
+        unknown = [
+            f"{what} {name}" for what, name, found in (("GPU", gpu_type, gpu), ("model", model, shape)) if found is None
+        ]
+        notes.append(
+            f"no data sheet of {' and '.join(unknown) or 'this precision'} is known: terms are told apart by the "
+            "points alone, and nothing checks them against the hardware"
+        )
     notes += dict.fromkeys(note for run in runs for note in run.notes)
     dates = sorted(run.date for run in runs if run.date)
     tools = ", ".join(dict.fromkeys(run.tool for run in runs))
@@ -154,12 +257,12 @@ def import_profile(
     }
     document = profile_document(
         name,
-        engine=set_up.engine,
+        engine=engine,
         version=set_up.engine_version or "",
-        model=set_up.model,
+        model=model,
         quantization=set_up.quantization or "none",
         gpu={
-            "type": set_up.gpu,
+            "type": gpu_type,
             "perReplica": gpus,
             "tensorParallel": set_up.tensor_parallel or gpus,
             **({"nodesPerReplica": nodes} if nodes > 1 else {}),
@@ -168,10 +271,11 @@ def import_profile(
         step_time=result.step_time,
         uncertainty=result.uncertainty,
         noise=result.noise,
+        overhead_s=result.overhead_s,
         measurements=[_row(run) for run in runs],
         provenance=provenance,
     )
-    return Imported(document=document, fit=result, runs=runs)
+    return Imported(document=document, profile=_loaded(document), fit=result, notes=tuple(notes), runs=runs)
 
 
 def _as_sent(run: BenchmarkRun) -> Measurement:

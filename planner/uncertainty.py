@@ -109,6 +109,7 @@ def replicas_if_slower(
     if scaled is None:
         return None
     limits = [replace(objective, limit_s=min(objective.limit_s / (1.0 + slower), 1e6)) for objective in objectives]
+    engine = replace(engine, overhead_s=engine.overhead_s / (1.0 + slower))
     try:
         return size(engine, scaled, limits, routing=routing, max_replicas=max_replicas).replicas
     except NoFeasiblePlan:

@@ -12,7 +12,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ sys.path.insert(0, str(ROOT))
 from models.engine import EngineLimits  # noqa: E402 -- found through the line above
 from models.measurement import LatencySummary, Measurement  # noqa: E402
 from models.step_fit import StepFit, fit, leave_one_out  # noqa: E402
-from planner.hardware import find_gpu, find_model, gpu_name, known_of, kv_cache_tokens, step_prior  # noqa: E402
+from planner.hardware import find_gpu, find_model, gpu_name, known_of, step_prior  # noqa: E402
+from planner.memory_budget import memory_budget  # noqa: E402
 from planner.profile_document import measurement_row, profile_document, text_of  # noqa: E402
 from scripts.silicon_source import SetUp, measurement_of, not_one_replica, source_groups  # noqa: E402
 
@@ -144,34 +145,30 @@ def _limits(setup: SetUp, points: list[Measurement]) -> tuple[EngineLimits, list
     if most > seqs or longest > budget:
         seqs, budget = max(seqs, int(most)), max(budget, int(longest))
         notes[0] += ", raised to what was measured"
-    kv_cache, note = _kv_cache(setup, points)
-    notes.append(note)
-    return (
-        EngineLimits(
-            max_num_seqs=seqs,
-            max_num_batched_tokens=budget,
-            kv_cache_tokens=kv_cache,
-            kv_block_size=block,
-            chunked_prefill=chunked,
-        ),
-        notes,
+    limits = EngineLimits(
+        max_num_seqs=seqs, max_num_batched_tokens=budget, kv_block_size=block, chunked_prefill=chunked
     )
+    kv_cache, note = _kv_cache(setup, points, limits)
+    notes.append(note)
+    return replace(limits, kv_cache_tokens=kv_cache), notes
 
 
-def _kv_cache(setup: SetUp, points: list[Measurement]) -> tuple[int | None, str]:
+def _kv_cache(setup: SetUp, points: list[Measurement], limits: EngineLimits) -> tuple[int | None, str]:
     gpu, shape = find_gpu(gpu_name(setup.gpu)), find_model(setup.model)
     held = int(max(_running(point) * (point.input_tokens + 0.5 * point.output_tokens) for point in points))
     width = 1.0 if setup.engine == "trtllm" and setup.weights != "bf16" else 2.0
     estimate = None
     if gpu is not None and shape is not None:
-        estimate = kv_cache_tokens(
+        budget = memory_budget(
             gpu,
             shape,
             precision=setup.weights,
-            tensor_parallel=setup.tensor_parallel,
+            limits=limits,
+            gpus=setup.gpus,
             pipeline_parallel=setup.pipeline_parallel,
             kv_bytes_per_value=width,
         )
+        estimate = None if budget is None else budget.kv_tokens
     if estimate is None:
         return None, "kvCacheTokens: unknown (no shape of this model at this precision); ample memory assumed"
     kind = "8-bit" if width == 1.0 else "16-bit"
@@ -223,6 +220,7 @@ def _document(
         step_time=result.step_time,
         uncertainty=result.uncertainty,
         noise=result.noise,
+        overhead_s=result.overhead_s,
         measurements=[measurement_row(point) for point in points],
         provenance=provenance,
     )
@@ -248,13 +246,9 @@ def published(name: str, engine: str, tokens_per_s: float, ttft_s: float, assume
     gpu, shape = find_gpu("A100-SXM4-80GB"), find_model("meta-llama/Llama-3.1-8B-Instruct")
     assert gpu is not None
     assert shape is not None
-    limits = EngineLimits(
-        max_num_seqs=assumed.max_num_seqs,
-        max_num_batched_tokens=assumed.max_num_batched_tokens,
-        kv_cache_tokens=kv_cache_tokens(gpu, shape, precision="bf16"),
-        kv_block_size=assumed.kv_block_size,
-        chunked_prefill=assumed.chunked_prefill,
-    )
+    budget = memory_budget(gpu, shape, precision="bf16", limits=assumed)
+    assert budget is not None
+    limits = replace(assumed, kv_cache_tokens=budget.kv_tokens)
     point = Measurement(
         concurrency=32.0,
         input_tokens=512.0,
@@ -293,6 +287,7 @@ def published(name: str, engine: str, tokens_per_s: float, ttft_s: float, assume
         step_time=result.step_time,
         uncertainty=result.uncertainty,
         noise=result.noise,
+        overhead_s=result.overhead_s,
         measurements=[row],
         provenance=provenance,
     )

@@ -120,7 +120,7 @@ def _split(
     if isinstance(arrivals, ClosedArrivals):
         users = arrivals.users
         mean = arrivals.think_time_s
-        think = rng.exponential(mean, requests) if mean > 0.0 else np.zeros(requests)
+        think = engine.overhead_s + (rng.exponential(mean, requests) if mean > 0.0 else np.zeros(requests))
         arrival = np.zeros(requests)
     else:
         arrival = np.cumsum(_gaps(arrivals, requests, rng))
@@ -249,8 +249,8 @@ def _observe(
         when, admitted, first, done = when[window], admitted[window], first[window], done[window]
         output = stream.output[window]
         columns["queue"].append(admitted - when)
-        columns["ttft"].append(first - when)
-        columns["e2e"].append(done - when)
+        columns["ttft"].append(first - when + engine.overhead_s)
+        columns["e2e"].append(done - when + engine.overhead_s)
         several = output > 1
         columns["tpot"].append((done - first)[several] / (output[several] - 1))
         histogram += bins

@@ -7,7 +7,7 @@ from datetime import date
 from statistics import median
 
 from models.load_groups import distinct_loads
-from models.mean_step import steady_point
+from models.mean_step import MeanStep
 from planner.checks.finding import Finding, Severity, Subject
 
 MEDIAN_ERROR, ONE_ERROR = 0.10, 0.30
@@ -24,14 +24,15 @@ def findings(subject: Subject, today: date) -> Iterator[Finding]:
 
 
 def _residuals(subject: Subject) -> Iterator[Finding]:
-    """The step time's TPOT at the profile's own points (fluid mean step, `models.mean_step`)."""
+    """The step time at what the mean step of each measured point carried, at its measured rate (`models.mean_step`)."""
     if subject.step_time is None:
         return
     errors: list[tuple[float, int]] = []
     for index, point in enumerate(subject.measurements):
-        if point.tpot_s is not None:
-            predicted = steady_point(subject.step_time, point, subject.limits)
-            errors.append((predicted.tpot_s / point.tpot_s - 1.0, index))
+        gap, rate = point.tpot_s, point.rate_per_s
+        if gap is not None and rate is not None:
+            predicted = MeanStep.at(rate, gap, point, subject.limits).seconds(subject.step_time)
+            errors.append((predicted / gap - 1.0, index))
     if not errors:
         return
     middle = median(abs(error) for error, _ in errors)
@@ -65,8 +66,16 @@ def _few_points(subject: Subject) -> Iterator[Finding]:
             where="measurements",
             what=f"{len(loads)} load{'s' if len(loads) > 1 else ''} measured; four tell the terms of a step apart",
             meaning="between the measured loads plans rest on data sheets and assumptions, not on measurements",
-            remedy="measure 1, 8, 32 and 128 users, and one load with prompts four times as long",
+            remedy=f"measure {_users(subject.limits.max_num_seqs)} users, and one load with prompts four times as long",
         )
+
+
+def _users(most: int) -> str:
+    """Four loads of a closed loop that such an engine can run."""
+    counts = [count for count in (1, 8, 32, 128) if count <= most]
+    if len(counts) < 4:
+        counts = sorted({max(1, round(most * share)) for share in (0.0, 0.25, 0.5, 1.0)})
+    return f"{', '.join(map(str, counts[:-1]))} and {counts[-1]}" if len(counts) > 1 else str(counts[0])
 
 
 def _provenance(subject: Subject, today: date) -> Iterator[Finding]:

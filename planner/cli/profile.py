@@ -187,10 +187,10 @@ def check(ctx: click.Context, names: tuple[str, ...], as_of: datetime | None, fo
 @click.option("--gpu", help="GPU type, such as H100-SXM5-80GB (`planner profile list` shows more).")
 @click.option("--gpus-per-replica", type=click.IntRange(1, 4096), help="GPUs of the measured engine.  [default: 1]")
 @click.option("--tensor-parallel", type=click.IntRange(1, 4096), help="Of them in tensor parallel.  [default: all]")
-@click.option("--max-num-seqs", type=click.IntRange(1, 100_000), default=256, show_default=True,
-              help="Most running sequences, as the engine was started.")  # fmt: skip
-@click.option("--max-num-batched-tokens", type=click.IntRange(1, 100_000_000), default=2048, show_default=True,
-              help="Token budget of a step.")  # fmt: skip
+@click.option("--max-num-seqs", type=click.IntRange(1, 100_000),
+              help="Most running sequences, as the engine was started.  [default: 256]")  # fmt: skip
+@click.option("--max-num-batched-tokens", type=click.IntRange(1, 100_000_000),
+              help="Token budget of a step.  [default: 2048]")  # fmt: skip
 @click.option("--kv-cache-tokens", type=click.IntRange(1, 10**12),
               help="KV memory as the engine reports it at start-up.  [default: estimated]")  # fmt: skip
 @click.option("--kv-block-size", type=click.IntRange(1, 65536), default=16, show_default=True, help="Tokens a block.")
@@ -208,8 +208,8 @@ def import_(
     gpu: str | None,
     gpus_per_replica: int | None,
     tensor_parallel: int | None,
-    max_num_seqs: int,
-    max_num_batched_tokens: int,
+    max_num_seqs: int | None,
+    max_num_batched_tokens: int | None,
     kv_cache_tokens: int | None,
     kv_block_size: int,
     chunked_prefill: bool,
@@ -226,14 +226,23 @@ def import_(
     from planner.cli.options import painter
     from planner.files import require_writable, write_atomically
     from planner.importers.benchmark_run import SetUp
-    from planner.profile import EngineProfile
+    from planner.profile_check import check, subject_of
     from planner.profile_document import text_of
-    from planner.profile_import import import_profile
-    from planner.reports.fit_table import fit_table
+    from planner.profile_import import import_profile, require_no_input
+    from planner.reports.fit_table import fit_table, notes_text
     from planner.reports.profile_table import check_table
     from planner.run_check import check_runs
 
     require_writable(out, what="--out")
+    require_no_input(out, files)
+    stated_limits = {
+        option: value
+        for option, value in (
+            ("max_num_seqs", max_num_seqs),
+            ("max_num_batched_tokens", max_num_batched_tokens),
+        )
+        if value is not None
+    }
     imported = import_profile(
         files,
         name=name or out.name.removesuffix(".yaml").removesuffix(".yml"),
@@ -247,20 +256,22 @@ def import_(
             tensor_parallel=tensor_parallel,
         ),
         limits=EngineLimits(
-            max_num_seqs=max_num_seqs,
-            max_num_batched_tokens=max_num_batched_tokens,
             kv_cache_tokens=kv_cache_tokens,
             kv_block_size=kv_block_size,
             chunked_prefill=chunked_prefill,
+            **stated_limits,
         ),
+        limits_stated=len(stated_limits) == 2,
     )
-    EngineProfile.model_validate(imported.document)
     write_atomically(out, text_of(imported.document).encode("utf-8"))
     click.echo(fit_table(imported.fit), nl=False)
+    click.echo(notes_text(imported.notes), nl=False)
     doubts = check_runs(imported.runs)
+    told = {finding.code for finding in doubts}
+    doubts += tuple(each for each in check(subject_of(imported.profile), _today()) if each.code not in told)
     if doubts:
-        click.echo(f"\n{check_table('the runs', doubts, painter())}", nl=False, err=True)
-    click.echo(f"\nwrote {out}: check it with `planner profile check {out}`")
+        click.echo(f"\n{check_table('the runs and the fit', doubts, painter())}", nl=False, err=True)
+    click.echo(f"\nwrote {out}: `planner profile fit {out} --plot fit.svg` draws it")
 
 
 @profile.command(

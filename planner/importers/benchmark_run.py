@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 class SetUp:
     """What a file says of the engine that was measured; None where it says nothing."""
 
-    engine: Literal["vllm", "triton-trtllm", "triton"] | None = None
+    engine: Literal["vllm", "sglang", "triton-trtllm", "triton"] | None = None
     engine_version: str | None = None
     model: str | None = None
     quantization: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from models.errors import InvalidInput
 from models.measurement import Measurement
@@ -20,7 +21,7 @@ _STATISTICS = {"mean": "mean_{}", "p50": "median_{}", "p90": "p90_{}", "p95": "p
 _FIGURES = frozenset(
     [
         *("completed", "request_rate", "max_concurrency", "duration", "output_throughput", "model"),
-        *("total_input_tokens", "total_output_tokens", "concurrency"),
+        *("total_input_tokens", "total_output_tokens", "concurrency", "backend"),
     ]
 )
 _SUMMARY = _FIGURES | frozenset(
@@ -28,6 +29,13 @@ _SUMMARY = _FIGURES | frozenset(
     for name in _STATISTICS.values()
     for metric in ("ttft_ms", "tpot_ms", "itl_ms", "e2e_latency_ms")
 )
+
+
+_ENGINES: dict[str, Literal["vllm", "sglang"]] = {
+    "sglang": "sglang", "sglang-native": "sglang", "sglang-oai": "sglang", "sglang-oai-chat": "sglang",
+    "vllm": "vllm", "vllm-chat": "vllm",
+}  # fmt: skip
+"""Engines by the tool's name of what it drives; others speak a protocol that many engines do."""
 
 
 class SglangBench:
@@ -97,7 +105,7 @@ def _of_summary(fields: Fields, tool: str) -> BenchmarkRun:
         ),
         tool=tool,
         place=fields.place,
-        setup=SetUp(model=fields.words("model")),
+        setup=SetUp(engine=_ENGINES.get(fields.words("backend") or ""), model=fields.words("model")),
         burstiness=1.0 if rate is not None else None,
         capacity_only=at_once or falls_behind(rate, served),
         duration_s=duration,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from models.step_fit import StepFit
@@ -29,7 +30,9 @@ def fit_table(result: StepFit) -> str:
     for (name, value), deviation in zip(
         terms_of(result.step_time).items(), result.uncertainty.deviations_s, strict=True
     ):
-        sure = f"± {format_share(deviation / value)}" if value > 0.0 else f"at most some {2.0 * deviation:.2g} s"
+        sure = (
+            f"± {format_share(deviation / value)}" if deviation < 2.0 * value else f"hardly known: ± {deviation:.2g} s"
+        )
         lines.append(f"  {name.removesuffix('_s'):<20}{value:>12.4g} s  {sure}")
     lines += ["", f"  {'measured at':<38}{'TPOT':>10}{'fitted':>10}{'error':>9}{'TTFT':>11}{'fitted':>10}{'error':>9}"]
     for each in result.residuals:
@@ -39,9 +42,12 @@ def fit_table(result: StepFit) -> str:
             f"  {point!s:<38}{format_seconds(point.tpot_s):>10}{format_seconds(predicted.tpot_s):>10}"
             f"{_signed(each.tpot):>9}{ttft if point.ttft_s is not None else ''}".rstrip()
         )
-    for note in result.notes:
-        lines += ["", *textwrap.wrap(note, _WIDTH, break_on_hyphens=False)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + notes_text(result.notes)
+
+
+def notes_text(notes: Sequence[str]) -> str:
+    """Notes for people, a paragraph each."""
+    return "".join("\n" + "\n".join(textwrap.wrap(note, _WIDTH, break_on_hyphens=False)) + "\n" for note in notes)
 
 
 def fit_fields(name: str, result: StepFit) -> dict[str, Any]:

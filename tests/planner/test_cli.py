@@ -285,7 +285,7 @@ def test_random_input_never_ends_in_a_traceback(command: str, options: list[tupl
     ("old", "new", "words"),
     [
         (
-            "kvCacheTokens: 450912",
+            "kvCacheTokens: 452420",
             "kvCacheTokens: 5",
             "spec.limits.kvCacheTokens 5 is less than one block (kvBlockSize 16)",
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from planner.hardware import GIB, find_gpu, find_model, gpus, kv_cache_tokens, models, step_prior
+from planner.hardware import find_gpu, find_model, gpus, models, step_prior
 
 
 @pytest.mark.parametrize(
@@ -54,28 +54,12 @@ def test_kv_bytes_per_token(model: str, tensor_parallel: int, kv_bytes: int) -> 
     assert shape.kv_bytes_per_token(tensor_parallel=tensor_parallel) == kv_bytes
 
 
-def test_kv_memory_of_an_8b_model_on_an_a100() -> None:
-    gpu, shape = find_gpu("A100-SXM4-80GB"), find_model("Llama-3.1-8B-Instruct")
-    assert gpu is not None
-    assert shape is not None
-    # (80 GiB × 0.9 − 16.06 GB − 2 GiB) / 131,072 bytes.
-    assert kv_cache_tokens(gpu, shape, precision="bf16") == int((70 * GIB - 16_059_990_016) / 131072)
-
-
-def test_a_model_that_does_not_fit_has_no_kv_memory() -> None:
-    gpu, shape = find_gpu("H100-SXM5-80GB"), find_model("meta-llama/Meta-Llama-3.1-405B")
-    assert gpu is not None
-    assert shape is not None
-    assert kv_cache_tokens(gpu, shape, precision="bf16", tensor_parallel=8) == 0
-
-
 def test_shapes_that_do_not_say_are_unknown() -> None:
     shape = find_model("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16")
     gpu = find_gpu("H100-SXM5-80GB")
     assert gpu is not None
     assert shape is not None
     assert shape.parameters is None
-    assert kv_cache_tokens(gpu, shape, precision="bf16") is None
     assert step_prior(gpu, shape, precision="bf16") is None
 
 
