@@ -51,7 +51,9 @@ Examples (each needs a Prometheus that scrapes the engine):
     "--gpus-per-replica", type=click.IntRange(1, 4096), default=1, show_default=True, help="GPUs of a replica."
 )
 @click.option("--tensor-parallel", type=click.IntRange(1, 4096), help="[default: the GPUs of a replica]")
-@click.option("--max-num-seqs", type=click.IntRange(1, 100_000), help="The engine's setting, which no metric tells.")
+@click.option(
+    "--max-num-seqs", type=click.IntRange(1, 100_000), help="The engine's setting; only TensorRT-LLM tells it."
+)
 @click.option(
     "--max-num-batched-tokens",
     type=click.IntRange(1, 100_000_000),
@@ -134,18 +136,23 @@ def _span(options: dict[str, Any]) -> Span:
 def _limits(options: dict[str, Any], history: History) -> tuple[EngineLimits, list[str]]:
     """The engine's limits: told by the user, told by the engine, or its defaults with a note."""
     from models.engine import EngineLimits
-    from planner.cache_config import kv_memory
+    from planner.cache_config import kv_memory, kv_memory_of_blocks
 
     notes = []
     memory = kv_memory(history.cache_config)
+    if memory.tokens is None:
+        memory = kv_memory_of_blocks(history.latest("kv_blocks"), history.latest("kv_block_tokens"))
+    seats = options["max_num_seqs"] or round(history.latest("max_running") or 0) or None
     tokens = options["kv_cache_tokens"] or memory.tokens
-    if options["max_num_seqs"] is None:
+    if seats is None:
         assumed = EngineLimits.max_num_seqs
         notes.append(f"max_num_seqs: {assumed} assumed, the engine's default; --max-num-seqs states it")
+    elif options["max_num_seqs"] is None:
+        notes.append(f"max_num_seqs: {seats}, as the engine reports; --max-num-seqs states another")
     if tokens is None:
         notes.append("kvCacheTokens: not known, so memory is taken as ample; --kv-cache-tokens states it")
     limits = EngineLimits(
-        max_num_seqs=options["max_num_seqs"] or EngineLimits.max_num_seqs,
+        max_num_seqs=seats or EngineLimits.max_num_seqs,
         max_num_batched_tokens=options["max_num_batched_tokens"],
         kv_cache_tokens=tokens,
         kv_block_size=memory.block_size or EngineLimits.kv_block_size,

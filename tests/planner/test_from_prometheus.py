@@ -22,6 +22,7 @@ from planner.cli.main import run
 from planner.profile import load_profile
 from tests.cluster.exposition import Page, history, ramp, shown
 from tests.cluster.prometheus import running_prometheus, until_scraped
+from tests.cluster.trtllm_pages import BLOCK_TOKENS, BLOCKS, KNOWN, OUTPUT, PROMPT, RATES_PER_S, SEATS, trtllm_pages
 
 PASSWORD = "s3cr:et/@"
 PASSWORD_HASH = "$2b$05$MTroPjIx5U8FMCs8VJR/Hem6cAgPEs6UVkLu6ZYuD6gWTkieA2Kq6"
@@ -58,6 +59,8 @@ def histories() -> dict[str, list[Page]]:
         ],
         # Another model's engine beside them, with less memory.
         "idle": [(start + second, idle.replace('tokens="65536"', 'tokens="4096"')) for second in range(200)],
+        "streaming": trtllm_pages(first_response=True),
+        "trtllm": trtllm_pages(first_response=False),
         "triton": triton_runs(),
     }
 
@@ -410,6 +413,49 @@ def per_request(before: str, after: str) -> tuple[float, float]:
     )
 
 
+TRTLLM = ["--engine", "triton-trtllm", "--gpu", "A100-SXM4-80GB", "--max-num-batched-tokens", "8192"]
+
+
+@pytest.mark.parametrize("job", ["streaming", "trtllm"])
+def test_tensorrt_llm_behind_triton_tells_lengths_memory_and_seats(learn, tmp_path, job):
+    out = tmp_path / "trtllm.yaml"
+    code, _, told = learn(job, *TRTLLM, "-O", str(out), last="230s", window="20s")
+    assert code == 0, told
+    spec = load_profile(str(out)).spec
+    assert (spec.engine, spec.model) == ("triton-trtllm", "tensorrt_llm")
+    assert (spec.limits.kv_cache_tokens, spec.limits.kv_block_size) == (BLOCKS * BLOCK_TOKENS, BLOCK_TOKENS)
+    assert spec.limits.max_num_seqs == SEATS
+    assert f"max_num_seqs: {SEATS}, as the engine reports" in told
+    rates = [point.arrival_rate for point in spec.measurements]
+    assert rates == pytest.approx(RATES_PER_S, rel=0.03)  # windows in which the rate rises are among them
+    for point in spec.measurements:
+        assert (point.input_tokens, point.output_tokens) == (PROMPT, OUTPUT)
+
+
+@pytest.mark.parametrize(("job", "within"), [("streaming", 0.02), ("trtllm", 0.04)])
+@pytest.mark.parametrize("sequences", [4.0, 16.0])
+def test_the_known_step_of_tensorrt_llm_is_found(learn, tmp_path, job, within, sequences):
+    out = tmp_path / "trtllm.yaml"
+    learn(job, *TRTLLM, "-O", str(out), last="230s", window="20s")
+    step = load_profile(str(out)).to_engine().step_time
+    load = (0.0, sequences, 775.0 * sequences)
+    assert float(step.seconds(*load)) == pytest.approx(float(KNOWN.seconds(*load)), rel=within)
+
+
+def test_without_a_first_response_it_says_what_is_missing_and_what_to_do(learn):
+    _, _, streaming = learn("streaming", *TRTLLM, last="230s", window="20s")
+    _, _, plain = learn("trtllm", *TRTLLM, last="230s", window="20s")
+    assert "does not tell the time to the first token" not in streaming
+    assert "Triton does not tell the time to the first token: the time of a token is by the share of requests" in plain
+    assert "--metrics-config histogram_latencies=true" in plain
+
+
+def test_percentiles_of_wide_buckets_are_not_stated(learn):
+    _, said, _ = learn("streaming", *TRTLLM, last="230s", window="20s")
+    for point in yaml.safe_load(said)["spec"]["measurements"]:
+        assert list(point["ttft"]) == ["mean"]
+
+
 def test_triton_needs_the_lengths(learn):
     code, _, told = learn(
         "triton", "--engine", "triton-trtllm", "--match", "model=ensemble", *ENGINE, last="235s", window="60s"
@@ -417,6 +463,7 @@ def test_triton_needs_the_lengths(learn):
     assert code == 2
     assert "the metrics do not count tokens" in told
     assert "--input-tokens" in told
+    assert "--match model=tensorrt_llm" in told
 
 
 def test_triton_s_dynamic_batcher_is_declined(learn):
