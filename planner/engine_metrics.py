@@ -63,7 +63,14 @@ class EngineMetrics:
     prefix_hits: Metric | None = None
     external_prefix_hits: Metric | None = None
     """Tokens beyond those of `prefix_hits` that other caches held."""
+    inferences: Metric | None = None
+    """Items of requests: as many as requests where each brings one."""
     executions: Metric | None = None
+    """Batches."""
+    compute_input_sum: Metric | None = None
+    compute_infer_sum: Metric | None = None
+    compute_output_sum: Metric | None = None
+    """Time of each request's batch on an instance, in three parts."""
     e2e_sum: Metric | None = None
     queue_sum: Metric | None = None
     ttft: Metric | None = None
@@ -134,7 +141,11 @@ TRITON = EngineMetrics(
     waiting=_gauge("nv_inference_pending_request_count"),
     succeeded=_counter("nv_inference_request_success"),
     failed=_counter("nv_inference_request_failure"),
+    inferences=_counter("nv_inference_count"),
     executions=_counter("nv_inference_exec_count"),
+    compute_input_sum=_counter("nv_inference_compute_input_duration_us", to_si=1e-6),
+    compute_infer_sum=_counter("nv_inference_compute_infer_duration_us", to_si=1e-6),
+    compute_output_sum=_counter("nv_inference_compute_output_duration_us", to_si=1e-6),
     e2e_sum=_counter("nv_inference_request_duration_us", to_si=1e-6),
     queue_sum=_counter("nv_inference_queue_duration_us", to_si=1e-6),
 )
@@ -142,6 +153,12 @@ TRITON = EngineMetrics(
 _REQUESTS, _BLOCKS = "nv_trt_llm_request_metrics", "nv_trt_llm_kv_cache_block_metrics"
 TRITON_TRTLLM = replace(
     TRITON,
+    # Every request is a batch of its own there.
+    inferences=None,
+    executions=None,
+    compute_input_sum=None,
+    compute_infer_sum=None,
+    compute_output_sum=None,
     # Not `scheduled`: that and the kinds of request stay as the last step left them when nothing runs; this falls to 0.
     running=_gauge(_REQUESTS, request_type="active"),
     max_running=_gauge(_REQUESTS, request_type="max"),

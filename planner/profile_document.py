@@ -103,7 +103,9 @@ def text_of(document: dict[str, Any], comment: str = "") -> str:
     import yaml
 
     spec = dict(document["spec"])
-    rows = spec.pop("measurements")
+    rows = spec.pop("measurements", [])
     head = yaml.safe_dump({**document, "spec": spec}, sort_keys=False, width=110, allow_unicode=True)
     lines = [yaml.safe_dump(row, sort_keys=False, default_flow_style=True, width=1000).strip() for row in rows]
+    if not lines:
+        return comment + head
     return f"{comment}{head}  measurements:\n" + "".join(f"  - {line}\n" for line in lines)

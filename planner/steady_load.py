@@ -120,7 +120,7 @@ def judge(windows: Sequence[Window], *, max_num_seqs: int) -> Judged:
 
 def standing_of(window: Window, max_num_seqs: int) -> tuple[Standing, str]:
     """What a window is good for, and why not for more."""
-    why = window.unreadable or _too_little(window)
+    why = why_unusable(window)
     if why:
         return "unusable", why
     if _saturated(window, max_num_seqs):
@@ -136,6 +136,11 @@ def hit_rate(counted: Mapping[str, float]) -> float | None:
     if not queries or hits is None:
         return None
     return min(1.0, (hits + counted.get("external_prefix_hits", 0.0)) / queries)
+
+
+def why_unusable(window: Window) -> str | None:
+    """Why a window says nothing at all, whatever the load; None where it does."""
+    return window.unreadable or _too_little(window)
 
 
 def _too_little(window: Window) -> str | None:
