@@ -471,7 +471,7 @@ MINUTES = {"last": "235s", "window": "60s"}
 
 
 def test_triton_s_dynamic_batcher_tells_the_time_of_a_batch(learn, tmp_path, capsys):
-    """Each execution sleeps 20 ms + 8 ms a request; other runs have 29.1 ms for one and 86.4 for eight."""
+    """Each execution sleeps 20 ms + 8 ms a request; other runs have 29.1 ms for one and 86.4 for 7.9."""
     out = tmp_path / "batcher.yaml"
     code, said, told = learn("triton", *TRITON, "--max-batch-size", "8", "-O", str(out), **MINUTES)
     assert code == 0, told
