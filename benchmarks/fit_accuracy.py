@@ -91,7 +91,7 @@ def _held(point: Measurement) -> int:
 
 def _error(fitted: tuple[StepFit, EngineLimits], point: Measurement, where: str) -> Error:
     result, limits = fitted
-    at = steady_point(result.step_time, point, limits, overhead_s=result.overhead_s, cohort_s=result.cohort_s)
+    at = steady_point(result.step_time, point, limits, wait=result.wait)
     assert point.tpot_s is not None
     assert point.ttft_s is not None
     return where, at.tpot_s / point.tpot_s - 1.0, at.ttft_s / point.ttft_s - 1.0

@@ -1,8 +1,9 @@
 """The mean step of an engine under a steady load, and what a request sees of it: fluid, no chance.
 
-A request waits for half a step, spends its prefill steps and then `L−1` decode steps. In a closed loop of `n` users
-the rate is `X = n / (ttft + (L−1)·tpot)` (Little 1961), so that the mean step carries `X·t·P` prompt tokens,
-`X·t·(L−1)` decodes and the KV of those. That is what a benchmark's TPOT averages; it is linear in the terms.
+A request that finds the engine at work waits for half a step, spends its prefill steps and then `L−1` decode steps. In
+a closed loop of `n` users the rate is `X = n / (ttft + (L−1)·tpot)` (Little 1961), so that the mean step carries
+`X·t·P` prompt tokens, `X·t·(L−1)` decodes and the KV of those. That is what a benchmark's TPOT averages; it is linear
+in the terms.
 Not for latency percentiles: `models.continuous_batching` is.
 """
 
@@ -12,7 +13,9 @@ import math
 from dataclasses import dataclass
 
 from models.engine import EngineLimits
+from models.first_token_wait import NO_WAIT, FirstTokenWait
 from models.measurement import Measurement
+from models.step_terms import TermUncertainty
 from models.step_time import StepTime
 
 _ITERATIONS = 400
@@ -61,28 +64,44 @@ class SteadyPoint:
     requests_per_s: float
 
 
+def busy_share(point: Measurement, per_step: float) -> float:
+    """How likely a request finds others at work, so that it waits for the end of a step: half of one in the mean.
+
+    All other users of a closed loop but for those between two answers; Poisson many of an open one (M/G/∞).
+    """
+    if point.concurrency is not None:
+        return 1.0 - 1.0 / point.concurrency
+    return -math.expm1(-per_step * point.output_tokens)
+
+
 def prefill_steps(point: Measurement, decodes: float, limits: EngineLimits) -> float:
     """Steps that a prompt takes beside `decodes` sequences under the token budget."""
     room = max(1.0, limits.max_num_batched_tokens - decodes)
     return max(1.0, point.input_tokens / room)
 
 
+def relative_deviation(
+    uncertainty: TermUncertainty, step_time: StepTime, point: Measurement, at: SteadyPoint, limits: EngineLimits
+) -> float:
+    """Standard deviation of the mean step at a load over its duration, from the terms' uncertainty alone."""
+    mean = MeanStep.at(at.requests_per_s, at.tpot_s, point, limits)
+    return uncertainty.relative_to(step_time, mean.prompt_tokens, mean.decodes, mean.kv_tokens)
+
+
 def steady_point(
-    step_time: StepTime, point: Measurement, limits: EngineLimits, *, overhead_s: float = 0.0, cohort_s: float = 0.0
+    step_time: StepTime, point: Measurement, limits: EngineLimits, *, wait: FirstTokenWait = NO_WAIT
 ) -> SteadyPoint:
     """TTFT, TPOT and rate at the load and lengths of `point` (its measured latencies are not looked at).
 
-    `overhead_s` is spent outside the engine's steps before the first token: client, HTTP, tokenising; `cohort_s` for
-    each prompt token of each other user of a closed loop, who begin together.
+    `wait` comes before the first token outside the engine's steps.
     Users beyond the running set's bound (sequences, KV memory) wait. An open load beyond capacity gives the capacity.
     """
     seats = _seats(point, limits)
-    if point.concurrency is not None:
-        overhead_s += cohort_s * (point.concurrency - 1.0) * point.input_tokens
+    outside = wait.seconds(point)
     step = _LEAST_STEP_S + float(step_time.seconds(0.0, 1.0, 0.0))
     rate, prefill = 0.0, step
     for _ in range(_ITERATIONS):
-        offered = _offered(point, seats, overhead_s + 0.5 * step, prefill, step)
+        offered = _offered(point, seats, outside + 0.5 * busy_share(point, rate * step) * step, prefill, step)
         budget = limits.max_num_batched_tokens / (point.input_tokens + point.decode_steps) / step
         rate = min(offered, budget)
         mean = MeanStep.at(rate, step, point, limits)
@@ -92,7 +111,7 @@ def steady_point(
         if math.isclose(following, step, rel_tol=1e-10):
             break
         step = following
-    ttft = overhead_s + 0.5 * step + prefill
+    ttft = outside + 0.5 * busy_share(point, rate * step) * step + prefill
     if point.concurrency is not None:
         # Whoever does not run waits: Little's law over the whole loop.
         ttft = max(ttft, point.concurrency / rate - point.decode_steps * step)

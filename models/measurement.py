@@ -11,6 +11,7 @@ from models.errors import InvalidInput
 MAX_LATENCY_S = 1e6
 MAX_RATE_PER_S = 1e9
 MAX_TOKENS = 1e8
+MAX_CV = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +48,21 @@ class LatencySummary:
 class Measurement:
     """A closed loop of `concurrency` users, or an open stream of `arrival_rate_per_s`; one of the two is given.
 
-    Token lengths are means over requests. ttft, itl, tpot, e2e and queue are as in `models.objective`.
+    Token lengths are means over requests, with their coefficients of variation where single requests are known.
+    ttft, itl, tpot, e2e and queue are as in `models.objective`.
     """
 
     input_tokens: float
     output_tokens: float
+    cached_tokens: float = 0.0
+    """Tokens of a mean prompt that a prefix cache held: no step computes them, every step reads them; on top of
+    `input_tokens`, which are computed."""
+    input_tokens_cv: float | None = None
+    output_tokens_cv: float | None = None
     concurrency: float | None = None
     arrival_rate_per_s: float | None = None
+    burstiness: float | None = None
+    """Squared coefficient of variation of the times between arrivals of an open stream; None is taken for Poisson."""
     requests_per_s: float | None = None
     output_tokens_per_s: float | None = None
     ttft: LatencySummary | None = None
@@ -71,6 +80,10 @@ class Measurement:
         for name, value, low, high in (
             ("input_tokens", self.input_tokens, 1.0, MAX_TOKENS),
             ("output_tokens", self.output_tokens, 1.0, MAX_TOKENS),
+            ("cached_tokens", self.cached_tokens, 0.0, MAX_TOKENS),
+            ("input_tokens_cv", self.input_tokens_cv, 0.0, MAX_CV),
+            ("output_tokens_cv", self.output_tokens_cv, 0.0, MAX_CV),
+            ("burstiness", self.burstiness, 0.0, MAX_CV),
             ("concurrency", self.concurrency, 1.0, MAX_RATE_PER_S),
             ("arrival_rate_per_s", self.arrival_rate_per_s, 1e-9, MAX_RATE_PER_S),
             ("requests_per_s", self.requests_per_s, 1e-9, MAX_RATE_PER_S),
@@ -80,13 +93,16 @@ class Measurement:
                 raise InvalidInput(f"{name} of a measurement must lie between {low:g} and {high:g}, got {value}")
 
     def __str__(self) -> str:
-        load = f"{self.concurrency:g} users" if self.concurrency is not None else f"{self.arrival_rate_per_s:g} req/s"
+        if self.concurrency is None:
+            load = f"{self.arrival_rate_per_s:g} req/s"
+        else:
+            load = f"{self.concurrency:g} user{'' if self.concurrency == 1.0 else 's'}"
         return f"{load}, {self.prompt_tokens:g} in / {self.output_tokens:g} out"
 
     @property
     def prompt_tokens(self) -> float:
-        """The whole prompt, of which `input_tokens` are computed: all of it (but see `models.cached_prompts`)."""
-        return self.input_tokens
+        """The whole mean prompt, computed or found in a cache."""
+        return self.input_tokens + self.cached_tokens
 
     @property
     def decode_steps(self) -> float:

@@ -11,17 +11,22 @@ square root of the batch, distinct experts) is chosen by leave-one-out cross-val
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from models.calibration import calibrate, expected_point
 from models.engine import EngineLimits
 from models.errors import InvalidInput
+from models.first_token_wait import FirstTokenWait, wait_beyond
+from models.load_groups import by_lengths, distinct_loads, same_load
 from models.mean_step import SteadyPoint, steady_point
 from models.measurement import Measurement
 from models.step_prior import StepPrior
-from models.step_regression import Form, Solution, solve
+from models.step_regression import Solution, solve
+from models.step_terms import Experts, Form, TermUncertainty
 from models.step_time import StepTime
+from models.sweep_design import Lengths, next_load
 
 MIN_POINTS_FOR_A_CHOICE = 4
 """With fewer distinct loads the straight line is taken: leaving one out would leave too few."""
@@ -29,6 +34,12 @@ NOTABLE_OVERHEAD_S = 5e-3
 """Overhead before the first token that a note is worth."""
 MAX_TPOT_S = 1e3
 """A slower token is a mistake of units or a stalled engine."""
+MISSED = 0.15
+"""A point that the fit misses by more is named."""
+_LONGEST = 8
+"""How many times the measured lengths the next load to measure may have."""
+MOST_PREDICTED = 500
+"""Open loads that are shown beside what the queueing model predicts; beyond, beside the fluid."""
 SIMPLER_WITHIN = 1.02
 """The simpler form is kept where its cross-validated error is within 2 % of the best."""
 
@@ -51,20 +62,18 @@ class StepFit:
 
     step_time: StepTime
     form: Form
-    overhead_s: float
-    """Time before the first token that no step explains: client, HTTP, tokenising."""
-    cohort_s: float
-    """Seconds of waiting before the first token, for each prompt token of each other user of a closed loop."""
+    wait: FirstTokenWait
+    """What comes before a first token and is in no step."""
     residuals: tuple[PointResidual, ...]
     median_error: float
     """Median of |relative error of TPOT| over the points."""
     worst_error: float
     cross_validated_error: float | None
     """Median |relative error of TPOT| at points left out one by one; None with fewer than four points."""
-    uncertainty: dict[str, float]
-    """One relative standard deviation of each term, by its name in `models.step_time`."""
-    covariance: tuple[tuple[float, ...], ...]
-    """Covariance of the terms in the order of `uncertainty`, seconds²."""
+    uncertainty: TermUncertainty
+    """How sure the terms are, in the order of `models.step_terms.names_of`."""
+    noise: float
+    """Relative standard deviation of a measured TPOT about the fit."""
     notes: tuple[str, ...]
 
     @property
@@ -78,7 +87,7 @@ def fit(
     *,
     limits: EngineLimits,
     prior: StepPrior | None = None,
-    experts: tuple[int, int] | None = None,
+    experts: Experts | None = None,
 ) -> StepFit:
     """The step time that explains the measurements best.
 
@@ -103,6 +112,8 @@ def fit(
         raise InvalidInput(f"a mixture of experts needs 1 ≤ experts per token ≤ experts, got {experts}")
     form, error = _choose(points, limits, prior, experts)
     solution = solve(points, form=form, limits=limits, prior=prior, experts=experts)
+    solution = replace(solution, wait=_wait(points, solution, limits))
+    solution = calibrate(points, solution, limits)
     return _report(points, limits, solution, error)
 
 
@@ -117,7 +128,7 @@ def leave_one_out(
     form: Form,
     limits: EngineLimits,
     prior: StepPrior | None = None,
-    experts: tuple[int, int] | None = None,
+    experts: Experts | None = None,
 ) -> list[float]:
     """Relative error of TPOT at each point, predicted by a fit to all points of other loads.
 
@@ -125,21 +136,17 @@ def leave_one_out(
     """
     errors = []
     for point in points:
-        rest = [other for other in points if _load(other) != _load(point)]
+        rest = [other for other in points if not same_load(other, point)]
         solution = solve(rest, form=form, limits=limits, prior=prior, experts=experts)
         errors.append(_tpot_error(solution, point, limits))
     return errors
 
 
-def _load(point: Measurement) -> tuple[float | None, ...]:
-    return point.concurrency, point.arrival_rate_per_s, point.input_tokens, point.output_tokens
-
-
 def _choose(
-    points: Sequence[Measurement], limits: EngineLimits, prior: StepPrior | None, experts: tuple[int, int] | None
+    points: Sequence[Measurement], limits: EngineLimits, prior: StepPrior | None, experts: Experts | None
 ) -> tuple[Form, float | None]:
     """The form with the least cross-validated error (mean of absolute errors), and its median."""
-    if len({_load(point) for point in points}) < MIN_POINTS_FOR_A_CHOICE:
+    if len(distinct_loads(points)) < MIN_POINTS_FOR_A_CHOICE:
         return "linear", None
     forms: list[Form] = ["linear", "sqrt"]
     if experts is not None:
@@ -153,9 +160,16 @@ def _choose(
     return chosen, float(np.median(errors[chosen]))
 
 
+def _wait(points: Sequence[Measurement], solution: Solution, limits: EngineLimits) -> FirstTokenWait:
+    """What the measured TTFT leaves beyond the engine's own, once the step time is known."""
+    timed = [point for point in points if point.ttft_s is not None]
+    engine = [steady_point(solution.step_time, point, limits).ttft_s for point in timed]
+    return wait_beyond(timed, engine, prompt_token_s=solution.prior.per_prefill_token_s)
+
+
 def _fitted_point(solution: Solution, point: Measurement, limits: EngineLimits) -> SteadyPoint:
     """What the solution gives at a measured load."""
-    return steady_point(solution.step_time, point, limits, overhead_s=solution.overhead_s, cohort_s=solution.cohort_s)
+    return steady_point(solution.step_time, point, limits, wait=solution.wait)
 
 
 def _tpot_error(solution: Solution, point: Measurement, limits: EngineLimits) -> float:
@@ -170,8 +184,10 @@ def _report(
     cross_validated: float | None,
 ) -> StepFit:
     residuals = []
+    opened = sum(point.arrival_rate_per_s is not None for point in points)
     for point in points:
-        predicted = _fitted_point(solution, point, limits)
+        at = expected_point if opened <= MOST_PREDICTED else steady_point
+        predicted = at(solution.step_time, point, limits, wait=solution.wait)
         ttft = None if point.ttft_s is None else predicted.ttft_s / point.ttft_s - 1.0
         tpot = predicted.tpot_s / (point.tpot_s or predicted.tpot_s) - 1.0
         residuals.append(PointResidual(measurement=point, predicted=predicted, tpot=tpot, ttft=ttft))
@@ -179,31 +195,49 @@ def _report(
     return StepFit(
         step_time=solution.step_time,
         form=solution.form,
-        overhead_s=solution.overhead_s,
-        cohort_s=solution.cohort_s,
+        wait=solution.wait,
         residuals=tuple(residuals),
         median_error=float(np.median(sizes)),
         worst_error=max(sizes),
         cross_validated_error=cross_validated,
-        uncertainty=solution.uncertainty,
-        covariance=solution.covariance,
-        notes=_notes(points, solution),
+        uncertainty=TermUncertainty.of(np.array(solution.covariance)),
+        noise=solution.noise,
+        notes=_notes(points, solution, limits, residuals),
     )
 
 
-def _notes(points: Sequence[Measurement], solution: Solution) -> tuple[str, ...]:
+def _notes(
+    points: Sequence[Measurement], solution: Solution, limits: EngineLimits, residuals: Sequence[PointResidual]
+) -> tuple[str, ...]:
     notes = []
     leaning = [name for name, share in solution.prior_share.items() if share > 0.5]
     if leaning:
         notes.append(f"{', '.join(leaning)}: more from the prior than from the points ({solution.prior.source})")
-    if solution.overhead_s > NOTABLE_OVERHEAD_S:
+    missed = [residual for residual in residuals if abs(residual.tpot) > MISSED]
+    if missed:
+        worst = max(missed, key=lambda residual: abs(residual.tpot))
         notes.append(
-            f"{solution.overhead_s * 1e3:.0f} ms before the first token that no step explains (client, HTTP, waiting "
-            "in cohorts): not in the step time, so predicted TTFT at low load is that much lower"
+            f"{len(missed)} of {len(residuals)} points missed by more than {MISSED:.0%}, most of all "
+            f"{worst.measurement} ({worst.tpot:+.0%}): disturbed, past saturation, or bounded by a limit not given"
+        )
+    if solution.wait.overhead_s > NOTABLE_OVERHEAD_S:
+        notes.append(
+            f"{solution.wait.overhead_s * 1e3:.0f} ms before the first token that no step explains (client, HTTP, "
+            "waiting in cohorts): not in the step time, so predicted TTFT at low load is that much lower"
         )
     if len(points) < MIN_POINTS_FOR_A_CHOICE:
         count = f"{len(points)} point{'s' if len(points) > 1 else ''}"
         notes.append(f"{count}: a straight line, its terms apart only by the prior; measure at least four loads")
-    if len({(p.input_tokens, p.output_tokens) for p in points}) == 1:
+    if len(by_lengths(points)) == 1:
         notes.append("one pair of lengths: prompt, decode and KV terms are told apart by the prior; measure another")
+    if leaning or len(points) < MIN_POINTS_FOR_A_CHOICE:
+        notes.append(f"measure next: {_next(points, solution, limits)}, which would tell the most")
     return tuple(notes)
+
+
+def _next(points: Sequence[Measurement], solution: Solution, limits: EngineLimits) -> str:
+    """The load that pins the terms best beside those measured, in words."""
+    prompt, output = round(points[0].input_tokens), max(2, round(points[0].output_tokens))
+    longest = min(_LONGEST * (prompt + output), limits.kv_cache_tokens or _LONGEST * (prompt + output))
+    lengths = Lengths(input_tokens=prompt, output_tokens=output, longest=max(longest, prompt + output))
+    return str(next_load(points, solution.prior, limits, lengths).load)

@@ -23,7 +23,7 @@ from models.engine import EngineLimits
 from models.errors import InvalidInput
 from models.mean_step import MeanStep, SteadyPoint, prefill_steps, steady_point
 from models.measurement import Measurement
-from models.optimal_design import Candidates, worthwhile_design
+from models.optimal_design import Candidates, best_design, worthwhile_design
 from models.step_prior import StepPrior
 from models.step_time import LinearStepTime
 
@@ -105,6 +105,16 @@ def design_loads(
         )
     design = worthwhile_design(problem, least=len(required), most=most, gain=worth)
     return tuple(sorted((loads[index] for index in design.chosen), key=_order))
+
+
+def next_load(measured: Sequence[Measurement], prior: StepPrior, limits: EngineLimits, lengths: Lengths) -> Load:
+    """The one load whose measurement beside those made would tell the most of the terms."""
+    loads = tuple(_candidates(prior, limits, lengths))
+    known = np.eye(len(_scales(prior)))
+    for point in measured:
+        known += information(expected_load(point, prior, limits), prior, limits)
+    problem = Candidates(information=np.array([information(load, prior, limits) for load in loads]), prior=known)
+    return loads[best_design(problem, 1).chosen[0]]
 
 
 def expected_load(load: Measurement, prior: StepPrior, limits: EngineLimits) -> Load:

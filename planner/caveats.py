@@ -105,8 +105,8 @@ def _beyond_measured(profile: EngineProfile, workload: Workload, prediction: Pre
             f"{max(loads):.0f}"
         )
     error = [entry.median_error for entry in profile.spec.provenance if entry.median_error is not None]
-    if profile.spec.step_time is None and profile.fitted[1] is not None:
-        error = [profile.fitted[1]]
+    if profile.spec.step_time is None and profile.fitted.median_error is not None:
+        error = [profile.fitted.median_error]
     if error and max(error) > 0.05:
         warnings.append(f"the profile's step time misses its own measurements by {max(error):.0%} in the median")
     if len(points) == 1:

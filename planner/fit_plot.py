@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from models.mean_step import steady_point
+from models.calibration import expected_point
+from models.load_groups import by_lengths
+from models.mean_step import relative_deviation
 from models.measurement import Measurement
 from models.step_fit import StepFit
 from planner.plot import STYLE, write_picture
@@ -47,32 +49,26 @@ def _load(kind: str, value: float, prompt: float, output: float) -> Measurement:
 
 def _draw(axis: Any, profile: EngineProfile, result: StepFit, kind: str, metric: str) -> None:
     limits = profile.spec.limits.to_limits()
-    pairs = dict.fromkeys((point.input_tokens, point.output_tokens) for point in _of(result, kind))
-    for index, (prompt, output) in enumerate(pairs):
-        points = [p for p in _of(result, kind) if (p.input_tokens, p.output_tokens) == (prompt, output)]
+    for index, points in enumerate(by_lengths(_of(result, kind))):
+        prompt, output = (
+            float(np.mean([getattr(p, name) for p in points])) for name in ("input_tokens", "output_tokens")
+        )
         at = np.array([getattr(point, kind) for point in points])
         seen = np.array([getattr(point, f"{metric}_s") or np.nan for point in points])
         grid = np.geomspace(at.min(), at.max(), _POINTS) if at.max() > at.min() else at[:1]
-        curve = np.array(
-            [
-                getattr(
-                    steady_point(
-                        result.step_time,
-                        _load(kind, float(value), prompt, output),
-                        limits,
-                        overhead_s=result.overhead_s,
-                        cohort_s=result.cohort_s,
-                    ),
-                    f"{metric}_s",
-                )
-                for value in grid
-            ]
-        )
+        loads = [_load(kind, float(value), prompt, output) for value in grid]
+        fitted = [expected_point(result.step_time, load, limits, wait=result.wait) for load in loads]
+        curve = np.array([getattr(point, f"{metric}_s") for point in fitted])
         colour = f"C{index % 10}"
-        axis.plot(grid, 1e3 * curve, color=colour, label=f"{prompt:g} in / {output:g} out")
-        spread = _BAND * max(result.cross_validated_error or 0.0, result.median_error) / 0.6745
-        if metric == "tpot" and spread > 0.0:
-            axis.fill_between(grid, 1e3 * curve * (1 - spread), 1e3 * curve * (1 + spread), color=colour, alpha=0.15)
+        axis.plot(grid, 1e3 * curve, color=colour, label=f"{prompt:.4g} in / {output:.4g} out")
+        if metric == "tpot":
+            of_terms = [
+                relative_deviation(result.uncertainty, result.step_time, load, point, limits)
+                for load, point in zip(loads, fitted, strict=True)
+            ]
+            spread = _BAND * np.hypot(result.noise, of_terms)
+            low, high = 1e3 * curve * np.maximum(1.0 - spread, 0.0), 1e3 * curve * (1.0 + spread)
+            axis.fill_between(grid, low, high, color=colour, alpha=0.15)
         axis.plot(at, 1e3 * seen, "o", color=colour, markersize=4)
     axis.set_xscale("log")
     axis.set_yscale("log")

@@ -99,6 +99,8 @@ def learn(
         gpu=identity.gpu,
         limits=limits,
         step_time=fitted.step_time,
+        uncertainty=fitted.uncertainty,
+        noise=fitted.noise,
         measurements=[_row(load) for load in (*steady, *saturated)],
         provenance=source,
     )
@@ -164,7 +166,7 @@ def _rate_for(running: float, near: ObservedLoad, limits: EngineLimits, fitted: 
         concurrency=max(1.0, running), input_tokens=point.prompt_tokens, output_tokens=point.output_tokens
     )
     closed = partly_cached(closed, cached_share(point))
-    return steady_point(fitted.step_time, closed, limits, overhead_s=fitted.overhead_s).requests_per_s
+    return steady_point(fitted.step_time, closed, limits, wait=fitted.wait).requests_per_s
 
 
 def _rate(load: ObservedLoad) -> float:

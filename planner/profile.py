@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -15,6 +15,7 @@ from models.engine import Engine, EngineLimits
 from models.errors import InvalidInput
 from models.measurement import LatencySummary, Measurement
 from models.service_time import ServiceTime
+from models.step_terms import TermUncertainty, terms_of
 from models.step_time import ExpertsStepTime, LinearStepTime, RooflineStepTime, SqrtStepTime, StepTime
 from planner.file_model import FileModel, first_problem
 from planner.files import parse_document, read_text
@@ -26,6 +27,7 @@ CATALOGUE = Path(__file__).parent / "catalogue" / "profiles"
 
 Positive = Annotated[float, Field(gt=0.0, lt=1e12, allow_inf_nan=False)]
 Term = Annotated[float, Field(ge=0.0, le=100.0, allow_inf_nan=False)]
+Correlation = Annotated[float, Field(ge=-1.0, le=1.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**12)]
 Text = Annotated[str, Field(max_length=2000)]
 
@@ -150,6 +152,27 @@ class StepTimeTerms(FileModel):
         return linear
 
 
+class StepTimeUncertainty(FileModel):
+    """How sure the terms of `stepTime` are: a normal law of their errors, and the noise of a measured token about them.
+
+    One deviation and one row of correlations for each term, in the order of `stepTime`'s fields.
+    """
+
+    deviations: Annotated[tuple[Term, ...], Field(min_length=1, max_length=8)]
+    correlations: Annotated[tuple[Annotated[tuple[Correlation, ...], Field(max_length=8)], ...], Field(max_length=8)]
+    noise: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
+
+    def to_uncertainty(self, step_time: StepTime) -> TermUncertainty:
+        """The same in the models' terms. Raises InvalidInput where it is not of these terms."""
+        terms = len(terms_of(step_time))
+        if len(self.deviations) != terms or [len(row) for row in self.correlations] != [terms] * terms:
+            raise InvalidInput(
+                f"spec.stepTimeUncertainty is not of the {terms} terms of spec.stepTime",
+                remedy=f"give {terms} deviations and {terms} rows of {terms} correlations, or leave it out",
+            )
+        return TermUncertainty(deviations_s=self.deviations, correlations=self.correlations)
+
+
 class Latencies(FileModel):
     """Statistics of one measured latency, seconds."""
 
@@ -173,6 +196,8 @@ class MeasuredPoint(FileModel):
     capacity_only: bool = False
     input_tokens: Positive
     output_tokens: Positive
+    input_tokens_cv: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
+    output_tokens_cv: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
     prefix_hit_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     requests_per_second: Positive | None = None
     output_tokens_per_second: Positive | None = None
@@ -187,15 +212,21 @@ class MeasuredPoint(FileModel):
 
     def to_measurement(self) -> Measurement:
         """The same in the models' terms."""
-        laws = {name: getattr(self, name) for name in ("ttft", "tpot", "itl", "e2e", "queue")}
+        laws: dict[str, Any] = {
+            name: law.to_summary() if (law := getattr(self, name)) else None
+            for name in ("ttft", "tpot", "itl", "e2e", "queue")
+        }
         load = Measurement(
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
+            input_tokens_cv=self.input_tokens_cv,
+            output_tokens_cv=self.output_tokens_cv,
             concurrency=self.concurrency,
             arrival_rate_per_s=self.arrival_rate,
+            burstiness=self.burstiness if self.arrival_rate is not None else None,
             requests_per_s=self.requests_per_second,
             output_tokens_per_s=self.output_tokens_per_second,
-            **{name: law.to_summary() if law else None for name, law in laws.items()},
+            **laws,
         )
         return partly_cached(load, self.prefix_hit_rate)
 
@@ -230,9 +261,22 @@ class Spec(FileModel):
     limits: Limits = Limits()
     step_time: StepTimeTerms | None = None
     service_time: Annotated[tuple[BatchTime, ...], Field(max_length=10_000)] = ()
+    step_time_uncertainty: StepTimeUncertainty | None = None
     cold_start: ColdStart | None = None
     measurements: Annotated[tuple[MeasuredPoint, ...], Field(max_length=100_000)] = ()
     provenance: tuple[Provenance, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedStep:
+    """A profile's step time, and how sure it is as far as the profile says."""
+
+    step_time: StepTime
+    uncertainty: TermUncertainty | None
+    noise: float
+    """Relative standard deviation of a measured TPOT about it."""
+    median_error: float | None
+    """Of the fit, where it was fitted on load."""
 
 
 class EngineProfile(FileModel):
@@ -254,8 +298,8 @@ class EngineProfile(FileModel):
         return tuple(point.to_measurement() for point in self.spec.measurements)
 
     @cached_property
-    def fitted(self) -> tuple[StepTime, float | None]:
-        """The step time, and the median error of its fit where it was fitted on load. Errors name the profile."""
+    def fitted(self) -> FittedStep:
+        """The step time and what is known of its errors. Errors name the profile."""
         try:
             return self._fit()
         except InvalidInput as error:
@@ -292,10 +336,18 @@ class EngineProfile(FileModel):
         except InvalidInput as error:
             raise InvalidInput(f"profile {self.name}: spec.serviceTime: {error}", remedy=error.remedy) from None
 
-    def _fit(self) -> tuple[StepTime, float | None]:
-        if self.spec.step_time is not None:
-            return self.spec.step_time.to_step_time(), None
-        if not self.spec.measurements:
+    def _fit(self) -> FittedStep:
+        spec = self.spec
+        if spec.step_time is not None:
+            step_time = spec.step_time.to_step_time()
+            known = spec.step_time_uncertainty
+            return FittedStep(
+                step_time=step_time,
+                uncertainty=None if known is None else known.to_uncertainty(step_time),
+                noise=0.0 if known is None else known.noise,
+                median_error=None,
+            )
+        if not spec.measurements:
             raise InvalidInput(
                 "it has neither spec.stepTime nor spec.measurements",
                 remedy="give the step time's terms, or the measured points to fit them from",
@@ -303,7 +355,12 @@ class EngineProfile(FileModel):
         from planner.profile_fit import fit_profile
 
         result = fit_profile(self)
-        return result.step_time, result.median_error
+        return FittedStep(
+            step_time=result.step_time,
+            uncertainty=result.uncertainty,
+            noise=result.noise,
+            median_error=result.median_error,
+        )
 
     def to_engine(self) -> Engine:
         """The engine of one replica. Raises InvalidInput for profiles that are not of a continuous-batching engine."""
@@ -316,7 +373,7 @@ class EngineProfile(FileModel):
             limits = self.spec.limits.to_limits()
         except InvalidInput as error:
             raise InvalidInput(f"profile {self.name}: {error}", remedy=error.remedy) from None
-        return Engine(step_time=self.fitted[0], limits=limits)
+        return Engine(step_time=self.fitted.step_time, limits=limits)
 
 
 def load_profile(name_or_path: str) -> EngineProfile:

@@ -8,6 +8,7 @@ from models.cached_prompts import cached_share
 from models.engine import EngineLimits
 from models.errors import InvalidInput
 from models.measurement import Measurement
+from models.step_terms import TermUncertainty
 from models.step_time import ExpertsStepTime, LinearStepTime, SqrtStepTime, StepTime
 
 
@@ -21,6 +22,8 @@ def profile_document(
     gpu: dict[str, Any],
     limits: EngineLimits,
     step_time: StepTime,
+    uncertainty: TermUncertainty | None = None,
+    noise: float = 0.0,
     measurements: list[dict[str, Any]],
     provenance: dict[str, Any],
 ) -> dict[str, Any]:
@@ -44,6 +47,7 @@ def profile_document(
             "gpu": gpu,
             "limits": bounds,
             "stepTime": _step_time(step_time),
+            **({} if uncertainty is None else {"stepTimeUncertainty": _uncertainty(uncertainty, noise)}),
             "provenance": [provenance],
             "measurements": measurements,
         },
@@ -70,6 +74,14 @@ def _step_time(step_time: StepTime) -> dict[str, Any]:
     }
 
 
+def _uncertainty(uncertainty: TermUncertainty, noise: float) -> dict[str, Any]:
+    return {
+        "deviations": [float(f"{value:.3g}") for value in uncertainty.deviations_s],
+        "correlations": [[round(value, 3) for value in row] for row in uncertainty.correlations],
+        "noise": round(noise, 4),
+    }
+
+
 def _short(value: float) -> float:
     return float(f"{value:.5g}")
 
@@ -81,6 +93,8 @@ def measurement_row(point: Measurement) -> dict[str, Any]:
         "arrivalRate": point.arrival_rate_per_s,
         "inputTokens": point.prompt_tokens,
         "outputTokens": point.output_tokens,
+        "inputTokensCv": _rounded(point.input_tokens_cv),
+        "outputTokensCv": _rounded(point.output_tokens_cv),
         "prefixHitRate": cached_share(point) or None,
         "requestsPerSecond": point.requests_per_s,
         "outputTokensPerSecond": point.output_tokens_per_s,
@@ -91,6 +105,11 @@ def measurement_row(point: Measurement) -> dict[str, Any]:
         if summary is not None:
             row[metric] = dict(summary.items())
     return row
+
+
+def _rounded(value: float | None) -> float | None:
+    """A coefficient of variation with as many digits as requests can tell."""
+    return None if value is None else round(value, 4)
 
 
 def _whole(value: float) -> float | int:
@@ -104,7 +123,16 @@ def text_of(document: dict[str, Any], comment: str = "") -> str:
 
     spec = dict(document["spec"])
     rows = spec.pop("measurements", [])
-    head = yaml.safe_dump({**document, "spec": spec}, sort_keys=False, width=110, allow_unicode=True)
+
+    class Dumper(yaml.SafeDumper):
+        """Rows of numbers in one line each; all else as people write it."""
+
+    def row_of(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.Node:
+        numbers = all(isinstance(item, int | float) for item in items)
+        return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=numbers)
+
+    Dumper.add_representer(list, row_of)
+    head = yaml.dump({**document, "spec": spec}, Dumper=Dumper, sort_keys=False, width=110, allow_unicode=True)
     lines = [yaml.safe_dump(row, sort_keys=False, default_flow_style=True, width=1000).strip() for row in rows]
     if not lines:
         return comment + head

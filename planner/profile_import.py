@@ -9,6 +9,7 @@ from typing import Any
 
 from models.engine import EngineLimits
 from models.errors import InvalidInput
+from models.measurement import MAX_CV, Measurement
 from models.step_fit import StepFit, fit
 from planner.hardware import find_gpu, find_model, known_of, kv_cache_tokens, precision_of
 from planner.importers.batching_run import BatchingRun
@@ -62,7 +63,9 @@ def _once(runs: Iterable[BenchmarkRun]) -> list[BenchmarkRun]:
 def _one_run(run: BenchmarkRun, other: BenchmarkRun) -> bool:
     """Whether two files of one folder and tool tell of the same run."""
     mine, theirs = run.measurement, other.measurement
-    if run.tool != other.tool or run.place == other.place or run.file.parent != other.file.parent:
+    if run.tool != other.tool or run.file is None or other.file is None or run.file == other.file:
+        return False
+    if run.file.parent != other.file.parent:
         return False
     pairs = (
         (mine.concurrency, theirs.concurrency),
@@ -72,7 +75,7 @@ def _one_run(run: BenchmarkRun, other: BenchmarkRun) -> bool:
         (mine.ttft_s, theirs.ttft_s),
         (mine.requests_per_s, theirs.requests_per_s),
     )
-    return all(_near(a, b) for a, b in pairs) and run.file != other.file
+    return all(_near(a, b) for a, b in pairs)
 
 
 def _near(mine: float | None, theirs: float | None) -> bool:
@@ -96,7 +99,7 @@ def one_set_up(runs: Sequence[BenchmarkRun], stated: SetUp) -> SetUp:
         for name, value in found.items():
             if value is not None and getattr(known, name) is None:
                 known = replace(known, **{name: value})
-                said_by[name.partition("_")[0]] = str(run.file)
+                said_by[name.partition("_")[0]] = str(run.file or run.place)
     # What the user states goes before what files say: a served model has a name of its own.
     stated_fields = {f.name: getattr(stated, f.name) for f in fields(stated) if getattr(stated, f.name) is not None}
     return replace(known, **stated_fields)
@@ -125,7 +128,7 @@ def import_profile(
         if tokens:
             bounds = replace(bounds, kv_cache_tokens=tokens)
             notes.append("kvCacheTokens: estimated from data sheets with 16-bit KV, not reported by the engine")
-    usable = [run.measurement for run in runs if not run.capacity_only]
+    usable = [_as_sent(run) for run in runs if not run.capacity_only]
     if not usable:
         raise InvalidInput(
             "every run was past saturation: its latencies only say how long it lasted",
@@ -138,7 +141,7 @@ def import_profile(
     dates = sorted(run.date for run in runs if run.date)
     tools = ", ".join(dict.fromkeys(run.tool for run in runs))
     provenance: dict[str, Any] = {
-        "source": f"{tools}: {', '.join(dict.fromkeys(run.file.name for run in runs))}"[:1000],
+        "source": f"{tools}: {', '.join(dict.fromkeys(_source(run) for run in runs))}"[:1000],
         **({"date": dates[-1]} if dates else {}),
         "points": result.points,
         "medianError": round(result.median_error, 4),
@@ -163,10 +166,19 @@ def import_profile(
         },
         limits=bounds,
         step_time=result.step_time,
+        uncertainty=result.uncertainty,
+        noise=result.noise,
         measurements=[_row(run) for run in runs],
         provenance=provenance,
     )
     return Imported(document=document, fit=result, runs=runs)
+
+
+def _as_sent(run: BenchmarkRun) -> Measurement:
+    """The measurement with how regularly its requests were sent, where that is known of an open stream."""
+    if run.burstiness is None or run.measurement.arrival_rate_per_s is None:
+        return run.measurement
+    return replace(run.measurement, burstiness=min(run.burstiness, MAX_CV))
 
 
 def _row(run: BenchmarkRun) -> dict[str, Any]:
@@ -179,5 +191,9 @@ def _row(run: BenchmarkRun) -> dict[str, Any]:
         row["requests"] = run.requests
     if run.failed:
         row["failed"] = run.failed
-    row["source"] = run.file.name
+    row["source"] = _source(run)
     return row
+
+
+def _source(run: BenchmarkRun) -> str:
+    return run.place if run.file is None else run.file.name

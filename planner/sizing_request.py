@@ -93,9 +93,8 @@ def _prudent(request: SizingRequest, engine: Engine, sizing: Sizing) -> tuple[Si
         routing=request.routing,
         max_replicas=request.max_replicas,
     )
-    note = (
-        f"steps take {slower:.1%} longer than the profile says: {request.confidence:.0%} are no slower (--confidence)"
-    )
+    share = f"{100.0 * request.confidence:g}%"
+    note = f"steps take {slower:.1%} longer than the profile says: {share} are no slower (--confidence)"
     if replicas is None:
         raise NoFeasiblePlan(
             f"with steps {slower:.1%} longer than the profile says nothing meets the objectives",

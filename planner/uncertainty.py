@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 
 from models.engine import Engine
 from models.errors import NoFeasiblePlan
+from models.mean_step import relative_deviation, steady_point
+from models.measurement import Measurement
 from models.objective import Objective
 from models.prediction import Prediction, Routing
 from models.workload import MAX_RATE_PER_S, OpenArrivals, Workload
@@ -35,6 +37,8 @@ OF_STEP_TIME = frozenset(
 ERROR_A_DOUBLING = 0.05
 """Added for every doubling beyond the measured lengths or load: a choice, to be replaced when it has been measured."""
 MOST_ERROR = 0.6
+MEDIAN_OF_A_DEVIATION = 0.6745
+"""Median of a normal law's absolute deviations, in standard deviations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +63,8 @@ def step_time_error(profile: EngineProfile, workload: Workload, prediction: Pred
         floor = max(floor, ERROR_OF_A_CONTRADICTION)
     doubted = any(finding.code in OF_STEP_TIME for finding in profile.doubts if finding.severity is not Severity.NOTE)
     doublings = sum(math.log2(beyond) for beyond in _beyond(profile, workload, prediction))
-    error = max(measured or 0.0, floor) + ERROR_OF_A_DOUBT * doubted + ERROR_A_DOUBLING * doublings
+    error = max(measured or 0.0, floor, _of_the_terms(profile, workload, prediction))
+    error += ERROR_OF_A_DOUBT * doubted + ERROR_A_DOUBLING * doublings
     return min(MOST_ERROR, error)
 
 
@@ -87,7 +92,7 @@ def slowdown_at(confidence: float, error: float) -> float:
     """
     from scipy.special import ndtri
 
-    return float(min(max(ndtri(confidence), 0.0) * error / 0.6745, MOST_ERROR))
+    return float(max(ndtri(confidence), 0.0) * error / MEDIAN_OF_A_DEVIATION)
 
 
 def replicas_if_slower(
@@ -119,6 +124,22 @@ def _on_a_clock(workload: Workload, factor: float) -> Workload | None:
     return replace(workload, arrivals=replace(arrivals, think_time_s=min(arrivals.think_time_s / factor, 1e7)))
 
 
+def _of_the_terms(profile: EngineProfile, workload: Workload, prediction: Prediction) -> float:
+    """Median absolute error of the plan's mean step from the uncertainty of the profile's terms; 0 if unstated."""
+    fitted = profile.fitted
+    if fitted.uncertainty is None:
+        return 0.0
+    asked = workload.lengths
+    load = Measurement(
+        arrival_rate_per_s=max(prediction.utilization * prediction.capacity.requests_per_s, 1e-9),
+        input_tokens=max(asked.computed_prompt(workload.prefix_hit_rate).mean, 1.0),
+        output_tokens=asked.output.mean,
+    )
+    limits = profile.spec.limits.to_limits()
+    at = steady_point(fitted.step_time, load, limits)
+    return MEDIAN_OF_A_DEVIATION * relative_deviation(fitted.uncertainty, fitted.step_time, load, at, limits)
+
+
 def _measured_error(profile: EngineProfile) -> tuple[float | None, int]:
     """The largest error that the profile states of its step time (of left-out points where known), and its points."""
     provenance = profile.spec.provenance
@@ -127,7 +148,7 @@ def _measured_error(profile: EngineProfile) -> tuple[float | None, int]:
         for entry in provenance
     ]
     if profile.spec.step_time is None:
-        stated.append(profile.fitted[1])
+        stated.append(profile.fitted.median_error)
     errors = [error for error in stated if error is not None]
     points = max([len(profile.spec.measurements), *(entry.points or 0 for entry in provenance)])
     return (max(errors) if errors else None), points

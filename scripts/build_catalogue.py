@@ -221,6 +221,8 @@ def _document(
         },
         limits=limits,
         step_time=result.step_time,
+        uncertainty=result.uncertainty,
+        noise=result.noise,
         measurements=[measurement_row(point) for point in points],
         provenance=provenance,
     )
@@ -289,6 +291,8 @@ def published(name: str, engine: str, tokens_per_s: float, ttft_s: float, assume
         },
         limits=limits,
         step_time=result.step_time,
+        uncertainty=result.uncertainty,
+        noise=result.noise,
         measurements=[row],
         provenance=provenance,
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
 from collections.abc import Iterator
 
+from models.load_groups import by_lengths
 from models.measurement import Measurement
 from planner.checks.finding import Finding, Severity, Subject, seconds
 
@@ -17,16 +17,17 @@ COLD = 0.30
 
 def findings(subject: Subject) -> Iterator[Finding]:
     """Falls between neighbouring loads of the same lengths."""
-    curves: dict[tuple[float, float, bool], list[tuple[float, int, Measurement]]] = defaultdict(list)
-    for index, point in enumerate(subject.measurements):
-        load = point.concurrency if point.concurrency is not None else point.arrival_rate_per_s
-        closed = point.concurrency is not None
-        curves[point.input_tokens, point.output_tokens, closed].append((load or 0.0, index, point))
-    for curve in curves.values():
-        curve.sort(key=lambda entry: entry[:2])
-        for (low, _, before), (high, index, after) in itertools.pairwise(curve):
-            if high > low:
-                yield from _falls(subject.where(index), before, after)
+    place = {id(point): index for index, point in enumerate(subject.measurements)}
+    for group in by_lengths(subject.measurements):
+        for closed in (True, False):
+            curve = sorted((point for point in group if (point.concurrency is not None) is closed), key=_load)
+            for before, after in itertools.pairwise(curve):
+                if _load(after) > _load(before):
+                    yield from _falls(subject.where(place[id(after)]), before, after)
+
+
+def _load(point: Measurement) -> float:
+    return (point.concurrency if point.concurrency is not None else point.arrival_rate_per_s) or 0.0
 
 
 def _falls(where: str, before: Measurement, after: Measurement) -> Iterator[Finding]:

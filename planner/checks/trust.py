@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from statistics import median
 
+from models.load_groups import distinct_loads
 from models.mean_step import steady_point
 from planner.checks.finding import Finding, Severity, Subject
 
@@ -56,11 +57,7 @@ def _residuals(subject: Subject) -> Iterator[Finding]:
 
 
 def _few_points(subject: Subject) -> Iterator[Finding]:
-    loads = {
-        (p.concurrency, p.arrival_rate_per_s, p.input_tokens, p.output_tokens)
-        for p in subject.measurements
-        if p.tpot_s is not None
-    }
+    loads = distinct_loads([point for point in subject.measurements if point.tpot_s is not None])
     if loads and len(loads) < FEW_LOADS:
         yield Finding(
             severity=Severity.WARNING,

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from models.errors import InvalidInput
 from models.prediction import Routing
 from planner.cli.command import Command
+from planner.cli.finite_range import FiniteRange
 from planner.cli.options import (
     no_plan_told,
     objective_option,
@@ -57,7 +58,7 @@ BESIDE_FLEET = ("fleet", "profile_name", "slo", "routing", "max_replicas", "gpu_
     help="Give up beyond so many.",
 )  # fmt: skip
 @click.option(
-    "--confidence", type=click.FloatRange(0.5, 0.999), metavar="SHARE",
+    "--confidence", type=FiniteRange(0.5, 0.999), metavar="SHARE",
     help="Size for steps so slow that the real engine's are no slower with this chance, such as 0.9.",
 )  # fmt: skip
 @click.option("--fleet", type=click.Path(path_type=Path), help="YAML file of many workloads to size at once.")

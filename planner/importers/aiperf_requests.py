@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from models.errors import InvalidInput
 from planner.importers.aiperf import asked, set_up
+from planner.importers.bare_numbers import loads
 from planner.importers.benchmark_run import BenchmarkRun, RequestTable
 from planner.importers.beside import neighbours
 from planner.importers.client_tokens import COUNTED_BY_CLIENT, corrected_note
@@ -95,7 +95,7 @@ def _lines(path: Path) -> Iterator[Fields]:
                 if not data.strip():
                     continue
                 try:
-                    value: Any = json.loads(data)
+                    value = loads(data)
                 except (ValueError, RecursionError):
                     raise InvalidInput(f"{place}: not valid JSON", remedy="is the file whole?") from None
                 if not isinstance(value, dict):

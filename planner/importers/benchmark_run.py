@@ -74,8 +74,5 @@ class BenchmarkRun:
     notes: tuple[str, ...] = ()
     """What was converted, corrected or left out, in words."""
     table: RequestTable | None = None
-
-    @property
-    def file(self) -> Path:
-        """The file that it was read from."""
-        return Path(self.place.partition(",")[0])
+    file: Path | None = None
+    """The file that it was read from; None until `runs_of` says so."""

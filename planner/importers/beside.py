@@ -8,6 +8,7 @@ from pathlib import Path
 
 from models.errors import InvalidInput
 from planner.files import read_text
+from planner.importers.bare_numbers import loads
 from planner.importers.fields import Fields
 
 
@@ -15,7 +16,7 @@ def json_fields(path: Path) -> Fields:
     """The fields of a JSON file of at most 64 MiB; errors name file and line."""
     text = read_text(path, what="benchmark file")
     try:
-        document = json.loads(text)
+        document = loads(text)
     except json.JSONDecodeError as error:
         raise InvalidInput(f"{path}, line {error.lineno}: not valid JSON: {error.msg}", remedy="is it whole?") from None
     except (ValueError, RecursionError):

@@ -139,7 +139,7 @@ def _from_summary(stage: Stage, load: Load, counts: dict[str, int], tool: str, s
     duration, done = _duration(stage), counts["successful"]
     if done == 0:
         raise InvalidInput(f"{stage.place}: no request succeeded", remedy="look at the benchmark's errors")
-    output = _metric(stage, "output_token_count")
+    prompt, output = _metric(stage, "prompt_token_count"), _metric(stage, "output_token_count")
     tokens = output.number("mean")
     gap = _law(stage, "inter_token_latency_ms", _MS)
     fixed = output.maybe("std_dev") == 0.0
@@ -151,8 +151,10 @@ def _from_summary(stage: Stage, load: Load, counts: dict[str, int], tool: str, s
         notes.append(f"burstiness unknown: {kept} of {sum(counts.values())} requests were kept in the file")
     with naming(stage.place):
         point = Measurement(
-            input_tokens=_metric(stage, "prompt_token_count").number("mean"),
+            input_tokens=prompt.number("mean"),
             output_tokens=tokens,
+            input_tokens_cv=_variation(prompt),
+            output_tokens_cv=_variation(output),
             concurrency=None if load.kind in OPEN else _users(stage, load),
             arrival_rate_per_s=sum(counts.values()) / duration if load.kind in OPEN else None,
             requests_per_s=done / duration,
@@ -174,6 +176,12 @@ def _users(stage: Stage, load: Load) -> float:
 
 def _metric(stage: Stage, name: str) -> Fields:
     return stage.fields("metrics", name, "successful")
+
+
+def _variation(counts: Fields) -> float | None:
+    """Coefficient of variation of token counts; None where the report does not say."""
+    mean, spread = counts.maybe("mean"), counts.maybe("std_dev")
+    return spread / mean if mean and spread is not None else None
 
 
 def _law(stage: Stage, name: str, scale: float) -> LatencySummary | None:

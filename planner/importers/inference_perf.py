@@ -14,12 +14,14 @@ from planner.importers.importer import FileStart
 from planner.importers.latency_summary import latency, without_chunks
 
 _NAMES: dict[str, str | tuple[str, ...]] = {"mean": "mean", "p50": "median", "p90": "p90", "p95": "p95", "p99": "p99"}
+_PROMPT, _OUTPUT = ("prompt_tokens", "prompt_len"), ("output_tokens", "output_len")
+"""The server's count, of newer releases, before the client's, who tokenises the answer again."""
 _KEEPS_UP = 0.95
 _SAME_TPOT = 0.1
 
 
 class InferencePerf:
-    """Reads a stage: one constant rate. The summary over all stages mixes loads and is refused."""
+    """Reads a stage: one constant rate or number of users. The summary over all stages mixes loads and is refused."""
 
     tool = "inference-perf"
 
@@ -60,6 +62,10 @@ def _recounted(laws: dict[str, LatencySummary | None], output_tokens: float) -> 
     )
 
 
+def _lengths(seen: Fields, newer: str, older: str) -> Fields:
+    return seen.inner(newer if seen.inner(newer).has("mean") else older)
+
+
 def _stage(load: Fields, seen: Fields, failures: Fields, tool: str) -> BenchmarkRun:
     if not seen.count("count"):
         raise InvalidInput(f"{seen.where('count')}: no request succeeded", remedy="look at the server's log")
@@ -71,21 +77,25 @@ def _stage(load: Fields, seen: Fields, failures: Fields, tool: str) -> Benchmark
         ("e2e", "request_latency"),
     ):
         laws[metric] = latency(seen.inner("latency", name), _NAMES)
-    output = seen.inner("output_len").number("mean")
+    prompt, output = (_lengths(seen, *names).number("mean") for names in (_PROMPT, _OUTPUT))
     recounted = _recounted(laws, output)
-    laws["itl"], said = without_chunks(laws["itl"], laws["tpot"])
-    asked, sent = load.number("requested_rate"), load.number("achieved_rate")
+    gaps = seen.inner("latency", "inter_token_latency")
+    laws["itl"], said = without_chunks(laws["itl"], laws["tpot"], zero_median=gaps.maybe("median") == 0.0)
     throughput = seen.inner("throughput")
     served = throughput.maybe("requests_per_sec")
-    late = sent < _KEEPS_UP * asked or (served is not None and served < _KEEPS_UP * sent)
+    # A closed loop sends a request for each that ends: the rate that it is given is one of the tool's own making.
+    users = load.maybe("concurrency")
+    asked, sent = load.number("requested_rate"), load.number("achieved_rate")
+    late = users is None and (sent < _KEEPS_UP * asked or (served is not None and served < _KEEPS_UP * sent))
     notes = [each for each in (said, recounted) if each]
     if late:
         notes.append(f"{asked:g} requests/s were asked for, {sent:.4g} sent: a point of capacity, not of latency")
     return BenchmarkRun(
         measurement=Measurement(
-            input_tokens=seen.inner("prompt_len").number("mean"),
+            input_tokens=prompt,
             output_tokens=output,
-            arrival_rate_per_s=sent,
+            concurrency=users,
+            arrival_rate_per_s=sent if users is None else None,
             requests_per_s=served,
             output_tokens_per_s=throughput.maybe("output_tokens_per_sec"),
             ttft=laws["ttft"],

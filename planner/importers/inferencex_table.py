@@ -7,6 +7,7 @@ from pathlib import Path
 
 from planner.importers.benchmark_run import BenchmarkRun
 from planner.importers.importer import FileStart
+from planner.importers.request_columns import RequestColumns
 from planner.importers.table_rows import rows
 from planner.importers.vllm_bench_serve import run_of
 
@@ -24,4 +25,4 @@ class InferencexTable:
     def runs(self, path: Path) -> Iterator[BenchmarkRun]:
         """A run for each row."""
         for row in rows(path):
-            yield run_of(row, self.tool)
+            yield run_of(row, RequestColumns(), self.tool)

@@ -9,64 +9,71 @@ from typing import Any, BinaryIO
 
 from models.errors import InvalidInput
 from planner.files import MAX_DEPTH
+from planner.importers.bare_numbers import WithoutBareNumbers, without_bare_numbers
 
 ENDED = object()
 """Stands for the end of a mapping whose own value was not asked for."""
 
 
-def parts(path: Path, wanted: frozenset[str], ends: frozenset[str] = frozenset()) -> Iterator[tuple[str, Any]]:
+def parts(
+    path: Path, wanted: frozenset[str], ends: frozenset[str] = frozenset(), *, several: bool = False
+) -> Iterator[tuple[str, Any]]:
     """(prefix, value) of everything at a wanted prefix, in the order of the file; ENDED where a mapping of `ends` ends.
 
-    A prefix is written as ijson does: `experiments.item.requests.item`.
+    A prefix is written as ijson does: `experiments.item.requests.item`; that of a whole document is empty. `several`
+    documents may stand one after the other. NaN and Infinity are null.
     """
     import ijson
 
-    builder, inside, line = None, "", _Lines()
+    builder, inside = None, ""
     with _opened(path) as stream:
         try:
-            for prefix, event, value in ijson.parse(line.counting(stream), use_float=True):
-                if prefix.count(".") > MAX_DEPTH:
+            for prefix, event, value in ijson.parse(
+                WithoutBareNumbers(stream), use_float=True, multiple_values=several
+            ):
+                if builder is not None:
+                    builder.event(event, value)
+                    if prefix == inside and event in _ENDINGS:
+                        yield inside, builder.value
+                        builder = None
+                        continue
+                if event in _STARTS and prefix.count(".") > MAX_DEPTH:
                     raise InvalidInput(
                         f"{path}, {prefix[:80]}…: fields are nested too deeply", remedy="is it the right file?"
                     )
                 if builder is not None:
-                    builder.event(event, value)
-                    if prefix == inside and event in {"end_map", "end_array"}:
-                        yield inside, builder.value
-                        builder = None
-                elif prefix in wanted and event in {"start_map", "start_array"}:
+                    continue
+                if prefix in wanted and event in _STARTS:
                     builder, inside = ijson.ObjectBuilder(), prefix
                     builder.event(event, value)
-                elif prefix in wanted and event not in {"map_key", "end_map", "end_array"}:
+                elif prefix in wanted and event != "map_key" and event not in _ENDINGS:
                     yield prefix, value
                 elif prefix in ends and event == "end_map":
                     yield prefix, ENDED
-        except (ijson.JSONError, UnicodeDecodeError) as error:
-            what = (
-                "ends in the middle"
-                if isinstance(error, ijson.IncompleteJSONError) and line.ended
-                else "is not valid JSON"
-            )
-            raise InvalidInput(f"{path}, line {line.number}: the file {what}", remedy="is it whole?") from None
+        except (ijson.JSONError, UnicodeDecodeError):
+            raise _broken(path, several) from None
 
 
-class _Lines:
-    """Counts the lines that went by, and whether the file's end was reached."""
+_STARTS, _ENDINGS = frozenset({"start_map", "start_array"}), frozenset({"end_map", "end_array"})
+_FIND_LINE_BELOW = 64 * 1024 * 1024
 
-    def __init__(self) -> None:
-        self.number, self.ended = 1, False
 
-    def counting(self, stream: BinaryIO) -> Any:
-        lines = self
+def _broken(path: Path, several: bool) -> InvalidInput:
+    """What is wrong with a file that is no JSON, and in which line: it is read once more, a line at a time."""
+    import ijson
 
-        class Counting:
-            def read(self, size: int = -1) -> bytes:
-                data = stream.read(size)
-                lines.number += data.count(b"\n")
-                lines.ended = lines.ended or (size != 0 and not data)
-                return data
-
-        return Counting()
+    if path.stat().st_size > _FIND_LINE_BELOW:
+        return InvalidInput(f"{path}: the file is not valid JSON, or ends in the middle", remedy="is it whole?")
+    number, events = 1, ijson.sendable_list()
+    parser = ijson.basic_parse_coro(events, use_float=True, multiple_values=several)
+    with _opened(path) as stream:
+        try:
+            for number, line in enumerate(stream, start=1):  # noqa: B007 -- the last one is where it ends
+                parser.send(without_bare_numbers(line))
+                events.clear()
+        except (ijson.JSONError, UnicodeDecodeError):
+            return InvalidInput(f"{path}, line {number}: the file is not valid JSON", remedy="is it whole?")
+    return InvalidInput(f"{path}, line {number}: the file ends in the middle", remedy="is it whole?")
 
 
 @contextmanager
@@ -74,5 +81,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         with path.open("rb") as stream:
             yield stream
+    except InvalidInput:
+        raise
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{path} cannot be read: {error}", remedy="check the path and its mode") from None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from models.measurement import LatencySummary
 from planner.importers.fields import Fields
-from planner.importers.request_statistics import CHUNKED_BELOW
+from planner.importers.request_statistics import CHUNKED_BELOW, ITL_LEFT_OUT
 
 STATISTICS = {"mean_s": "mean", "p50_s": "p50", "p90_s": "p90", "p95_s": "p95", "p99_s": "p99"}
 
@@ -27,14 +27,19 @@ def latency(fields: Fields, names: Mapping[str, str | tuple[str, ...]], scale: f
     return LatencySummary(**found) if found else None
 
 
-def without_chunks(itl: LatencySummary | None, tpot: LatencySummary | None) -> tuple[LatencySummary | None, str]:
+def without_chunks(
+    itl: LatencySummary | None, tpot: LatencySummary | None, *, zero_median: bool = False
+) -> tuple[LatencySummary | None, str]:
     """Gaps without their percentiles where several tokens came in a chunk, and a note of it.
 
-    The median gap then is that inside a chunk, far below the engine's step; the mean stays true.
+    The median gap then is that inside a chunk, far below the engine's step, or even zero in the file, which `latency`
+    leaves out (`zero_median`); the mean stays true.
     """
-    if itl is None or itl.p50_s is None or tpot is None or tpot.typical_s is None:
+    if itl is None:
         return itl, ""
-    if itl.p50_s >= CHUNKED_BELOW * tpot.typical_s:
+    median = 0.0 if zero_median else itl.p50_s
+    step = None if tpot is None else tpot.typical_s
+    if median is None or (median > 0.0 and (step is None or median >= CHUNKED_BELOW * step)):
         return itl, ""
     kept = None if itl.mean_s is None else LatencySummary(mean_s=itl.mean_s)
-    return kept, f"percentiles of ITL left out: tokens came in chunks (median gap {itl.p50_s:.2g} s)"
+    return kept, f"{ITL_LEFT_OUT}: tokens came in chunks (median gap {median:.2g} s)"

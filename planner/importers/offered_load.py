@@ -9,6 +9,9 @@ AT_ONCE = "every request was sent at once: only the throughput is used"
 KEEPS_UP = 0.9
 """Completions below this share of the rate asked for: the engine was past saturation, or the client too slow."""
 
+FULL = 0.9
+"""With so large a share of the allowed requests in flight in the mean it is the limit that sends, not the rate."""
+
 
 def is_endless(rate: Any) -> bool:
     """Whether a rate says that nothing was held back: `inf`, as a number or a word."""

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from models.errors import InvalidInput
 from models.measurement import LatencySummary, Measurement
@@ -68,6 +69,7 @@ def _point(row: Fields) -> Measurement:
                     f"{row.place}: {match[1]} {match[2]} stands in two units", remedy="keep one of the columns"
                 )
             laws.setdefault(match[1], {})[f"{match[2]}_s"] = row.number(name) * scale
+    summaries: dict[str, Any] = {metric: LatencySummary(**law) for metric, law in laws.items()}
     return Measurement(
         input_tokens=row.number("input_tokens"),
         output_tokens=row.number("output_tokens"),
@@ -75,5 +77,5 @@ def _point(row: Fields) -> Measurement:
         arrival_rate_per_s=row.maybe("rate_per_s"),
         requests_per_s=row.maybe("requests_per_s"),
         output_tokens_per_s=row.maybe("output_tokens_per_s"),
-        **{metric: LatencySummary(**law) for metric, law in laws.items()},
+        **summaries,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from models.errors import InvalidInput
@@ -14,13 +15,16 @@ from planner.importers.inferencex_table import InferencexTable
 from planner.importers.llmperf import Llmperf
 from planner.importers.load_tools import LOAD_TOOLS
 from planner.importers.points_table import PointsTable
+from planner.importers.possible_figures import require_possible
 from planner.importers.sglang_bench import SglangBench
 from planner.importers.vllm_bench_offline import VllmBenchOffline
 from planner.importers.vllm_bench_serve import VllmBenchServe
+from planner.importers.vllm_pytorch_records import VllmPytorchRecords
 
 IMPORTERS: tuple[Importer, ...] = (
     *LOAD_TOOLS,
     VllmBenchServe(),
+    VllmPytorchRecords(),
     VllmBenchOffline(),
     SglangBench(),
     InferencexTable(),
@@ -34,8 +38,13 @@ MOST_BYTES = 2**30
 
 
 def runs_of(path: Path) -> Iterator[BenchmarkRun | BatchingRun]:
-    """Every run in the file. Raises InvalidInput where it cannot be read, or no importer knows it."""
-    yield from importer_of(path).runs(path)
+    """Every run in the file. Raises InvalidInput where it cannot be read, is unknown, or cannot be true."""
+    for run in importer_of(path).runs(path):
+        if isinstance(run, BatchingRun):
+            yield run
+            continue
+        require_possible(run)
+        yield replace(run, file=path)
 
 
 def importer_of(path: Path) -> Importer:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from models.errors import InvalidInput
 from planner.importers.benchmark_run import Array, BenchmarkRun, RequestTable, SetUp
 from planner.importers.fields import naming
 from planner.importers.request_statistics import (
+    ITL_LEFT_OUT,
     burstiness,
     measurement,
     sent_rate_per_s,
     users_of_closed_loop,
+    variation,
     waits_grow,
 )
 
@@ -34,6 +38,7 @@ def run_of_requests(
     assert e2e is not None
     if start.size == 0:
         raise InvalidInput(f"{place}: no request succeeded", remedy="look at the benchmark's errors, and run it again")
+    _require_first_tokens_within(table, place)
     failed = np.empty(0) if failed_start_s is None else failed_start_s
     sent = np.concatenate([start, failed])
     found: tuple[str, ...] = ()
@@ -64,3 +69,39 @@ def run_of_requests(
         notes=(*notes, *left_out, *found),
         table=table,
     )
+
+
+def with_requests(run: BenchmarkRun, table: RequestTable) -> BenchmarkRun:
+    """A summary's run with lengths and latencies of its single requests, whose starts were not kept."""
+    _require_first_tokens_within(table, run.place)
+    said = run.measurement
+    with naming(run.place):
+        point, left_out = measurement(table, concurrency=said.concurrency, arrival_rate_per_s=said.arrival_rate_per_s)
+        point = replace(point, requests_per_s=said.requests_per_s, output_tokens_per_s=said.output_tokens_per_s)
+    notes = tuple(note for note in run.notes if not note.startswith(ITL_LEFT_OUT))
+    return replace(
+        run, measurement=point, requests=int(table.output_tokens.size), notes=(*notes, *left_out), table=table
+    )
+
+
+def with_lengths(run: BenchmarkRun, lengths: tuple[Array, Array] | None) -> BenchmarkRun:
+    """A summary's run with how much prompts and answers of its single requests vary, where these are known."""
+    if lengths is None:
+        return run
+    prompt, output = lengths
+    point = replace(run.measurement, input_tokens_cv=variation(prompt), output_tokens_cv=variation(output))
+    return replace(run, measurement=point)
+
+
+def _require_first_tokens_within(table: RequestTable, place: str) -> None:
+    """Refuse requests whose first token came after their end: one of the clocks, or of the columns, is wrong."""
+    if table.ttft_s is None or table.e2e_s is None:
+        return
+    late = np.flatnonzero(table.ttft_s > table.e2e_s * (1.0 + 1e-9))
+    if late.size:
+        first = int(late[0])
+        raise InvalidInput(
+            f"{place}: {late.size} of {table.e2e_s.size} requests have a first token after their end, such as a TTFT "
+            f"of {table.ttft_s[first]:.4g} s in an e2e of {table.e2e_s[first]:.4g} s",
+            remedy="measure again; clocks may have jumped",
+        )

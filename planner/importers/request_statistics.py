@@ -9,6 +9,8 @@ from planner.importers.benchmark_run import Array, RequestTable
 
 CHUNKED_BELOW = 0.1
 """A median gap below this share of TPOT is the gap inside a chunk, not the engine's step."""
+ITL_LEFT_OUT = "percentiles of ITL left out"
+"""How notes of it begin."""
 TOKENS_PER_CHUNK = 1.1
 """With more tokens to a chunk than this, gaps between chunks are no gaps between tokens."""
 GROWTH = 0.05
@@ -21,6 +23,11 @@ def summary(values: Array) -> LatencySummary | None:
         return None
     p50, p90, p95, p99 = (float(each) for each in np.percentile(values, (50, 90, 95, 99)))
     return LatencySummary(mean_s=float(values.mean()), p50_s=p50, p90_s=p90, p95_s=p95, p99_s=p99)
+
+
+def variation(values: Array) -> float | None:
+    """Coefficient of variation; None of nothing."""
+    return float(values.std() / values.mean()) if values.size and values.mean() > 0.0 else None
 
 
 def sent_rate_per_s(sent_s: Array) -> float | None:
@@ -69,9 +76,7 @@ def itl(gaps_s: Array, tpot: LatencySummary, tokens: float, decode_s: float) -> 
     per_chunk = tokens / gaps_s.size
     median = float(np.median(gaps_s))
     if median < CHUNKED_BELOW * (tpot.typical_s or mean) or per_chunk > TOKENS_PER_CHUNK:
-        left_out = (
-            f"percentiles of ITL left out: tokens came in chunks ({per_chunk:.2f} a chunk, median gap {median:.2g} s)"
-        )
+        left_out = f"{ITL_LEFT_OUT}: tokens came in chunks ({per_chunk:.2f} a chunk, median gap {median:.2g} s)"
         return LatencySummary(mean_s=mean), (left_out,)
     p50, p90, p95, p99 = (float(each) for each in np.percentile(gaps_s, (50, 90, 95, 99)))
     return LatencySummary(mean_s=mean, p50_s=p50, p90_s=p90, p95_s=p95, p99_s=p99), ()
@@ -100,6 +105,8 @@ def measurement(
     point = Measurement(
         input_tokens=float(table.input_tokens.mean()),
         output_tokens=float(table.output_tokens.mean()),
+        input_tokens_cv=variation(table.input_tokens),
+        output_tokens_cv=variation(table.output_tokens),
         concurrency=concurrency,
         arrival_rate_per_s=arrival_rate_per_s,
         requests_per_s=table.output_tokens.size / span if span else None,

@@ -66,6 +66,8 @@ def run_of_summary(
         point = Measurement(
             input_tokens=table.value("usage_prompt_tokens") or table.required("input_sequence_length"),
             output_tokens=output,
+            input_tokens_cv=_variation(table, "usage_prompt_tokens", "input_sequence_length"),
+            output_tokens_cv=0.0 if fixed else _variation(table, "usage_completion_tokens", "output_sequence_length"),
             concurrency=concurrency,
             arrival_rate_per_s=arrival,
             requests_per_s=rate,
@@ -88,6 +90,15 @@ def run_of_summary(
         date=date,
         notes=(*notes, *chunked, *how),
     )
+
+
+def _variation(table: MetricTable, *counts: str) -> float | None:
+    """Coefficient of variation of the first of these counts that is there."""
+    for name in counts:
+        mean, spread = table.value(name), table.value(name, "std")
+        if mean and spread is not None:
+            return spread / mean
+    return None
 
 
 def _with_chunk_gaps(table: MetricTable, itl: LatencySummary | None) -> tuple[LatencySummary | None, tuple[str, ...]]:

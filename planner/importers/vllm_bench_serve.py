@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from models.errors import InvalidInput
 from models.measurement import LatencySummary, Measurement
-from planner.importers.benchmark_run import Array, BenchmarkRun, RequestTable, SetUp
+from planner.importers.appended_results import results
+from planner.importers.benchmark_run import BenchmarkRun, SetUp
 from planner.importers.fields import IMPOSSIBLE, Fields, naming
 from planner.importers.importer import FileStart
-from planner.importers.json_stream import parts
 from planner.importers.latency_summary import latency, without_chunks
-from planner.importers.offered_load import AT_ONCE, falls_behind, is_endless
-from planner.importers.request_run import run_of_requests
+from planner.importers.offered_load import AT_ONCE, FULL, falls_behind, is_endless
+from planner.importers.request_columns import RequestColumns
+from planner.importers.request_run import run_of_requests, with_lengths, with_requests
 
-_COLUMNS = ("input_lens", "output_lens", "ttfts", "itls", "latencies", "start_times", "errors")
-_SUMMARY = frozenset(
+_FIGURES = frozenset(
     [
         *("date", "backend", "model_id", "num_prompts", "request_rate", "burstiness", "max_concurrency", "duration"),
         *("completed", "failed", "total_input_tokens", "total_output_tokens", "request_throughput"),
-        *("output_throughput", "random_input_len", "random_output_len"),
+        *("output_throughput", "ramp_up_strategy", "ramp_up_start_rps", "ramp_up_end_rps"),
     ]
 )
 _METRICS = {"ttft": "ttft", "tpot": "tpot", "itl": "itl", "e2e": "e2el"}
@@ -32,6 +29,8 @@ _STATISTICS = ("mean", "median", "p50", "p90", "p95", "p99")
 _LATENCIES = frozenset(
     f"{statistic}_{metric}{unit}" for metric in _METRICS.values() for statistic in _STATISTICS for unit in ("", "_ms")
 )
+SUMMARY = _FIGURES | _LATENCIES
+"""The fields of a result that are read."""
 
 
 class VllmBenchServe:
@@ -40,29 +39,40 @@ class VllmBenchServe:
     tool = "vllm bench serve"
 
     def recognises(self, start: FileStart) -> bool:
-        """Its counters, beside a TTFT under its name; one object in the file."""
+        """Its counters and its limit of requests in flight."""
         if not start.text.lstrip().startswith("{") or not start.has_keys("completed", "total_input_tokens"):
             return False
         return start.has_keys("num_prompts") and start.has_keys("max_concurrency")
 
     def runs(self, path: Path) -> Iterator[BenchmarkRun]:
-        """The one run in the file."""
-        wanted = _SUMMARY | _LATENCIES | frozenset(_COLUMNS)
-        values: dict[str, Any] = dict(parts(path, wanted))
-        yield run_of(Fields(values=values, place=str(path)), self.tool)
+        """A run for each result in the file."""
+        for fields, columns in results(path, SUMMARY):
+            yield run_of(fields, columns, self.tool)
 
 
-def run_of(fields: Fields, tool: str) -> BenchmarkRun:
-    """The run that the fields of one result hold."""
-    columns = {name: fields.values.pop(name) for name in _COLUMNS if isinstance(fields.values.get(name), list)}
+def run_of(fields: Fields, columns: RequestColumns, tool: str) -> BenchmarkRun:
+    """The run that one result holds: from its requests where they were saved, else from its summary."""
     with naming(fields.place):
         if fields.has("duration") and not fields.number("duration") > 0.0:
             raise InvalidInput(f"{fields.where('duration')}: a run lasts longer than nothing", remedy=IMPOSSIBLE)
         if not fields.count("completed"):
             raise InvalidInput(f"{fields.where('completed')}: no request succeeded", remedy="look at the server's log")
-        if "ttfts" in columns and "input_lens" in columns:
+        _require_steady(fields)
+        if columns.have_latencies:
             return _of_requests(fields, columns, tool)
-        return _of_summary(fields, tool)
+        return with_lengths(_of_summary(fields, tool), columns.lengths())
+
+
+def _require_steady(fields: Fields) -> None:
+    """Refuse a rate that rose during the run: neither its latencies nor its throughput are of any one load."""
+    strategy = fields.words("ramp_up_strategy")
+    if strategy is not None:
+        first, last = (fields.maybe(f"ramp_up_{end}_rps") for end in ("start", "end"))
+        rates = f" from {first:g} to {last:g} requests/s" if first is not None and last is not None else ""
+        raise InvalidInput(
+            f"{fields.where('ramp_up_strategy')}: the rate rose{rates} ({strategy}), so that the run is of no one load",
+            remedy="measure each rate in a run of its own, with --request-rate and without --ramp-up-strategy",
+        )
 
 
 def _load(fields: Fields) -> tuple[float | None, float | None]:
@@ -79,16 +89,12 @@ def _load(fields: Fields) -> tuple[float | None, float | None]:
     return users or None, None
 
 
-_FULL = 0.9
-"""With so many of the allowed requests in flight in the mean it is the limit that sends, not the rate."""
-
-
 def _full(fields: Fields, users: float) -> bool:
     """Whether the limit of requests in flight was reached, by Little's law."""
     served = fields.maybe("request_throughput")
     e2e = fields.maybe("mean_e2el_ms")
     seconds = e2e * 1e-3 if e2e else fields.maybe("mean_e2el")
-    return bool(served and seconds and served * seconds >= _FULL * users)
+    return bool(served and seconds and served * seconds >= FULL * users)
 
 
 def _set_up(fields: Fields) -> SetUp:
@@ -116,7 +122,8 @@ def _of_summary(fields: Fields, tool: str) -> BenchmarkRun:
             stems = {each: f"{each}_{name}{unit}" for each in _STATISTICS}
             found = latency(fields, {**stems, "p50": (stems["p50"], stems["median"])}, scale)
             laws[metric] = laws.get(metric) or found
-    laws["itl"], said = without_chunks(laws["itl"], laws["tpot"])
+    zero = any(fields.maybe(name) == 0.0 for name in ("median_itl_ms", "median_itl"))
+    laws["itl"], said = without_chunks(laws["itl"], laws["tpot"], zero_median=zero)
     served = fields.maybe("request_throughput")
     point = Measurement(
         input_tokens=fields.number("total_input_tokens") / completed,
@@ -151,36 +158,10 @@ def _burstiness(fields: Fields) -> float | None:
     return None if not shape else 1.0 / shape
 
 
-def _of_requests(fields: Fields, columns: dict[str, list[Any]], tool: str) -> BenchmarkRun:
-    sizes = {name: len(column) for name, column in columns.items()}
-    if len(set(sizes.values())) > 1:
-        raise InvalidInput(
-            f"{fields.place}: lists of requests differ in length ({', '.join(f'{k} {v}' for k, v in sizes.items())})",
-            remedy="is the file whole?",
-        )
-    if "start_times" not in columns:
-        return _of_summary(fields, tool)
-    ttft, start, prompt, output = (
-        _numbers(columns[name], fields.where(name)) for name in ("ttfts", "start_times", "input_lens", "output_lens")
-    )
-    gaps = [_numbers(each, fields.where("itls")) for each in columns["itls"]]
-    if any((each < 0.0).any() for each in gaps):
-        raise InvalidInput(f"{fields.where('itls')}: a gap between tokens is negative", remedy=IMPOSSIBLE)
-    if "latencies" in columns:
-        e2e = _numbers(columns["latencies"], fields.where("latencies"))
-    else:
-        e2e = ttft + np.array([each.sum() for each in gaps])
-    good = (output > 0.0) & (ttft > 0.0)
-    if "errors" in columns:
-        good &= np.array([not error for error in columns["errors"]])
-    table = RequestTable(
-        input_tokens=prompt[good],
-        output_tokens=output[good],
-        ttft_s=ttft[good],
-        e2e_s=np.maximum(e2e[good], ttft[good]),
-        start_s=start[good],
-        gaps_s=np.concatenate([each for each, kept in zip(gaps, good, strict=True) if kept] or [np.zeros(0)]),
-    )
+def _of_requests(fields: Fields, columns: RequestColumns, tool: str) -> BenchmarkRun:
+    table, failed_start_s = columns.table(fields)
+    if table.start_s is None:
+        return with_requests(_of_summary(fields, tool), table)
     users, rate = _load(fields)
     run = run_of_requests(
         table,
@@ -188,20 +169,8 @@ def _of_requests(fields: Fields, columns: dict[str, list[Any]], tool: str) -> Be
         place=fields.place,
         concurrency=users,
         open_loop=rate is not None,
-        failed_start_s=start[~good],
+        failed_start_s=failed_start_s,
         setup=_set_up(fields),
         date=_date(fields),
     )
-    if users is None and rate is None:
-        run = replace(run, capacity_only=True)
-    return run
-
-
-def _numbers(values: Any, where: str) -> Array:
-    try:
-        found = np.asarray(values, dtype=float).ravel()
-    except (TypeError, ValueError):
-        raise InvalidInput(f"{where}: a list of numbers is expected", remedy="is the file whole?") from None
-    if not np.isfinite(found).all():
-        raise InvalidInput(f"{where}: a number is not finite", remedy="run the benchmark again")
-    return found
+    return replace(run, capacity_only=True) if users is None and rate is None else run

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from typing import Any
 
 from models.step_fit import StepFit
-from models.step_time import StepTime
+from models.step_terms import terms_of
 from planner.units import format_seconds, format_share
 
 _WIDTH = 112
@@ -27,10 +26,11 @@ def fit_table(result: StepFit) -> str:
         else (f", {format_share(result.cross_validated_error)} at loads left out")
     )
     lines = [f"fitted: {_FORMS[result.form]}; error of TPOT {error} at its points{left_out} (medians)", ""]
-    for name, value in terms(result.step_time).items():
-        deviation = result.uncertainty.get(name, math.inf)
-        sure = f"± {format_share(deviation)}" if math.isfinite(deviation) else ""
-        lines.append(f"  {name.removesuffix('_s'):<20}{value:>12.4g} s  {sure}".rstrip())
+    for (name, value), deviation in zip(
+        terms_of(result.step_time).items(), result.uncertainty.deviations_s, strict=True
+    ):
+        sure = f"± {format_share(deviation / value)}" if value > 0.0 else f"at most some {2.0 * deviation:.2g} s"
+        lines.append(f"  {name.removesuffix('_s'):<20}{value:>12.4g} s  {sure}")
     lines += ["", f"  {'measured at':<38}{'TPOT':>10}{'fitted':>10}{'error':>9}{'TTFT':>11}{'fitted':>10}{'error':>9}"]
     for each in result.residuals:
         point, predicted = each.measurement, each.predicted
@@ -50,10 +50,17 @@ def fit_fields(name: str, result: StepFit) -> dict[str, Any]:
         "profile": name,
         "form": result.form,
         "terms": {
-            term: {"value": value, "relative_deviation": _finite(result.uncertainty.get(term))}
-            for term, value in terms(result.step_time).items()
+            term: {"value": value, "deviation": deviation}
+            for (term, value), deviation in zip(
+                terms_of(result.step_time).items(), result.uncertainty.deviations_s, strict=True
+            )
         },
-        "overhead": result.overhead_s,
+        "correlations": [list(row) for row in result.uncertainty.correlations],
+        "before_first_token": {
+            "overhead": result.wait.overhead_s,
+            "crowd_per_prompt_token": result.wait.crowd_s,
+            "cohort_per_prompt_token": result.wait.cohort_s,
+        },
         "median_error": result.median_error,
         "cross_validated_error": result.cross_validated_error,
         "points": [
@@ -66,21 +73,6 @@ def fit_fields(name: str, result: StepFit) -> dict[str, Any]:
         ],
         "notes": list(result.notes),
     }
-
-
-def terms(step_time: StepTime) -> dict[str, float]:
-    """The terms of a fitted step time in seconds, by name."""
-    found: dict[str, float] = {}
-    for name, value in vars(step_time).items():
-        if name == "linear":
-            found |= terms(value)
-        elif name.endswith("_s"):
-            found[name] = float(value)
-    return found
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _signed(error: float | None) -> str:

@@ -1,15 +1,16 @@
 """What Triton with TensorRT-LLM shows under steady loads of a known step: names and labels as its backend has them.
 
 No page of a real one is at hand. The format is the README of github.com/triton-inference-server/tensorrtllm_backend;
-the numbers are those of the mean step (`models.mean_step`), so that what is learned can be compared with what is known.
+the numbers are those of the queueing model, so that what is learned can be compared with what is known.
 """
 
 from __future__ import annotations
 
-from models.engine import EngineLimits
-from models.mean_step import steady_point
-from models.measurement import Measurement
+from models.continuous_batching import predict
+from models.engine import Engine, EngineLimits
 from models.step_time import LinearStepTime
+from models.token_lengths import TokenLengths
+from models.workload import OpenArrivals, Workload
 from tests.cluster.exposition import Page
 
 KNOWN = LinearStepTime(base_s=9e-3, per_prefill_token_s=6e-5, per_decode_s=8e-5, per_kv_token_s=3e-8)
@@ -28,10 +29,9 @@ def trtllm_pages(*, first_response: bool) -> list[Page]:
     requests = inside_s = first_s = 0.0
     pages = []
     for index, rate in enumerate(RATES_PER_S):
-        seen = steady_point(
-            KNOWN, Measurement(input_tokens=PROMPT, output_tokens=OUTPUT, arrival_rate_per_s=rate), limits
-        )
-        generating, prefilling = rate * (OUTPUT - 1.0) * seen.tpot_s, rate * seen.ttft_s
+        workload = Workload(arrivals=OpenArrivals(rate_per_s=rate), lengths=TokenLengths.of(PROMPT, OUTPUT))
+        laws = predict(Engine(step_time=KNOWN, limits=limits), workload, replicas=1).laws
+        generating, prefilling = rate * (OUTPUT - 1.0) * laws["tpot"].mean_s, rate * laws["ttft"].mean_s
         for second in range(0, STAY_S, EVERY_S):
             requests += rate * EVERY_S
             inside_s += (generating + prefilling) * EVERY_S

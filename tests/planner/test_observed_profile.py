@@ -74,7 +74,7 @@ def test_the_cost_of_a_prompt_token_is_of_the_known_size(learned):
 
 def test_it_explains_what_it_was_learned_from(learned):
     assert learned.fit.median_error < 0.06
-    assert learned.fit.worst_error < 0.12
+    assert learned.fit.worst_error < 0.15
 
 
 def test_the_document_is_a_profile(learned):

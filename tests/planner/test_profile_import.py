@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,18 @@ def test_one_run_told_by_several_files_counts_once(tmp_path: Path):
     assert run(["profile", "import", *files, *WHAT, "-O", str(out)]) == 0
     rows = yaml.safe_load(out.read_text(encoding="utf-8"))["spec"]["measurements"]
     assert len(rows) == 1
+
+
+def test_how_much_lengths_vary_is_kept(tmp_path: Path):
+    """Requests of 1 to 40 tokens: their coefficient of variation stands in the profile, and is read back."""
+    result = json.loads((SAMPLES / "vllm_bench_serve" / "vllm_bench_c4.json").read_text(encoding="utf-8"))
+    lengths = {"input_lens": [100, 200] * 20, "output_lens": list(range(1, 41))}
+    source, out = tmp_path / "c4.json", tmp_path / "varied.yaml"
+    source.write_text(json.dumps({**result, **lengths}), encoding="utf-8")
+    assert run(["profile", "import", str(source), *WHAT, "-O", str(out)]) == 0
+    (point,) = load_profile(str(out)).measurements
+    assert point.input_tokens_cv == pytest.approx(1 / 3, abs=1e-4)
+    assert point.output_tokens_cv == pytest.approx(0.5631, abs=1e-4)  # √((40² − 1) / 12) / 20.5
 
 
 def test_fit_shows_residuals_and_draws(tmp_path: Path, points: Path, capsys: pytest.CaptureFixture[str]):

@@ -326,5 +326,5 @@ def test_thin_tails_of_many_runs_are_one_finding() -> None:
         run = a_closed_run(a_table(closed_starts(1, count)), users=1)
         runs.append(replace(run, measurement=replace(run.measurement, ttft=LatencySummary(mean_s=0.05, p99_s=0.06))))
     (finding,) = check_runs(runs)
-    assert finding.where.endswith("(1 users, 64 in / 33 out) (and 1 more)")
+    assert finding.where.endswith("(1 user, 64 in / 33 out) (and 1 more)")
     assert finding.what == "p99 of 40 requests is the slowest of them, or nearly so"

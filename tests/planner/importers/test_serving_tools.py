@@ -14,6 +14,7 @@ from planner.importers.benchmark_run import BenchmarkRun
 from planner.importers.recognise import importer_of, runs_of
 
 SAMPLES = Path(__file__).parent / "samples"
+STAGE_0 = "inference-perf/vllm_stage_0_lifecycle_metrics.json"
 
 
 def only(name: str) -> BenchmarkRun:
@@ -82,6 +83,47 @@ def test_inference_perf_tpot_that_does_not_fit_its_own_lengths_is_put_right():
     assert run.measurement.tpot is not None
     assert run.measurement.tpot.mean_s == pytest.approx(7.23e-3, rel=2e-3)
     assert any("3.473" in note or "0.003473" in note for note in run.notes)
+
+
+def newer(tmp_path: Path, **load: object) -> Path:
+    """A real stage under the names of newer releases, as their report generator writes them."""
+    document = json.loads((SAMPLES / STAGE_0).read_text(encoding="utf-8"))
+    seen = document["successes"]
+    count = seen["count"]
+    prompt = seen.pop("prompt_len")
+    total = prompt["mean"] * count
+    seen["prompt_tokens"] = {"total": total, "cached": 0.0, "uncached": total, **prompt}
+    # The server's count is kept beside the client's, which tokenises again.
+    seen["output_tokens"] = {**seen["output_len"], "total": 60.0 * count, "mean": 60.0}
+    document["load_summary"] |= load
+    path = tmp_path / "stage_0_lifecycle_metrics.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return path
+
+
+def test_inference_perf_of_newer_releases_counts_by_the_server(tmp_path: Path):
+    (run,) = runs_of(newer(tmp_path))
+    assert isinstance(run, BenchmarkRun)
+    assert run.measurement.input_tokens == pytest.approx(only(STAGE_0).measurement.input_tokens)
+    assert run.measurement.output_tokens == 60.0
+
+
+def test_inference_perf_with_a_concurrency_is_a_closed_loop(tmp_path: Path):
+    (run,) = runs_of(newer(tmp_path, concurrency=8, requested_rate=5000.0))
+    assert isinstance(run, BenchmarkRun)
+    assert (run.measurement.concurrency, run.measurement.arrival_rate_per_s) == (8, None)
+    assert not run.capacity_only
+
+
+def test_a_median_gap_of_zero_is_that_inside_a_chunk(tmp_path: Path):
+    path = newer(tmp_path)
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["successes"]["latency"]["inter_token_latency"]["median"] = 0.0
+    path.write_text(json.dumps(document), encoding="utf-8")
+    (run,) = runs_of(path)
+    assert isinstance(run, BenchmarkRun)
+    assert run.measurement.itl is not None
+    assert [name for name, _ in run.measurement.itl.items()] == ["mean"]
 
 
 def altered(tmp_path: Path, **values: object) -> Path:
