@@ -1,4 +1,4 @@
-"""KV memory as vLLM tells it: in the labels of `vllm:cache_config_info`, which are text."""
+"""KV memory as engines tell it: vLLM in the labels of `vllm:cache_config_info`, TensorRT-LLM in gauges of blocks."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ def kv_memory(labels: Mapping[str, str]) -> KvMemory:
     if tokens is None and blocks is not None and block is not None:
         tokens = blocks * block
     return KvMemory(tokens=tokens, block_size=block)
+
+
+def kv_memory_of_blocks(blocks: float | None, block_tokens: float | None) -> KvMemory:
+    """From the number of blocks and the tokens of one."""
+    if not blocks or not block_tokens:
+        return KvMemory(tokens=None, block_size=None)
+    return KvMemory(tokens=round(blocks * block_tokens), block_size=round(block_tokens))
 
 
 def _whole(text: str | None) -> int | None:

@@ -2,13 +2,16 @@
 
 vLLM: seconds; labels `model_name` and, from its V1 engine on, `engine`. Checked against the text of vLLM 0.32; older
 names are those of 0.6 to 0.31. Triton: `nv_inference_*`, cumulative microseconds summed over *requests* (each adds its
-whole batch's time), labels `model` and `version`; checked against 2.51, which has summaries but no histograms.
+whole batch's time), labels `model` and `version`; checked against 2.51, which has summaries but no histograms. Its
+TensorRT-LLM backend adds gauges of the engine's last step (`nv_trt_llm_*`, one name for several meanings, told apart by
+a label) and the lengths of requests, under the engine's own model, `tensorrt_llm`, not under an ensemble; from the
+backend's documentation and source (github.com/triton-inference-server/tensorrtllm_backend, custom_metrics_reporter).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 
 Names = tuple[str, ...]
@@ -32,6 +35,8 @@ class Metric:
     names: Names
     to_si: float = 1.0
     """What one unit of it is in seconds, requests, tokens or fractions."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    """Labels that choose this meaning among others of the same name."""
 
     def series(self) -> Names:
         """The names of its time series."""
@@ -58,7 +63,14 @@ class EngineMetrics:
     prefix_hits: Metric | None = None
     external_prefix_hits: Metric | None = None
     """Tokens beyond those of `prefix_hits` that other caches held."""
+    inferences: Metric | None = None
+    """Items of requests: as many as requests where each brings one."""
     executions: Metric | None = None
+    """Batches."""
+    compute_input_sum: Metric | None = None
+    compute_infer_sum: Metric | None = None
+    compute_output_sum: Metric | None = None
+    """Time of each request's batch on an instance, in three parts."""
     e2e_sum: Metric | None = None
     queue_sum: Metric | None = None
     ttft: Metric | None = None
@@ -69,6 +81,15 @@ class EngineMetrics:
     prompt_length: Metric | None = None
     output_length: Metric | None = None
     kv_usage: Metric | None = None
+    kv_used_blocks: Metric | None = None
+    kv_blocks: Metric | None = None
+    kv_block_tokens: Metric | None = None
+    generating: Metric | None = None
+    """Running requests that generate."""
+    prefilling: Metric | None = None
+    """Running requests whose prompt is computed."""
+    max_running: Metric | None = None
+    """The most that may run, as the engine was started."""
     cache_config: Metric | None = None
 
     def of(self, *kinds: Kind) -> Iterator[tuple[str, Metric]]:
@@ -79,16 +100,16 @@ class EngineMetrics:
                 yield entry.name, metric
 
 
-def _gauge(*names: str) -> Metric:
-    return Metric(kind=Kind.GAUGE, names=names)
+def _gauge(*names: str, **where: str) -> Metric:
+    return Metric(kind=Kind.GAUGE, names=names, where=where)
 
 
 def _counter(*names: str, to_si: float = 1.0) -> Metric:
     return Metric(kind=Kind.COUNTER, names=names, to_si=to_si)
 
 
-def _histogram(*names: str) -> Metric:
-    return Metric(kind=Kind.HISTOGRAM, names=names)
+def _histogram(*names: str, to_si: float = 1.0) -> Metric:
+    return Metric(kind=Kind.HISTOGRAM, names=names, to_si=to_si)
 
 
 VLLM = EngineMetrics(
@@ -120,10 +141,37 @@ TRITON = EngineMetrics(
     waiting=_gauge("nv_inference_pending_request_count"),
     succeeded=_counter("nv_inference_request_success"),
     failed=_counter("nv_inference_request_failure"),
+    inferences=_counter("nv_inference_count"),
     executions=_counter("nv_inference_exec_count"),
+    compute_input_sum=_counter("nv_inference_compute_input_duration_us", to_si=1e-6),
+    compute_infer_sum=_counter("nv_inference_compute_infer_duration_us", to_si=1e-6),
+    compute_output_sum=_counter("nv_inference_compute_output_duration_us", to_si=1e-6),
     e2e_sum=_counter("nv_inference_request_duration_us", to_si=1e-6),
     queue_sum=_counter("nv_inference_queue_duration_us", to_si=1e-6),
 )
 
-BY_ENGINE = {"vllm": VLLM, "triton-trtllm": TRITON, "triton": TRITON}
+_REQUESTS, _BLOCKS = "nv_trt_llm_request_metrics", "nv_trt_llm_kv_cache_block_metrics"
+TRITON_TRTLLM = replace(
+    TRITON,
+    # Every request is a batch of its own there.
+    inferences=None,
+    executions=None,
+    compute_input_sum=None,
+    compute_infer_sum=None,
+    compute_output_sum=None,
+    # Not `scheduled`: that and the kinds of request stay as the last step left them when nothing runs; this falls to 0.
+    running=_gauge(_REQUESTS, request_type="active"),
+    max_running=_gauge(_REQUESTS, request_type="max"),
+    prefilling=_gauge(_REQUESTS, request_type="context"),
+    generating=_gauge("nv_trt_llm_inflight_batcher_metrics", inflight_batcher_specific_metric="generation_requests"),
+    kv_used_blocks=_gauge(_BLOCKS, kv_cache_block_type="used"),
+    kv_blocks=_gauge(_BLOCKS, kv_cache_block_type="max"),
+    kv_block_tokens=_gauge(_BLOCKS, kv_cache_block_type="tokens_per"),
+    prompt_length=_histogram("nv_llm_input_token_len"),
+    output_length=_histogram("nv_llm_output_token_len"),
+    # Of streaming (decoupled) models, where the server is started with `--metrics-config histogram_latencies=true`.
+    ttft=_histogram("nv_inference_first_response_histogram_ms", to_si=1e-3),
+)
+
+BY_ENGINE = {"vllm": VLLM, "triton-trtllm": TRITON_TRTLLM, "triton": TRITON}
 """The table of each `spec.engine`."""

@@ -7,7 +7,7 @@ extrapolates. What lies between the edges (means of gauges, resets, number of sc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from models.errors import InvalidInput
@@ -58,6 +58,11 @@ class History:
     windows: tuple[Window, ...]
     replicas: tuple[str, ...]
     cache_config: Mapping[str, str]
+
+    def latest(self, meaning: str) -> float | None:
+        """A gauge's mean in the last window that has it."""
+        known = [(window.end_s, window.means[meaning]) for window in self.windows if meaning in window.means]
+        return max(known)[1] if known else None
 
 
 def read_history(server: MetricsServer, metrics: EngineMetrics, labels: Mapping[str, str], span: Span) -> History:
@@ -110,12 +115,15 @@ class _Reader:
         return self._server.range(query, start_s=span.start_s, end_s=span.end_s, step_s=span.window_s)
 
     def _named(self, metric: Metric) -> str:
-        return selector(metric.series(), self._labels)
+        return self._one_of(metric.series(), metric)
 
     def _over_time(self, function: str, metric: Metric, seconds: int) -> str:
         """A function of a metric under each of its names: functions drop the name, so names are joined by `or`."""
-        parts = (f"{function}({selector([name], self._labels)}[{seconds}s])" for name in metric.series())
+        parts = (f"{function}({self._one_of([name], metric)}[{seconds}s])" for name in metric.series())
         return " or ".join(parts)
+
+    def _one_of(self, names: Sequence[str], metric: Metric) -> str:
+        return selector(names, {**self._labels, **metric.where})
 
     def _by_replica(self, query: str) -> dict[Key, Edges]:
         """Answers by replica, series of the same replica added up."""
@@ -159,9 +167,9 @@ class _Reader:
         found: dict[Key, Readings] = {}
         for name in metric.names:  # the newest name that a replica has
             answers: dict[Key, Readings] = {}
-            for series in self._ask(selector([f"{name}_bucket", f"{name}_sum"], self._labels)):
+            for series in self._ask(self._one_of([f"{name}_bucket", f"{name}_sum"], metric)):
                 readings = answers.setdefault(replica_key(series.labels), Readings())
-                readings.add(series.labels.get("le"), self._edges(series))
+                readings.add(series.labels.get("le"), self._edges(series), metric.to_si)
             found = {**answers, **found}
         return found
 

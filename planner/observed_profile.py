@@ -31,7 +31,7 @@ class Identity:
     """What of a profile the metrics do not say."""
 
     name: str
-    engine: Literal["vllm", "triton-trtllm"]
+    engine: Literal["vllm", "triton-trtllm", "triton"]
     engine_version: str
     model: str
     quantization: str

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from models.cached_prompts import partly_cached
 from models.errors import InvalidInput
-from models.histogram_law import law
+from models.histogram_law import BucketCounts, law
 from models.measurement import LatencySummary, Measurement
 from planner.importers.benchmark_run import BenchmarkRun, SetUp
 from planner.steady_load import Load
 
+WIDE_BUCKET = 3.0
+"""Of a bucket whose end is so many times its beginning a percentile would be a guess."""
 _PERCENTILES = {"p50_s": 0.5, "p90_s": 0.9, "p95_s": 0.95, "p99_s": 0.99}
 
 
@@ -30,9 +32,13 @@ def run_of(load: Load, *, setup: SetUp, source: str, stated: StatedLengths) -> B
     laws = (
         {} if saturated else {meaning: _summary(load, meaning) for meaning in ("ttft", "itl", "tpot", "e2e", "queue")}
     )
+    input_tokens = _length(load, "prompt_length", "prompt_tokens", stated.input_tokens, "--input-tokens")
+    output_tokens = _length(load, "output_length", "output_tokens", stated.output_tokens, "--output-tokens")
+    if laws and laws["ttft"] is None and laws["tpot"] is None:
+        laws["tpot"] = _generating(load, output_tokens)
     measurement = Measurement(
-        input_tokens=_length(load, "prompt_length", "prompt_tokens", stated.input_tokens, "--input-tokens"),
-        output_tokens=_length(load, "output_length", "output_tokens", stated.output_tokens, "--output-tokens"),
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
         arrival_rate_per_s=load.arrivals_per_s,
         requests_per_s=load.completed / load.duration_s,
         output_tokens_per_s=_rate(load, "output_tokens"),
@@ -66,7 +72,8 @@ def _length(load: Load, histogram: str, counter: str, stated: float | None, opti
         return stated
     raise InvalidInput(
         f"the metrics do not count tokens ({counter.replace('_', ' ')} and their histogram are absent)",
-        remedy=f"state the mean length with {option}",
+        remedy=f"state the mean length with {option}; TensorRT-LLM counts them under the engine's own model, such as "
+        "--match model=tensorrt_llm",
     )
 
 
@@ -79,15 +86,36 @@ def _summary(load: Load, meaning: str) -> LatencySummary | None:
     seen = load.histogram(meaning)
     if seen is not None and seen.mean_s:
         fitted = law(seen)
-        percentiles = {name: fitted.quantile(q) for name, q in _PERCENTILES.items() if seen.resolved(q)}
+        percentiles = {name: fitted.quantile(q) for name, q in _PERCENTILES.items() if _told(seen, q)}
         return LatencySummary(mean_s=seen.mean_s, **percentiles)
     summed = load.total(f"{meaning}_sum")
     return LatencySummary(mean_s=summed / load.completed) if summed else None
 
 
+def _told(seen: BucketCounts, q: float) -> bool:
+    low, high = seen.bounds(q)
+    return seen.resolved(q) and high <= WIDE_BUCKET * low
+
+
+def _generating(load: Load, output_tokens: float) -> LatencySummary | None:
+    """TPOT by Little's law: of a request's time, the share in which it generates is the share of those that do."""
+    summed, generating, prefilling = load.total("e2e_sum"), load.mean("generating"), load.mean("prefilling")
+    if not summed or not generating or prefilling is None or output_tokens <= 1.0:
+        return None
+    share = generating / (generating + prefilling)
+    return LatencySummary(mean_s=share * summed / load.completed / (output_tokens - 1.0))
+
+
 def _notes(load: Load) -> Iterator[str]:
-    if load.total("e2e_sum") is not None:
-        yield (
-            "Triton does not tell the time to the first token: the time of a token is that of a request over its "
-            "tokens, and prompt and decode are told apart by the prior alone"
-        )
+    if load.total("e2e_sum") is None or load.histogram("ttft") is not None:
+        return
+    token = (
+        "that of a request over its tokens"
+        if load.mean("generating") is None
+        else "by the share of requests that generate rather than compute their prompt"
+    )
+    yield (
+        f"Triton does not tell the time to the first token: the time of a token is {token}, and what a prompt costs is "
+        "the prior's alone. Start tritonserver with --metrics-config histogram_latencies=true and stream (decoupled "
+        "mode), or measure with a benchmark"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,6 +14,7 @@ from models.cached_prompts import partly_cached
 from models.engine import Engine, EngineLimits
 from models.errors import InvalidInput
 from models.measurement import LatencySummary, Measurement
+from models.service_time import ServiceTime
 from models.step_terms import TermUncertainty, terms_of
 from models.step_time import ExpertsStepTime, LinearStepTime, RooflineStepTime, SqrtStepTime, StepTime
 from planner.file_model import FileModel, first_problem
@@ -51,13 +52,17 @@ class Gpu(FileModel):
 
 
 class Limits(FileModel):
-    """What bounds a step; the defaults are vLLM V1's."""
+    """What bounds a step; the defaults are vLLM V1's. The last four bound the batches of Triton's dynamic batcher."""
 
     max_num_seqs: Annotated[int, Field(ge=1, le=100_000)] = 256
     max_num_batched_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 2048
     kv_cache_tokens: Count | None = None
     kv_block_size: Annotated[int, Field(ge=1, le=65536)] = 16
     chunked_prefill: bool = True
+    max_batch_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    instances: Annotated[int, Field(ge=1, le=10_000)] = 1
+    preferred_batch_sizes: Annotated[tuple[Count, ...], Field(max_length=1000)] = ()
+    max_queue_delay: Annotated[float, Field(ge=0.0, le=3600.0)] = 0.0
 
     def to_limits(self) -> EngineLimits:
         """The same in the models' terms."""
@@ -73,7 +78,20 @@ class Limits(FileModel):
                 f"{self.max_num_seqs}: engines refuse to start so, for every sequence decodes a token a step",
                 remedy="give the limits that the engine was started with",
             )
-        return EngineLimits(**self.model_dump())
+        if self.max_batch_size is not None:
+            raise InvalidInput(
+                "spec.limits.maxBatchSize is of engine triton, the dynamic batcher",
+                remedy="maxNumSeqs bounds the running sequences of vllm and triton-trtllm",
+            )
+        return EngineLimits(**self.model_dump(include={entry.name for entry in fields(EngineLimits)}))
+
+
+class BatchTime(FileModel):
+    """Time of an executed batch of one size, seconds: mean, and coefficient of variation."""
+
+    batch: Annotated[int, Field(ge=1, le=100_000)]
+    mean: Positive
+    cv: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
 
 
 class StepTimeTerms(FileModel):
@@ -242,6 +260,7 @@ class Spec(FileModel):
     gpu: Gpu
     limits: Limits = Limits()
     step_time: StepTimeTerms | None = None
+    service_time: Annotated[tuple[BatchTime, ...], Field(max_length=10_000)] = ()
     step_time_uncertainty: StepTimeUncertainty | None = None
     first_token_overhead: Term = 0.0
     cold_start: ColdStart | None = None
@@ -293,6 +312,30 @@ class EngineProfile(FileModel):
         from planner.profile_check import figures, subject_of
 
         return figures(subject_of(self))
+
+    @cached_property
+    def service_time(self) -> ServiceTime:
+        """Time of a batch by its size, of Triton's dynamic batcher. Errors name the profile."""
+        times, largest = self.spec.service_time, self.spec.limits.max_batch_size
+        if self.spec.engine != "triton" or not times or largest is None:
+            raise InvalidInput(
+                f"profile {self.name}: the time of a batch is not known",
+                remedy="a profile of engine triton has spec.serviceTime and spec.limits.maxBatchSize",
+            )
+        if times[-1].batch > largest:
+            raise InvalidInput(
+                f"profile {self.name}: spec.serviceTime has a batch of {times[-1].batch}, spec.limits.maxBatchSize is "
+                f"{largest}",
+                remedy="give both as the model's config.pbtxt has them",
+            )
+        try:
+            return ServiceTime(
+                batches=tuple(time.batch for time in times),
+                means_s=tuple(time.mean for time in times),
+                cvs=tuple(time.cv for time in times),
+            )
+        except InvalidInput as error:
+            raise InvalidInput(f"profile {self.name}: spec.serviceTime: {error}", remedy=error.remedy) from None
 
     def _fit(self) -> FittedStep:
         spec = self.spec

@@ -124,7 +124,7 @@ def text_of(document: dict[str, Any], comment: str = "") -> str:
     import yaml
 
     spec = dict(document["spec"])
-    rows = spec.pop("measurements")
+    rows = spec.pop("measurements", [])
 
     class Dumper(yaml.SafeDumper):
         """Rows of numbers in one line each; all else as people write it."""
@@ -136,4 +136,6 @@ def text_of(document: dict[str, Any], comment: str = "") -> str:
     Dumper.add_representer(list, row_of)
     head = yaml.dump({**document, "spec": spec}, Dumper=Dumper, sort_keys=False, width=110, allow_unicode=True)
     lines = [yaml.safe_dump(row, sort_keys=False, default_flow_style=True, width=1000).strip() for row in rows]
+    if not lines:
+        return comment + head
     return f"{comment}{head}  measurements:\n" + "".join(f"  - {line}\n" for line in lines)

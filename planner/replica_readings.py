@@ -12,7 +12,9 @@ Key = tuple[tuple[str, str], ...]
 Edges = dict[int, float]
 """Values by edge."""
 
-_VARYING = {"__name__", "le", "finished_reason", "reason", "quantile", "gpu_uuid"}
+_VARYING = {"__name__", "le", "finished_reason", "reason", "quantile", "gpu_uuid"} | {
+    "request_type", "inflight_batcher_specific_metric", "kv_cache_block_type", "response_metric_type",
+}  # fmt: skip
 """Labels that tell the series of one replica apart."""
 
 
@@ -73,11 +75,11 @@ class Readings:
         self._buckets: dict[float, Edges] = {}
         self._sums: Edges = {}
 
-    def add(self, end: str | None, edges: Edges) -> None:
+    def add(self, end: str | None, edges: Edges, to_si: float) -> None:
         if end is None:
-            add_edges(self._sums, edges)
+            add_edges(self._sums, {index: value * to_si for index, value in edges.items()})
         else:
-            add_edges(self._buckets.setdefault(float(end), {}), edges)
+            add_edges(self._buckets.setdefault(float(end) * to_si, {}), edges)
 
     def between(self, first: int, last: int) -> BucketCounts | None:
         """What was observed between two edges; None where it was not read at the end."""

@@ -74,6 +74,14 @@ class Load:
         found = [window.counted.get(meaning) for window in self.windows]
         return None if None in found else math.fsum(value for value in found if value is not None)
 
+    def mean(self, meaning: str) -> float | None:
+        """A gauge's mean over all windows; None where a window lacks it."""
+        found = [(window.means.get(meaning), window.duration_s) for window in self.windows]
+        known = [(value, seconds) for value, seconds in found if value is not None]
+        if len(known) < len(found):
+            return None
+        return math.fsum(value * seconds for value, seconds in known) / self.duration_s
+
     def histogram(self, meaning: str) -> BucketCounts | None:
         """A histogram over all windows; None where a window lacks it, or nothing was observed."""
         found = [window.histograms.get(meaning) for window in self.windows]
@@ -112,7 +120,7 @@ def judge(windows: Sequence[Window], *, max_num_seqs: int) -> Judged:
 
 def standing_of(window: Window, max_num_seqs: int) -> tuple[Standing, str]:
     """What a window is good for, and why not for more."""
-    why = window.unreadable or _too_little(window)
+    why = why_unusable(window)
     if why:
         return "unusable", why
     if _saturated(window, max_num_seqs):
@@ -128,6 +136,11 @@ def hit_rate(counted: Mapping[str, float]) -> float | None:
     if not queries or hits is None:
         return None
     return min(1.0, (hits + counted.get("external_prefix_hits", 0.0)) / queries)
+
+
+def why_unusable(window: Window) -> str | None:
+    """Why a window says nothing at all, whatever the load; None where it does."""
+    return window.unreadable or _too_little(window)
 
 
 def _too_little(window: Window) -> str | None:
@@ -152,9 +165,16 @@ def _saturated(window: Window, max_num_seqs: int) -> bool:
     return (
         (waiting >= 1.0 and waiting > QUEUE_SHARE * running)
         or running >= FULL_SEATS * max_num_seqs
-        or window.means.get("kv_usage", 0.0) >= FULL_KV
+        or _kv_usage(window.means) >= FULL_KV
         or window.counted.get("preemptions", 0.0) > 0.01 * window.counted["succeeded"]
     )
+
+
+def _kv_usage(means: Mapping[str, float]) -> float:
+    """Share of KV memory in use; 0 where the engine does not tell, for nothing is then known to be full."""
+    if means.get("kv_blocks"):
+        return means.get("kv_used_blocks", 0.0) / means["kv_blocks"]
+    return means.get("kv_usage", 0.0)
 
 
 def _running(window: Window) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from models.mean_step import steady_point
 from models.measurement import Measurement
 from planner.checks.finding import Finding, Severity
-from planner.profile import EngineProfile
+from planner.profile import EngineProfile, Limits
 from planner.reports.table import Paint, plain
 from planner.units import format_seconds, format_share
 
@@ -50,8 +50,13 @@ def show_table(profile: EngineProfile) -> str:
         f"  engine   {spec.engine} {spec.engine_version or '(version not stated)'}",
         f"  model    {spec.model}, quantization {spec.quantization}",
         f"  replica  {gpu.per_replica} × {gpu.type}, tensor parallel {gpu.tensor_parallel}",
-        f"  limits   {limits.max_num_seqs:,} sequences, {limits.max_num_batched_tokens:,} tokens a step, {memory}",
+        f"  limits   {limits.max_num_seqs:,} sequences, {limits.max_num_batched_tokens:,} tokens a step, {memory}"
+        if spec.engine != "triton"
+        else f"  limits   {_batching(limits)}",
     ]
+    if spec.service_time:
+        times = (f"{entry.batch}: {format_seconds(entry.mean)}" for entry in spec.service_time)
+        lines.append("  batches  " + ", ".join(times))
     if spec.step_time is not None:
         terms = spec.step_time.model_dump(by_alias=True, exclude_defaults=True)
         lines.append("  step     " + ", ".join(f"{name} {value:g}" for name, value in terms.items()) + " (seconds)")
@@ -63,8 +68,16 @@ def show_table(profile: EngineProfile) -> str:
     return "\n".join([*lines, *_point_lines(profile)]) + "\n"
 
 
+def _batching(limits: Limits) -> str:
+    size = (
+        "batches (size not stated)" if limits.max_batch_size is None else f"batches of up to {limits.max_batch_size:,}"
+    )
+    delay = f"queue delay {format_seconds(limits.max_queue_delay)}" if limits.max_queue_delay else "no queue delay"
+    return f"{size}, {limits.instances} instance{'' if limits.instances == 1 else 's'}, {delay}"
+
+
 def _point_lines(profile: EngineProfile) -> list[str]:
-    if not profile.measurements:
+    if not profile.measurements or profile.spec.engine == "triton":
         return []
     engine = profile.to_engine()
     lines = ["", f"  {'measured at':<36}{'TTFT':>10}{'TPOT':>10}{'fitted':>10}{'error':>8}"]

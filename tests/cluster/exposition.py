@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from benchmarks.exposition import archived
 
-_KEPT = re.compile(r"^(vllm:|nv_inference_)")
+_KEPT = re.compile(r"^(vllm:|nv_(inference|trt_llm|llm)_)")
 _LEFT = re.compile(r"_created[{ ]")
 
 Page = tuple[float, str]

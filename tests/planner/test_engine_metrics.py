@@ -5,8 +5,9 @@ import re
 import pytest
 
 from benchmarks.exposition import archived, samples
-from planner.cache_config import KvMemory, kv_memory
-from planner.engine_metrics import BY_ENGINE, TRITON, VLLM, Kind
+from planner.cache_config import KvMemory, kv_memory, kv_memory_of_blocks
+from planner.engine_metrics import BY_ENGINE, TRITON, TRITON_TRTLLM, VLLM, Kind
+from tests.cluster.trtllm_pages import trtllm_pages
 
 STATES = archived("states.tar.xz")
 VLLM_PAGES = [name for name in STATES if name.startswith("vllm/")]
@@ -32,6 +33,14 @@ def test_triton_2_51_has_every_metric(page):
     there = names_on(page)
     for meaning, metric in TRITON.of(*Kind):
         assert set(metric.names) <= there, meaning
+
+
+def test_tensorrt_llm_behind_triton_has_the_names_and_labels_that_its_backend_documents():
+    page = samples(trtllm_pages(first_response=True)[-1][1])
+    there = {(sample.name, *sample.labels.items()) for sample in page}
+    for meaning, metric in TRITON_TRTLLM.of(*Kind):
+        for name in metric.series():
+            assert any(name == found[0] and set(metric.where.items()) <= set(found[1:]) for found in there), meaning
 
 
 def test_no_older_name_is_still_there_and_would_be_counted_twice():
@@ -71,6 +80,11 @@ def test_kv_memory_is_in_the_labels():
     assert kv_memory(info.labels) == KvMemory(tokens=65_536, block_size=128)
     older = {name: value for name, value in info.labels.items() if name != "kv_cache_size_tokens"}
     assert kv_memory(older) == KvMemory(tokens=512 * 128, block_size=128)
+
+
+def test_kv_memory_from_blocks():
+    assert kv_memory_of_blocks(6239.0, 64.0) == KvMemory(tokens=399_296, block_size=64)
+    assert kv_memory_of_blocks(None, 64.0) == kv_memory_of_blocks(6239.0, 0.0) == KvMemory(tokens=None, block_size=None)
 
 
 @pytest.mark.parametrize("text", ["None", "", "-5", "1e5", "12.0", "٣", "0", "9" * 30])

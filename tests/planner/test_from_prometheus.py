@@ -22,6 +22,7 @@ from planner.cli.main import run
 from planner.profile import load_profile
 from tests.cluster.exposition import Page, history, ramp, shown
 from tests.cluster.prometheus import running_prometheus, until_scraped
+from tests.cluster.trtllm_pages import BLOCK_TOKENS, BLOCKS, KNOWN, OUTPUT, PROMPT, RATES_PER_S, SEATS, trtllm_pages
 
 PASSWORD = "s3cr:et/@"
 PASSWORD_HASH = "$2b$05$MTroPjIx5U8FMCs8VJR/Hem6cAgPEs6UVkLu6ZYuD6gWTkieA2Kq6"
@@ -58,6 +59,8 @@ def histories() -> dict[str, list[Page]]:
         ],
         # Another model's engine beside them, with less memory.
         "idle": [(start + second, idle.replace('tokens="65536"', 'tokens="4096"')) for second in range(200)],
+        "streaming": trtllm_pages(first_response=True),
+        "trtllm": trtllm_pages(first_response=False),
         "triton": triton_runs(),
     }
 
@@ -131,8 +134,8 @@ def scraped(tmp_path_factory) -> Iterator[Scraped]:
         "replacement": "llama",
     }
     jobs[0]["metric_relabel_configs"] = [renamed]
-    ensemble = {"source_labels": ["model"], "regex": "pyfix_d0", "target_label": "model", "replacement": "ensemble"}
-    jobs[-1]["metric_relabel_configs"] = [ensemble]
+    reranker = {"source_labels": ["model"], "regex": "pyfix_d0", "target_label": "model", "replacement": "reranker"}
+    jobs[-1]["metric_relabel_configs"] = [reranker]
     with shown(pages) as exposition:
         for job in jobs:
             job["static_configs"][0]["targets"] = [exposition.address]
@@ -316,8 +319,8 @@ def test_memory_is_that_of_the_chosen_model_s_engine(learn, tmp_path):
 def test_two_models_of_one_server_are_not_mixed(learn):
     code, _, told = learn("triton", "--engine", "triton-trtllm", *ENGINE, last="235s", window="60s")
     assert code == 2
-    assert "has 3 models there: ensemble, pyfix_d0_i2, pyfix_d10000" in told
-    assert "--match model=ensemble" in told
+    assert "has 3 models there: pyfix_d0_i2, pyfix_d10000, reranker" in told
+    assert "--match model=pyfix_d0_i2" in told
 
 
 def test_an_idle_engine_is_no_load(learn):
@@ -373,7 +376,7 @@ def test_several_models_are_not_mixed(learn):
 def test_triton_s_durations_are_divided_by_requests(learn, tmp_path):
     """As Triton's counters of each minute say: 62.7 s over 1,304 requests and so on, warm-up requests included."""
     out = tmp_path / "triton.yaml"
-    engine = ["--engine", "triton-trtllm", "--gpu", "CPU", "--match", "model=ensemble", "--max-num-seqs", "8"]
+    engine = ["--engine", "triton-trtllm", "--gpu", "CPU", "--match", "model=reranker", "--max-num-seqs", "8"]
     lengths = ["--input-tokens", "64", "--output-tokens", "32"]
     code, _, told = learn("triton", *engine, *lengths, "-O", str(out), last="235s", window="60s")
     assert code == 0, told
@@ -410,35 +413,105 @@ def per_request(before: str, after: str) -> tuple[float, float]:
     )
 
 
+TRTLLM = ["--engine", "triton-trtllm", "--gpu", "A100-SXM4-80GB", "--max-num-batched-tokens", "8192"]
+
+
+@pytest.mark.parametrize("job", ["streaming", "trtllm"])
+def test_tensorrt_llm_behind_triton_tells_lengths_memory_and_seats(learn, tmp_path, job):
+    out = tmp_path / "trtllm.yaml"
+    code, _, told = learn(job, *TRTLLM, "-O", str(out), last="230s", window="20s")
+    assert code == 0, told
+    spec = load_profile(str(out)).spec
+    assert (spec.engine, spec.model) == ("triton-trtllm", "tensorrt_llm")
+    assert (spec.limits.kv_cache_tokens, spec.limits.kv_block_size) == (BLOCKS * BLOCK_TOKENS, BLOCK_TOKENS)
+    assert spec.limits.max_num_seqs == SEATS
+    assert f"max_num_seqs: {SEATS}, as the engine reports" in told
+    rates = [point.arrival_rate for point in spec.measurements]
+    assert rates == pytest.approx(RATES_PER_S, rel=0.03)  # windows in which the rate rises are among them
+    for point in spec.measurements:
+        assert (point.input_tokens, point.output_tokens) == (PROMPT, OUTPUT)
+
+
+@pytest.mark.parametrize(("job", "within"), [("streaming", 0.02), ("trtllm", 0.04)])
+@pytest.mark.parametrize("sequences", [4.0, 16.0])
+def test_the_known_step_of_tensorrt_llm_is_found(learn, tmp_path, job, within, sequences):
+    out = tmp_path / "trtllm.yaml"
+    learn(job, *TRTLLM, "-O", str(out), last="230s", window="20s")
+    step = load_profile(str(out)).to_engine().step_time
+    load = (0.0, sequences, 775.0 * sequences)
+    assert float(step.seconds(*load)) == pytest.approx(float(KNOWN.seconds(*load)), rel=within)
+
+
+def test_without_a_first_response_it_says_what_is_missing_and_what_to_do(learn):
+    _, _, streaming = learn("streaming", *TRTLLM, last="230s", window="20s")
+    _, _, plain = learn("trtllm", *TRTLLM, last="230s", window="20s")
+    assert "does not tell the time to the first token" not in streaming
+    assert "Triton does not tell the time to the first token: the time of a token is by the share of requests" in plain
+    assert "--metrics-config histogram_latencies=true" in plain
+
+
+def test_percentiles_of_wide_buckets_are_not_stated(learn):
+    _, said, _ = learn("streaming", *TRTLLM, last="230s", window="20s")
+    for point in yaml.safe_load(said)["spec"]["measurements"]:
+        assert list(point["ttft"]) == ["mean"]
+
+
 def test_triton_needs_the_lengths(learn):
     code, _, told = learn(
-        "triton", "--engine", "triton-trtllm", "--match", "model=ensemble", *ENGINE, last="235s", window="60s"
+        "triton", "--engine", "triton-trtllm", "--match", "model=reranker", *ENGINE, last="235s", window="60s"
     )
     assert code == 2
     assert "the metrics do not count tokens" in told
     assert "--input-tokens" in told
+    assert "--match model=tensorrt_llm" in told
 
 
-def test_triton_s_dynamic_batcher_is_declined(learn):
-    code, _, told = learn("triton", "--engine", "triton", *ENGINE)
-    assert code == 2
-    assert "a profile of Triton's dynamic batcher cannot be learned from its metrics" in told
-    assert "perf_analyzer" in told
+TRITON = ["--engine", "triton", "--gpu", "CPU", "--match", "model=reranker"]
+MINUTES = {"last": "235s", "window": "60s"}
+
+
+def test_triton_s_dynamic_batcher_tells_the_time_of_a_batch(learn, tmp_path, capsys):
+    """Each execution sleeps 20 ms + 8 ms a request; other runs have 29.1 ms for one and 86.4 for 7.9."""
+    out = tmp_path / "batcher.yaml"
+    code, said, told = learn("triton", *TRITON, "--max-batch-size", "8", "-O", str(out), **MINUTES)
+    assert code == 0, told
+    assert "a straight line in the size of the batch is assumed" in told
+    assert re.search(r"mean batch +requests +service +error\n +1\.3\d +1,3\d\d +3\d\.\d ms", said)
+    profile = load_profile(str(out))
+    assert profile.service_time.batches == (1, 2, 4, 8)
+    for batch, seconds in zip((1, 2, 4, 8), profile.service_time.means_s, strict=True):
+        assert seconds == pytest.approx(21e-3 + 8.2e-3 * batch, rel=0.06)
+    assert profile.spec.provenance[0].points == 3
+    assert run(["profile", "show", str(out)]) == 0
+    assert "batches of up to 8, 1 instance, no queue delay" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "--engine triton, the dynamic batcher, needs --max-batch-size, which no metric tells"),
+        (["--max-batch-size", "4"], "with --max-batch-size 4"),
+        (["--max-batch-size", "8", "--last", "60s"], "the batches do not vary enough to learn from"),
+    ],
+)
+def test_what_a_dynamic_batcher_s_profile_needs(learn, options, said):
+    code, out, told = learn("triton", *TRITON, *options, **MINUTES)
+    assert (code, out) == (2, "")
+    assert said in told
 
 
 def test_the_examples_of_the_help_page_run(scraped, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     examples = re.findall(r"^ +(planner .*)$", (from_prometheus.epilog or "").replace("\\\n", " "), re.MULTILINE)
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         arguments = shlex.split(example)[1:]
         if "--prometheus" in arguments:
             arguments[arguments.index("--prometheus") + 1] = scraped.url
-            window = "60s" if "triton-trtllm" in arguments else "20s"
-            last = "240s" if "triton-trtllm" in arguments else "180s"
+            window, last = ("60s", "240s") if "--engine" in arguments else ("20s", "180s")
             arguments += ["--until", scraped.until, "--last", last, "--window", window]
         assert run(arguments) in (0, 1), capsys.readouterr().err  # `profile check` may find fault with a CPU as an H100
-    assert {path.name for path in tmp_path.iterdir()} == {"llama-live.yaml", "trtllm-live.yaml"}
+    assert {path.name for path in tmp_path.iterdir()} == {"llama-live.yaml", "trtllm-live.yaml", "reranker-live.yaml"}
 
 
 # --- the way there

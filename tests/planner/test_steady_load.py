@@ -43,6 +43,11 @@ def window(**changes) -> Window:
         ({"means": {"waiting": 5.0}}, "saturated", "saturated: only its throughput counts"),
         ({"means": {"running": 62.0}}, "saturated", "saturated: only its throughput counts"),
         ({"means": {"kv_usage": 0.97}}, "saturated", "saturated: only its throughput counts"),
+        (
+            {"means": {"kv_blocks": 100.0, "kv_used_blocks": 97.0}},
+            "saturated",
+            "saturated: only its throughput counts",
+        ),
         ({"counted": {"preemptions": 10.0}}, "saturated", "saturated: only its throughput counts"),
         ({"counted": {"succeeded": 0.0}}, "unusable", "idle"),
         ({"counted": {"succeeded": 0.0}, "growth": 3.0}, "unusable", "fewer than 20 requests"),
