@@ -81,7 +81,7 @@ test-pythons:  ## every test on each of Python 3.11, 3.12 and 3.13 that is found
 bench: $(VENV)/.installed-dev  ## measure speed against the goals, and write docs/speed.md
 	$(run) benchmarks/speed.py --write docs/speed.md
 
-bench-accuracy: $(VENV)/.installed-dev  ## measure accuracy against the simulator, and write docs/accuracy.md
+bench-accuracy: bench-fit  ## measure accuracy: of fits against measurements, of the model against the simulator
 	$(run) benchmarks/accuracy.py
 
 bench-catalogue: $(VENV)/.installed-dev  ## measure every shipped profile against the simulator
