@@ -56,12 +56,12 @@ class Asked:
 
 def runs(kind: str) -> list[BenchmarkRun]:
     """The runs of one kind, `closed` or `open`, by name."""
-    found = []
+    found: list[BenchmarkRun] = []
     with tempfile.TemporaryDirectory() as folder:
         for packed in sorted(RUNS.glob(f"{kind}_*.json.gz")):
             plain = Path(folder) / packed.name.removesuffix(".gz")
             plain.write_bytes(gzip.decompress(packed.read_bytes()))
-            found += runs_of(plain)
+            found += (run for run in runs_of(plain) if isinstance(run, BenchmarkRun))
     return found
 
 
@@ -105,13 +105,16 @@ def section() -> str:
     """What `docs/fit-accuracy.md` says of it."""
     engine = fitted()
     terms = terms_of(engine.step_time)
+    fitted_terms = (
+        f"{1e3 * terms['base_s']:.1f} ms + {1e3 * terms['per_decode_s']:.2f} ms a decode + "
+        f"{1e3 * terms['per_prefill_token_s']:.2f} ms a prompt token"
+    )
     lines = [
         "## From closed loops to open arrivals",
         "",
-        "vLLM 0.32 with steps padded to 25 ms + 1.5 ms a decode + 0.1 ms a prompt token, 3 to 7 ms of its own between",
-        f"steps. Fitted to its closed loops of 1 to 16 users: {1e3 * terms['base_s']:.1f} ms + "
-        f"{1e3 * terms['per_decode_s']:.2f} ms a decode + {1e3 * terms['per_prefill_token_s']:.2f} ms a prompt token,",
-        f"{1e3 * engine.overhead_s:.1f} ms before a first token. Asked for three open streams that it has not seen:",
+        "vLLM 0.32, its steps padded to 25 ms + 1.5 ms a decode + 0.1 ms a prompt token, 3 to 7 ms of its own between.",
+        f"Fitted to its closed loops of 1 to 16 users: {fitted_terms}; {1e3 * engine.overhead_s:.1f} ms before a first",
+        "token. Asked for three open streams that it has not seen:",
         "",
         "| load | requests | percentile | measured | predicted | error | nine in ten runs as short |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -121,26 +124,25 @@ def section() -> str:
         met = "" if goal is None else f" (goal {goal:.0%}: {'met' if abs(each.error) <= goal else '**not met**'})"
         assert each.chance_s is not None
         low, high = (1e3 * value for value in each.chance_s)
-        lines.append(
-            f"| {each.run} | {each.requests} | {each.metric} p{100 * each.quantile:.0f} | {1e3 * each.measured_s:.0f} ms "
-            f"| {1e3 * each.predicted_s:.0f} ms | {each.error:+.0%}{met} | {low:.0f} to {high:.0f} ms |"
-        )
+        what = f"{each.metric} p{100 * each.quantile:.0f}"
+        seen = f"{1e3 * each.measured_s:.0f} ms | {1e3 * each.predicted_s:.0f} ms | {each.error:+.0%}{met}"
+        lines.append(f"| {each.run} | {each.requests} | {what} | {seen} | {low:.0f} to {high:.0f} ms |")
     return "\n".join([*lines, "", *_WHY]) + "\n"
 
 
 _WHY = (
     "Why closed loops under-measure what open arrivals feel, and what was done about it:",
     "",
-    "- Users of a closed loop with equal lengths move in cohorts: their prompts meet in a few steps and most steps carry",
-    "  none, so TPOT hardly shows what a prompt costs, and TTFT is mostly waiting for one another. The fit takes the",
-    "  *median* gap as a step without prompts, which tells prompts and decodes apart, and gives the waiting a law of its",
-    "  own (`models/first_token_wait.py`) that no plan for open arrivals contains.",
-    "- A closed loop holds its batch; an open stream's swings, and a step is longer for those in a full batch. That is",
-    "  in the predictions, which are of the queueing model and not of the mean.",
+    "- Users of a closed loop with equal lengths move in cohorts: their prompts meet in a few steps and most steps",
+    "  carry none, so TPOT hardly shows what a prompt costs, and TTFT is mostly waiting for one another. The fit takes",
+    "  the *median* gap as a step without prompts, which tells prompts and decodes apart, and gives the waiting a law",
+    "  of its own (`models/first_token_wait.py`) that no plan for open arrivals contains.",
+    "- A closed loop holds its batch; an open stream's swings, and a step is longer for those in a full batch. That",
+    "  is in the predictions, which are of the queueing model and not of the mean.",
     "- A first token at low load holds what is outside the engine's steps. One user alone tells it; it is kept in the",
     "  profile and planned with.",
     "",
-    "What remains: TTFT and gaps at 70 % of capacity are some per cent low still. p99 of TTFT is the wait for one of 16",
-    "places that one request in fifty has to make: runs as short as these scatter by a factor of five about it, and",
-    "the measured values lie within that scatter; they decide nothing more.",
+    "What remains: TTFT and gaps at 70 % of capacity are some per cent low still. p99 of TTFT is the wait for one of",
+    "16 places that one request in fifty has to make: runs as short as these scatter by a factor of five about it,",
+    "and the measured values lie within that scatter; they decide nothing more.",
 )

@@ -25,6 +25,7 @@ from models.errors import InvalidInput
 from models.mean_step import relative_deviation, steady_point
 from models.measurement import Measurement
 from models.step_fit import StepFit, fit
+from models.step_terms import deviations_at
 from planner.hardware import find_gpu, find_model, gpu_name, known_of
 from planner.memory_budget import memory_budget
 from scripts.silicon_source import SOURCE, measurement_of, not_one_replica
@@ -33,9 +34,7 @@ SetUp = tuple[str, ...]
 Lengths = tuple[float, float]
 Curves = dict[Lengths, list[Measurement]]
 Error = tuple[str, float, float, bool]
-"""Where (`lowest`, `highest`, `between` or `across`), relative error of TPOT, of TTFT, whether TPOT lies in the band."""
-BAND = 1.645
-"""Standard deviations to either side that hold nine in ten of a normal law."""
+"""Where (`lowest`, `highest`, `between` or `across`), errors of TPOT and TTFT (relative), whether TPOT is in the band."""
 
 LEAST_LOADS = 4
 GOALS = {"left out": (0.025, 0.07, 0.10, 0.30), "across lengths": (0.08, 0.25, None, None)}
@@ -103,7 +102,7 @@ def _error(fitted: tuple[StepFit, EngineLimits], point: Measurement, where: str)
     assert point.ttft_s is not None
     tpot = at.tpot_s / point.tpot_s - 1.0
     deviation = math.hypot(result.noise, relative_deviation(result.uncertainty, result.step_time, point, at, limits))
-    return where, tpot, at.ttft_s / point.ttft_s - 1.0, abs(tpot) <= BAND * deviation
+    return where, tpot, at.ttft_s / point.ttft_s - 1.0, abs(tpot) <= deviations_at(0.95) * deviation
 
 
 def left_out(asked: tuple[dict[str, str], list[Measurement]]) -> list[Error]:

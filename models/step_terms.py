@@ -51,9 +51,21 @@ def terms_of(step_time: StepTime) -> dict[str, float]:
     return {}
 
 
+TAILS = 2.5
+"""Degrees of freedom of Student's t as the law of a fit's errors in units of their stated deviation: points left out of
+measured curves are missed far more often by far than a normal law has it (docs/fit-accuracy.md)."""
+
+
+def deviations_at(share: float) -> float:
+    """How many deviations a share of errors does not exceed: a quantile of Student's t (Lange, Little, Taylor 1989)."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(TAILS, share))
+
+
 @dataclass(frozen=True, kw_only=True)
 class TermUncertainty:
-    """The normal law of the errors of a step time's terms.
+    """How sure the terms of a step time are.
 
     `deviations_s` are standard deviations by term, `correlations` the matrix between them in the same order.
     """

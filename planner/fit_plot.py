@@ -12,12 +12,11 @@ from models.load_groups import by_lengths
 from models.mean_step import relative_deviation
 from models.measurement import Measurement
 from models.step_fit import StepFit
+from models.step_terms import deviations_at
 from planner.plot import STYLE, write_picture
 from planner.profile import EngineProfile
 
 _POINTS = 60
-_BAND = 1.645
-"""Deviations to either side that hold nine in ten."""
 
 
 def draw_fit(profile: EngineProfile, result: StepFit, path: Path) -> None:
@@ -66,7 +65,7 @@ def _draw(axis: Any, profile: EngineProfile, result: StepFit, kind: str, metric:
                 relative_deviation(result.uncertainty, result.step_time, load, point, limits)
                 for load, point in zip(loads, fitted, strict=True)
             ]
-            spread = _BAND * np.hypot(result.noise, of_terms)
+            spread = deviations_at(0.95) * np.hypot(result.noise, of_terms)
             low, high = 1e3 * curve * np.maximum(1.0 - spread, 0.0), 1e3 * curve * (1.0 + spread)
             axis.fill_between(grid, low, high, color=colour, alpha=0.15)
         axis.plot(at, 1e3 * seen, "o", color=colour, markersize=4)

@@ -16,6 +16,7 @@ from models.mean_step import relative_deviation, steady_point
 from models.measurement import Measurement
 from models.objective import Objective
 from models.prediction import Prediction, Routing
+from models.step_terms import deviations_at
 from models.workload import MAX_RATE_PER_S, OpenArrivals, Workload
 from planner.checks.finding import Severity
 from planner.profile import EngineProfile
@@ -37,8 +38,6 @@ OF_STEP_TIME = frozenset(
 ERROR_A_DOUBLING = 0.05
 """Added for every doubling beyond the measured lengths or load: a choice, to be replaced when it has been measured."""
 MOST_ERROR = 0.6
-MEDIAN_OF_A_DEVIATION = 0.6745
-"""Median of a normal law's absolute deviations, in standard deviations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +87,9 @@ def replica_range(
 def slowdown_at(confidence: float, error: float) -> float:
     """How much longer steps may be than the profile says, at a one-sided confidence.
 
-    `error` is read as the median of a normal law's absolute deviations: 0.6745 standard deviations.
+    `error` is read as the median of absolute deviations, whose law is `models.step_terms.deviations_at`.
     """
-    from scipy.special import ndtri
-
-    return float(max(ndtri(confidence), 0.0) * error / MEDIAN_OF_A_DEVIATION)
+    return max(deviations_at(confidence), 0.0) * error / deviations_at(0.75)
 
 
 def replicas_if_slower(
@@ -138,7 +135,7 @@ def _of_the_terms(profile: EngineProfile, workload: Workload, prediction: Predic
     )
     limits = profile.spec.limits.to_limits()
     at = steady_point(fitted.step_time, load, limits)
-    return MEDIAN_OF_A_DEVIATION * relative_deviation(fitted.uncertainty, fitted.step_time, load, at, limits)
+    return deviations_at(0.75) * relative_deviation(fitted.uncertainty, fitted.step_time, load, at, limits)
 
 
 def _measured_error(profile: EngineProfile) -> tuple[float | None, int]:
