@@ -34,7 +34,7 @@ SetUp = tuple[str, ...]
 Lengths = tuple[float, float]
 Curves = dict[Lengths, list[Measurement]]
 Error = tuple[str, float, float, bool]
-"""Where (`lowest`, `highest`, `between` or `across`), errors of TPOT and TTFT (relative), whether TPOT is in the band."""
+"""Where (`lowest`, `highest`, `between`, `across`), errors of TPOT and TTFT (relative), whether TPOT is in the band."""
 
 LEAST_LOADS = 4
 GOALS = {"left out": (0.025, 0.07, 0.10, 0.30), "across lengths": (0.08, 0.25, None, None)}

@@ -44,7 +44,7 @@ class Prometheus:
         except ImportError as missing:
             raise InvalidInput(
                 f"Prometheus needs the package {missing.name or 'prometheus_api_client'}, which is not installed",
-                remedy="pip install prometheus-api-client, beside Replicast",
+                remedy="install it beside Replicast: pip install 'replicast[prometheus]' in its environment",
             ) from None
         self._address, auth = _without_credentials(url)
         headers = {}

@@ -56,6 +56,7 @@ _PRECISIONS = {
     "gptq": "int4",
     "w4a16": "int4",
 }
+_NAMED = ("fp8", "nvfp4", "mxfp4", "awq", "gptq", "int8", "int4", "w8a8", "w4a16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +139,12 @@ def precision_of(quantization: str) -> str:
     """The weight precision that a profile's `quantization` names; itself where it is not a name we know."""
     name = quantization.strip().lower()
     return _PRECISIONS.get(name, name)
+
+
+def named_quantization(model: str) -> str:
+    """The quantisation that a published model's name ends with, such as `…-FP8`; `none` where it names none."""
+    last = model.strip().lower().replace("_", "-").rpartition("-")[2]
+    return last if last in _NAMED else "none"
 
 
 def known_of(

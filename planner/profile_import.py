@@ -13,13 +13,15 @@ from models.engine import EngineLimits
 from models.errors import InvalidInput
 from models.measurement import MAX_CV, Measurement
 from models.step_fit import StepFit, fit
-from planner.hardware import find_gpu, find_model, known_of, precision_of
+from planner.architecture import ModelShape
+from planner.hardware import Gpu, find_gpu, find_model, known_of, named_quantization, precision_of
 from planner.importers.batching_run import BatchingRun
 from planner.importers.benchmark_run import BenchmarkRun, SetUp
 from planner.importers.recognise import runs_of
 from planner.memory_budget import memory_budget
 from planner.profile import EngineProfile
 from planner.profile_document import measurement_row, profile_document
+from planner.sweep.measured_sweep import MeasuredSweep, sweep_beside
 
 SAME = 0.02
 """Relative difference within which two files tell of one run."""
@@ -142,6 +144,19 @@ def _required(set_up: SetUp) -> None:
             raise InvalidInput(f"the files do not say which {field} was measured", remedy=f"add {option}")
 
 
+def _of_sweep(sweep: MeasuredSweep) -> tuple[str, ...]:
+    known = f"set-up: as in {sweep.manifest.name} of the sweep, where not stated"
+    if not sweep.missing:
+        return (known,)
+    lost = ", ".join(sweep.missing)
+    return known, f"{len(sweep.missing)} of the sweep's {sweep.runs} runs are not among the files: {lost}"
+
+
+def _completed(stated: SetUp, known: SetUp) -> SetUp:
+    """What is stated, and for the rest what is known."""
+    return replace(known, **{f.name: value for f in fields(stated) if (value := getattr(stated, f.name)) is not None})
+
+
 def _loaded(document: dict[str, Any]) -> EngineProfile:
     """The document as the product will read it: what could not be planned with is never written."""
     try:
@@ -174,6 +189,38 @@ def require_no_input(out: Path, paths: Sequence[Path]) -> None:
             raise InvalidInput(f"--out {out} is there and is no profile", remedy="name another file, or remove it")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What is known of the engine before a point is looked at, and in words what of it was assumed."""
+
+    set_up: SetUp
+    limits: EngineLimits
+    notes: tuple[str, ...]
+
+
+def _beside_the_files(paths: Sequence[Path], stated: SetUp, limits: EngineLimits, *, limits_stated: bool) -> _Known:
+    """What is stated, completed from a sweep's manifest that lies beside the files."""
+    sweep = sweep_beside(paths)
+    if sweep is None:
+        return _Known(set_up=stated, limits=limits, notes=() if limits_stated else (_assumed(limits),))
+    if limits_stated:
+        return _Known(set_up=_completed(stated, sweep.setup), limits=limits, notes=_of_sweep(sweep))
+    limits = replace(
+        limits,
+        max_num_seqs=sweep.max_num_seqs or limits.max_num_seqs,
+        max_num_batched_tokens=sweep.max_num_batched_tokens or limits.max_num_batched_tokens,
+    )
+    assumed = () if sweep.max_num_seqs and sweep.max_num_batched_tokens else (_assumed(limits),)
+    return _Known(set_up=_completed(stated, sweep.setup), limits=limits, notes=(*_of_sweep(sweep), *assumed))
+
+
+def _assumed(limits: EngineLimits) -> str:
+    return (
+        f"limits: {limits.max_num_seqs} sequences and {limits.max_num_batched_tokens:,} tokens a step, where not "
+        "stated by vLLM's defaults; give --max-num-seqs and --max-num-batched-tokens as the engine was started"
+    )
+
+
 def import_profile(
     paths: Sequence[Path],
     *,
@@ -185,10 +232,12 @@ def import_profile(
 ) -> Imported:
     """The profile that the files make. Raises InvalidInput that names file, field or option.
 
-    Where the limits of the running set are not all stated, a note says what was assumed.
+    What is not stated is taken from a sweep's manifest beside the files; where limits of the running set are not known,
+    a note says what was assumed.
     """
+    beside = _beside_the_files(paths, stated, limits, limits_stated=limits_stated)
     runs = read_runs(paths)
-    set_up = one_set_up(runs, stated)
+    set_up = one_set_up(runs, beside.set_up)
     _required(set_up)
     engine, model, gpu_type = set_up.engine, set_up.model, set_up.gpu
     assert engine is not None
@@ -197,29 +246,17 @@ def import_profile(
     gpus = set_up.gpus_per_replica or set_up.tensor_parallel or 1
     _require_gpus(set_up, gpus)
     gpu, shape = find_gpu(gpu_type), find_model(model)
-    precision = precision_of(set_up.quantization or "none")
+    quantization = set_up.quantization or named_quantization(model)
+    precision = precision_of(quantization)
     prior, experts = known_of(gpu, shape, precision=precision, gpus_per_replica=gpus)
-    notes: list[str] = []
+    notes = list(beside.notes)
     if any(run.setup.engine == "sglang" for run in runs):
         notes.append(f"measured on SGLang, planned as {engine}: its scheduler is near to vLLM's, not the same")
-    bounds = limits
-    if not limits_stated:
-        notes.append(
-            f"limits: {bounds.max_num_seqs} sequences and {bounds.max_num_batched_tokens:,} tokens a step, where not "
-            "stated by vLLM's defaults; give --max-num-seqs and --max-num-batched-tokens as the engine was started"
-        )
-    if bounds.kv_cache_tokens is None and gpu and shape:
-        budget = memory_budget(
-            gpu,
-            shape,
-            precision=precision,
-            limits=bounds,
-            gpus=gpus,
-            pipeline_parallel=gpus // (set_up.tensor_parallel or gpus),
-        )
-        if budget is not None and budget.kv_tokens:
-            bounds = replace(bounds, kv_cache_tokens=budget.kv_tokens)
-            notes.append("kvCacheTokens: estimated from data sheets with 16-bit KV, not reported by the engine")
+    if set_up.quantization is None and quantization != "none":
+        notes.append(f"quantization: {quantization}, by the model's name; give --quantization where it is another")
+    stages = gpus // (set_up.tensor_parallel or gpus)
+    bounds, estimated = _with_kv_memory(beside.limits, gpu, shape, precision=precision, gpus=gpus, stages=stages)
+    notes += estimated
     usable = [_as_sent(run) for run in runs if not run.capacity_only]
     if not usable:
         raise InvalidInput(
@@ -233,34 +270,14 @@ def import_profile(
             remedy="check that TTFT, TPOT and rates are in the units of their columns and of one run each",
         )
     if prior is None:
-        unknown = [
-            f"{what} {name}" for what, name, found in (("GPU", gpu_type, gpu), ("model", model, shape)) if found is None
-        ]
-        notes.append(
-            f"no data sheet of {' and '.join(unknown) or 'this precision'} is known: terms are told apart by the "
-            "points alone, and nothing checks them against the hardware"
-        )
+        notes.append(_no_data_sheet(gpu_type, gpu, model, shape))
     notes += dict.fromkeys(note for run in runs for note in run.notes)
-    dates = sorted(run.date for run in runs if run.date)
-    tools = ", ".join(dict.fromkeys(run.tool for run in runs))
-    provenance: dict[str, Any] = {
-        "source": f"{tools}: {', '.join(dict.fromkeys(_source(run) for run in runs))}"[:1000],
-        **({"date": dates[-1]} if dates else {}),
-        "points": result.points,
-        "medianError": round(result.median_error, 4),
-        **(
-            {"crossValidatedError": round(result.cross_validated_error, 4)}
-            if result.cross_validated_error is not None
-            else {}
-        ),
-        "notes": [*notes, *result.notes][:50],
-    }
     document = profile_document(
         name,
         engine=engine,
         version=set_up.engine_version or "",
         model=model,
-        quantization=set_up.quantization or "none",
+        quantization=quantization,
         gpu={
             "type": gpu_type,
             "perReplica": gpus,
@@ -273,9 +290,45 @@ def import_profile(
         noise=result.noise,
         overhead_s=result.overhead_s,
         measurements=[_row(run) for run in runs],
-        provenance=provenance,
+        provenance=_provenance(runs, result, notes),
     )
     return Imported(document=document, profile=_loaded(document), fit=result, notes=tuple(notes), runs=runs)
+
+
+def _with_kv_memory(
+    limits: EngineLimits, gpu: Gpu | None, shape: ModelShape | None, *, precision: str, gpus: int, stages: int
+) -> tuple[EngineLimits, tuple[str, ...]]:
+    """The limits with KV memory estimated from data sheets where it is not stated, and a note that says so."""
+    if limits.kv_cache_tokens is not None or gpu is None or shape is None:
+        return limits, ()
+    budget = memory_budget(gpu, shape, precision=precision, limits=limits, gpus=gpus, pipeline_parallel=stages)
+    if budget is None or not budget.kv_tokens:
+        return limits, ()
+    note = "kvCacheTokens: estimated from data sheets with 16-bit KV, not reported by the engine"
+    return replace(limits, kv_cache_tokens=budget.kv_tokens), (note,)
+
+
+def _no_data_sheet(gpu_type: str, gpu: Gpu | None, model: str, shape: ModelShape | None) -> str:
+    named = (("GPU", gpu_type, gpu), ("model", model, shape))
+    unknown = [f"{what} {name}" for what, name, found in named if found is None]
+    return (
+        f"no data sheet of {' and '.join(unknown) or 'this precision'} is known: terms are told apart by the points "
+        "alone, and nothing checks them against the hardware"
+    )
+
+
+def _provenance(runs: Sequence[BenchmarkRun], result: StepFit, notes: Sequence[str]) -> dict[str, Any]:
+    dates = sorted(run.date for run in runs if run.date)
+    tools = ", ".join(dict.fromkeys(run.tool for run in runs))
+    cross_validated = result.cross_validated_error
+    return {
+        "source": f"{tools}: {', '.join(dict.fromkeys(_source(run) for run in runs))}"[:1000],
+        **({"date": dates[-1]} if dates else {}),
+        "points": result.points,
+        "medianError": round(result.median_error, 4),
+        **({"crossValidatedError": round(cross_validated, 4)} if cross_validated is not None else {}),
+        "notes": [*notes, *result.notes][:50],
+    }
 
 
 def _as_sent(run: BenchmarkRun) -> Measurement:

@@ -50,10 +50,11 @@ def _impossible(where: str, table: RequestTable) -> Iterator[Finding]:
 
 def _span(where: str, run: BenchmarkRun, table: RequestTable) -> Iterator[Finding]:
     """From the first sent to the last answered, against the duration that the tool states."""
-    if table.start_s is None or table.e2e_s is None or run.duration_s is None or len(table.start_s) < 2:
+    stated = run.stated.duration_s or run.duration_s
+    if table.start_s is None or table.e2e_s is None or stated is None or len(table.start_s) < 2:
         return
     span = float(np.max(table.start_s + table.e2e_s) - np.min(table.start_s))
-    ratio = span / run.duration_s
+    ratio = span / stated
     failed = run.failed or 0
     # Requests that failed may have been the first or the last, and are not in the table.
     if ratio > 1.0 + LONGER or (ratio < 1.0 - 2.0 * LONGER and failed == 0):
@@ -61,7 +62,7 @@ def _span(where: str, run: BenchmarkRun, table: RequestTable) -> Iterator[Findin
             severity=Severity.CONTRADICTION if ratio > 1.0 + LONGER else Severity.WARNING,
             code="duration",
             where=where,
-            what=f"its requests span {seconds(span)}, and the run is said to have lasted {seconds(run.duration_s)}",
+            what=f"its requests span {seconds(span)}, and the run is said to have lasted {seconds(stated)}",
             meaning="rates are counts over the duration: one of the two is wrong by that much",
             remedy="take the rate from the requests themselves, or measure again",
         )
@@ -85,6 +86,15 @@ def _gaps(where: str, table: RequestTable) -> Iterator[Finding]:
             ),
             meaning="ITL and TPOT of this run are of different clocks or requests: one of them misleads",
             remedy="trust (e2e − TTFT) / (output tokens − 1)",
+        )
+    elif len(table.gaps_s) > (1.0 + _CHUNKED) * max(tokens, 1.0):
+        yield Finding(
+            severity=Severity.CONTRADICTION,
+            code="more-gaps-than-tokens",
+            where=where,
+            what=f"{len(table.gaps_s):,} gaps between tokens and {tokens:,.0f} tokens after the first",
+            meaning="output lengths are not those of the answers: TPOT and throughput in tokens are off by as much",
+            remedy="take the engine's own count of output tokens",
         )
     elif tokens > 0.0 and len(table.gaps_s) < (1.0 - _CHUNKED) * tokens:
         per = tokens / len(table.gaps_s)

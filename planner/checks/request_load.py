@@ -38,10 +38,12 @@ def findings(where: str, run: BenchmarkRun) -> Iterator[Finding]:
 
 def _counts(where: str, run: BenchmarkRun) -> Iterator[Finding]:
     """Requests = rate × duration; tokens = requests × length."""
-    rate, point = run.measurement.requests_per_s, run.measurement
-    if rate is None or not run.requests or run.duration_s is None:
+    point = run.measurement
+    rate = run.stated.served_per_s or point.requests_per_s
+    duration = run.stated.duration_s or run.duration_s
+    if rate is None or not run.requests or duration is None:
         return
-    expected = rate * run.duration_s
+    expected = rate * duration
     gap = abs(expected / run.requests - 1.0)
     if gap > 0.03 and abs(expected - run.requests) > 1.0:
         yield Finding(
@@ -49,11 +51,24 @@ def _counts(where: str, run: BenchmarkRun) -> Iterator[Finding]:
             code="requests-and-duration",
             where=where,
             what=(
-                f"{rate:.4g} requests/s for {run.duration_s:.4g} s are {expected:,.0f} requests; "
+                f"{rate:.4g} requests/s for {duration:.4g} s are {expected:,.0f} requests; "
                 f"{run.requests:,} were answered"
             ),
             meaning=f"the throughput of {point} is of another time or other requests than its latencies",
             remedy="take the rate from the count and the duration, or measure again",
+        )
+    tokens = run.stated.output_tokens
+    if tokens is not None and abs(tokens / (point.output_tokens * run.requests) - 1.0) > SHORTER and not run.failed:
+        yield Finding(
+            severity=Severity.CONTRADICTION,
+            code="tokens-and-lengths",
+            where=where,
+            what=(
+                f"{tokens:,.0f} output tokens are said to have come, and {run.requests:,} requests of "
+                f"{point.output_tokens:.4g} in the mean are {point.output_tokens * run.requests:,.0f}"
+            ),
+            meaning="one of the counts is of another tokeniser or another run, and TPOT is off by it",
+            remedy="take the engine's own count of tokens, or measure again",
         )
 
 
@@ -99,15 +114,16 @@ def _cut_short(where: str, table: RequestTable | None) -> Iterator[Finding]:
 
 
 def _sent(where: str, run: BenchmarkRun, start_s: np.ndarray) -> Iterator[Finding]:
-    asked = run.measurement.arrival_rate_per_s
+    asked = run.stated.rate_per_s or run.measurement.arrival_rate_per_s
     assert asked is not None
+    shape = run.burstiness if run.stated.burstiness is None else run.stated.burstiness
     gaps = np.diff(np.sort(start_s))
     mean = float(np.mean(gaps))
     if mean <= 0.0:
         return
     scv = float(np.var(gaps)) / mean**2
     # The rate of n gaps is known within √(scv / n); of requests that failed none is in the table.
-    slack = LATE + 2.0 * math.sqrt(max(scv, run.burstiness or 0.0) / len(gaps))
+    slack = LATE + 2.0 * math.sqrt(max(scv, shape or 0.0) / len(gaps))
     sent = (1.0 / mean) * (1.0 + (run.failed or 0) / len(start_s))
     if abs(sent / asked - 1.0) > slack:
         late = sent < asked
@@ -123,23 +139,23 @@ def _sent(where: str, run: BenchmarkRun, start_s: np.ndarray) -> Iterator[Findin
             ),
             remedy="run the client on more cores or several of it; state the rate that was sent",
         )
-    if run.burstiness is not None and len(gaps) >= LEAST_GAPS and abs(scv - run.burstiness) > _scv_slack(run, gaps):
+    if shape is not None and len(gaps) >= LEAST_GAPS and abs(scv - shape) > _scv_slack(shape, gaps):
         yield Finding(
             severity=Severity.WARNING,
             code="arrivals-not-as-stated",
             where=where,
             what=(
                 f"gaps between requests have a squared coefficient of variation of {scv:.2f}; "
-                f"{run.burstiness:.2f} was stated (Poisson: 1, evenly spaced: 0)"
+                f"{shape:.2f} was stated (Poisson: 1, evenly spaced: 0)"
             ),
             meaning="waiting grows with that variation: the latencies are of another stream than stated",
             remedy=f"give burstiness: {scv:.2f} for this measurement, or measure with Poisson arrivals",
         )
 
 
-def _scv_slack(run: BenchmarkRun, gaps: np.ndarray) -> float:
+def _scv_slack(shape: float, gaps: np.ndarray) -> float:
     """Beyond `SCV_APART`, three standard errors of the estimate: √(8/n) for exponential gaps, by the delta method."""
-    return SCV_APART * max(1.0, run.burstiness or 0.0) + 3.0 * (run.burstiness or 0.0) * math.sqrt(8.0 / len(gaps))
+    return SCV_APART * max(1.0, shape) + 3.0 * shape * math.sqrt(8.0 / len(gaps))
 
 
 def _in_flight(where: str, run: BenchmarkRun, table: RequestTable) -> Iterator[Finding]:

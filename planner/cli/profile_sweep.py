@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from click.core import ParameterSource
 
 from planner.cli.command import Command
 from planner.cli.finite_range import FiniteRange
@@ -25,6 +26,7 @@ Examples:
   planner profile sweep --tool guidellm --profile my.yaml --url http://llama.serving:8000 \\
       --input-tokens 2000 --output-tokens 300 --format job --image guidellm:0.8 --results-claim sweeps"""
 
+_DEFAULT = ParameterSource.DEFAULT
 _DEFAULT_URL = {"vllm": "http://localhost:8000", "triton-trtllm": "localhost:8001"}
 
 
@@ -92,6 +94,7 @@ def sweep(form: Literal["script", "job"], output_file: Path | None, **options: A
 
     if output_file is not None:
         require_writable(output_file, what="-O")
+    _require_no_idle(options)
     made = _sweep(options)
     text = _written(made, form, options)
     if output_file is None:
@@ -106,6 +109,21 @@ def sweep(form: Literal["script", "job"], output_file: Path | None, **options: A
         click.echo("  what there is, and sweep again with --profile", err=True)
     for run in made.runs:
         click.echo(f"  {run.load}: {run.requests:,} requests{_lasting(run)}", err=True)
+
+
+def _require_no_idle(options: dict[str, Any]) -> None:
+    """Refuse options of a design where the loads are stated."""
+    from models.errors import InvalidInput
+
+    if not (options["concurrency"] or options["qps"]):
+        return
+    source = click.get_current_context().get_parameter_source
+    idle = [f"--{name.replace('_', '-')}" for name in ("worth", "most_points") if source(name) is not _DEFAULT]
+    if idle:
+        raise InvalidInput(
+            f"{', '.join(idle)}: there is nothing to choose where --concurrency or --qps state the loads",
+            remedy="drop it, or the stated loads",
+        )
 
 
 def _guessed(options: dict[str, Any]) -> bool:
@@ -199,6 +217,9 @@ def _setup(options: dict[str, Any], profile: EngineProfile | None) -> MeasuredSe
         gpu=options["gpu"] or (spec.gpu.type if spec else None),
         gpus_per_replica=options["gpus_per_replica"] or (spec.gpu.per_replica if spec else 1),
         quantization=options["quantization"] or (spec.quantization if spec else "none"),
+        max_num_seqs=options["max_num_seqs"] or (spec.limits.max_num_seqs if spec else None),
+        max_num_batched_tokens=options["max_num_batched_tokens"]
+        or (spec.limits.max_num_batched_tokens if spec else None),
     )
 
 

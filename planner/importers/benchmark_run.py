@@ -50,6 +50,20 @@ class RequestTable:
     """Gaps between tokens of all requests together, one after the other."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stated:
+    """What a tool says of a run beside its single requests, to be held against them; None where it says nothing."""
+
+    rate_per_s: float | None = None
+    """Asked for, of an open stream."""
+    burstiness: float | None = None
+    """Asked for: squared coefficient of variation of the times between arrivals."""
+    served_per_s: float | None = None
+    duration_s: float | None = None
+    output_tokens: float | None = None
+    """Of all requests."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BenchmarkRun:
     """One load and what was seen of it."""
@@ -74,5 +88,6 @@ class BenchmarkRun:
     notes: tuple[str, ...] = ()
     """What was converted, corrected or left out, in words."""
     table: RequestTable | None = None
+    stated: Stated = Stated()
     file: Path | None = None
     """The file that it was read from; None until `runs_of` says so."""

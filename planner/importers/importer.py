@@ -18,6 +18,8 @@ class FileStart:
 
     name: str
     text: str
+    ends_a_line: bool = True
+    """Whether the file's last line is whole."""
 
     def has_keys(self, *keys: str) -> bool:
         """Whether all of these stand there as keys of JSON (or YAML), at any depth."""

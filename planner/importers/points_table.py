@@ -50,10 +50,13 @@ class PointsTable:
 def _require_known(row: Fields) -> None:
     for name in row.values:
         if name not in _KNOWN:
-            close = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.6)
+            # A latency without its statistic is a mean, most often; the nearest name would be a percentile.
+            metric, _, unit = name.partition("_")
+            mean = f"{metric}_mean_{unit}"
+            close = [mean] if mean in _KNOWN else difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.6)
             hint = f"did you mean {close[0]}? " if close else ""
             raise InvalidInput(
-                f"{row.place}: unknown column {name[:80]!r}",
+                f"{row.place.rpartition(', line ')[0]}, heading: unknown column {name[:80]!r}",
                 remedy=f"{hint}columns are {', '.join(_PLAIN)} and latencies such as ttft_p99_ms or itl_mean_s",
             )
 

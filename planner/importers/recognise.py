@@ -32,6 +32,7 @@ IMPORTERS: tuple[Importer, ...] = (
     Llmperf(),
     PointsTable(),
 )
+UNFINISHED = "the file's last line has no end: were it cut there, its last number would be another"
 START_BYTES = 64 * 1024
 MOST_BYTES = 2**30
 """Larger files are refused: their requests would not fit in memory."""
@@ -39,17 +40,25 @@ MOST_BYTES = 2**30
 
 def runs_of(path: Path) -> Iterator[BenchmarkRun | BatchingRun]:
     """Every run in the file. Raises InvalidInput where it cannot be read, is unknown, or cannot be true."""
-    for run in importer_of(path).runs(path):
+    start = _start(path)
+    importer = _importer(path, start)
+    cut = not start.ends_a_line and start.text.lstrip()[:1] not in ("{", "[")
+    if cut and not isinstance(importer, PointsTable):
+        raise InvalidInput(f"{path} ends in the middle of a line", remedy="is the file whole? copy it again")
+    for run in importer.runs(path):
         if isinstance(run, BatchingRun):
             yield run
             continue
         require_possible(run)
-        yield replace(run, file=path)
+        yield replace(run, file=path, notes=(*run.notes, UNFINISHED) if cut else run.notes)
 
 
 def importer_of(path: Path) -> Importer:
     """The importer whose tool wrote the file."""
-    start = _start(path)
+    return _importer(path, _start(path))
+
+
+def _importer(path: Path, start: FileStart) -> Importer:
     found = next((each for each in IMPORTERS if each.recognises(start)), None)
     if found is None:
         raise InvalidInput(
@@ -60,12 +69,16 @@ def importer_of(path: Path) -> Importer:
 
 
 def _start(path: Path) -> FileStart:
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder", remedy="name the files in it")
+    if path.exists() and not path.is_file():
+        raise InvalidInput(f"{path} is a pipe or a device", remedy="write it to a file first: it is read twice")
     try:
-        if path.is_dir():
-            raise InvalidInput(f"{path} is a folder", remedy="name the files in it")
         size = path.stat().st_size
         with path.open("rb") as stream:
             head = stream.read(START_BYTES)
+            stream.seek(max(0, size - 2))
+            end = stream.read(2)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidInput(f"{path} cannot be read: {reason}", remedy="check the path and its mode") from None
@@ -79,4 +92,4 @@ def _start(path: Path) -> FileStart:
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InvalidInput(f"{path} is not text", remedy="unpack it, or name the result that the tool wrote")
     encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    return FileStart(name=path.name, text=head.decode(encoding, errors="replace"))
+    return FileStart(name=path.name, text=head.decode(encoding, errors="replace"), ends_a_line=b"\n" in end)

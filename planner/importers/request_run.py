@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.errors import InvalidInput
-from planner.importers.benchmark_run import Array, BenchmarkRun, RequestTable, SetUp
+from planner.importers.benchmark_run import Array, BenchmarkRun, RequestTable, SetUp, Stated
 from planner.importers.fields import naming
 from planner.importers.request_statistics import (
     ITL_LEFT_OUT,
@@ -29,6 +29,7 @@ def run_of_requests(
     open_loop: bool = False,
     failed_start_s: Array | None = None,
     setup: SetUp | None = None,
+    stated: Stated | None = None,
     date: str | None = None,
     notes: tuple[str, ...] = (),
 ) -> BenchmarkRun:
@@ -60,6 +61,7 @@ def run_of_requests(
         tool=tool,
         place=place,
         setup=setup or SetUp(),
+        stated=stated or Stated(),
         burstiness=None if concurrency is not None else burstiness(sent),
         capacity_only=concurrency is None and waits_grow(start, wait),
         duration_s=float((start + e2e).max() - sent.min()),

@@ -9,7 +9,7 @@ from pathlib import Path
 from models.errors import InvalidInput
 from models.measurement import LatencySummary, Measurement
 from planner.importers.appended_results import results
-from planner.importers.benchmark_run import BenchmarkRun, SetUp
+from planner.importers.benchmark_run import BenchmarkRun, SetUp, Stated
 from planner.importers.fields import IMPOSSIBLE, Fields, naming
 from planner.importers.importer import FileStart
 from planner.importers.latency_summary import latency, without_chunks
@@ -171,6 +171,13 @@ def _of_requests(fields: Fields, columns: RequestColumns, tool: str) -> Benchmar
         open_loop=rate is not None,
         failed_start_s=failed_start_s,
         setup=_set_up(fields),
+        stated=Stated(
+            rate_per_s=rate,
+            burstiness=_burstiness(fields) if rate is not None else None,
+            served_per_s=fields.maybe("request_throughput"),
+            duration_s=fields.maybe("duration"),
+            output_tokens=fields.maybe("total_output_tokens"),
+        ),
         date=_date(fields),
     )
     return replace(run, capacity_only=True) if users is None and rate is None else run

@@ -26,6 +26,8 @@ def manifest(sweep: Sweep) -> dict[str, Any]:
             "model": setup.model,
             "quantization": setup.quantization,
             "gpu": {"type": setup.gpu, "perReplica": setup.gpus_per_replica},
+            **({"maxNumSeqs": setup.max_num_seqs} if setup.max_num_seqs else {}),
+            **({"maxNumBatchedTokens": setup.max_num_batched_tokens} if setup.max_num_batched_tokens else {}),
             "reason": sweep.reason,
             "runs": [_run(sweep, run) for run in sweep.runs],
         },

@@ -19,6 +19,8 @@ class MeasuredSetUp:
     gpu: str | None = None
     gpus_per_replica: int = 1
     quantization: str = "none"
+    max_num_seqs: int | None = None
+    max_num_batched_tokens: int | None = None
 
     def __post_init__(self) -> None:
         for what, value in (("--model", self.model), ("--gpu", self.gpu), ("--quantization", self.quantization)):
@@ -65,7 +67,17 @@ class Sweep:
         """`planner profile import` of the results, without the files."""
         setup = self.setup
         gpu = ("--gpu", setup.gpu) if setup.gpu else ()
+        limits = [
+            word
+            for option, value in (
+                ("--max-num-seqs", setup.max_num_seqs),
+                ("--max-num-batched-tokens", setup.max_num_batched_tokens),
+            )
+            if value is not None
+            for word in (option, str(value))
+        ]
         return (
             "planner", "profile", "import", "--engine", self.target.engine, "--model", setup.model, *gpu,
             "--gpus-per-replica", str(setup.gpus_per_replica), "--quantization", setup.quantization,
+            *limits,
         )  # fmt: skip

@@ -47,16 +47,17 @@ warm_up
 
 _RUN = """failed=()
 run() {
-  local name=$1
-  shift
+  local name=$1 result=$2
+  shift 2
   if [[ -e "$results/$name.done" ]]; then
     echo "$name: measured already" >&2
     return
   fi
   echo "$name" >&2
-  if "$@" >&2; then
+  if "$@" >&2 && compgen -G "$results/$result" >/dev/null; then
     touch -- "$results/$name.done"
   else
+    compgen -G "$results/$result" >/dev/null || echo "error: $name left no $results/$result" >&2
     failed+=("$name")
   fi
 }
@@ -93,7 +94,7 @@ def script(sweep: Sweep) -> str:
 def _run(sweep: Sweep, place: int) -> str:
     run = sweep.runs[place]
     words = sweep.tool.command(run, sweep.target, seed(run.index))
-    return command_line((Fragment("run"), run.name, *words)) + "\n"
+    return command_line((Fragment("run"), run.name, sweep.tool.result(run), *words)) + "\n"
 
 
 def _warm_up(sweep: Sweep) -> str:
@@ -120,7 +121,7 @@ def _lasting(sweep: Sweep) -> str:
     requests = sum(run.requests + run.warmups for run in sweep.runs)
     if sweep.expected_s is None:
         return f"{requests:,} requests; how long they take is not known beforehand."
-    return f"{requests:,} requests; about {_minutes(sweep.expected_s)} if the engine is as its data sheet says."
+    return f"{requests:,} requests; about {_minutes(sweep.expected_s)} if the engine is as expected."
 
 
 def _minutes(seconds: float) -> str:

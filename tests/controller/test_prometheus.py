@@ -188,4 +188,4 @@ def test_without_the_package_it_says_which(monkeypatch):
     monkeypatch.setitem(sys.modules, "prometheus_api_client", None)
     with pytest.raises(InvalidInput, match="needs the package prometheus_api_client") as told:
         Prometheus("http://localhost")
-    assert "pip install prometheus-api-client" in told.value.remedy
+    assert "pip install 'replicast[prometheus]'" in told.value.remedy

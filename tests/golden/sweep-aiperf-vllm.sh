@@ -70,32 +70,33 @@ warm_up
 
 failed=()
 run() {
-  local name=$1
-  shift
+  local name=$1 result=$2
+  shift 2
   if [[ -e "$results/$name.done" ]]; then
     echo "$name: measured already" >&2
     return
   fi
   echo "$name" >&2
-  if "$@" >&2; then
+  if "$@" >&2 && compgen -G "$results/$result" >/dev/null; then
     touch -- "$results/$name.done"
   else
+    compgen -G "$results/$result" >/dev/null || echo "error: $name left no $results/$result" >&2
     failed+=("$name")
   fi
 }
 
-run 01-closed-c32-i512-o128 aiperf profile --model meta-llama/Llama-3.1-8B-Instruct \
-  --url http://localhost:8000 --endpoint-type completions --streaming --use-server-token-count \
-  --tokenizer meta-llama/Llama-3.1-8B-Instruct --isl 512 --isl-stddev 0 --osl 128 --osl-stddev 0 \
-  --extra-inputs ignore_eos:true --extra-inputs min_tokens:128 --concurrency 32 --request-count 640 \
-  --warmup-request-count 64 --num-dataset-entries 704 --random-seed "$((seed + 1))" \
+run 01-closed-c32-i512-o128 01-closed-c32-i512-o128/profile_export_aiperf.json aiperf profile \
+  --model meta-llama/Llama-3.1-8B-Instruct --url http://localhost:8000 --endpoint-type completions --streaming \
+  --use-server-token-count --tokenizer meta-llama/Llama-3.1-8B-Instruct --isl 512 --isl-stddev 0 --osl 128 \
+  --osl-stddev 0 --extra-inputs ignore_eos:true --extra-inputs min_tokens:128 --concurrency 32 \
+  --request-count 640 --warmup-request-count 64 --num-dataset-entries 704 --random-seed "$((seed + 1))" \
   --artifact-dir "$results"/01-closed-c32-i512-o128 --ui simple --no-gpu-telemetry
-run 02-open-r5-i512-o128 aiperf profile --model meta-llama/Llama-3.1-8B-Instruct --url http://localhost:8000 \
-  --endpoint-type completions --streaming --use-server-token-count \
-  --tokenizer meta-llama/Llama-3.1-8B-Instruct --isl 512 --isl-stddev 0 --osl 128 --osl-stddev 0 \
-  --extra-inputs ignore_eos:true --extra-inputs min_tokens:128 --request-rate 5 --arrival-pattern poisson \
-  --request-count 2500 --warmup-request-count 10 --num-dataset-entries 2510 --random-seed "$((seed + 2))" \
-  --artifact-dir "$results"/02-open-r5-i512-o128 --ui simple --no-gpu-telemetry
+run 02-open-r5-i512-o128 02-open-r5-i512-o128/profile_export_aiperf.json aiperf profile \
+  --model meta-llama/Llama-3.1-8B-Instruct --url http://localhost:8000 --endpoint-type completions --streaming \
+  --use-server-token-count --tokenizer meta-llama/Llama-3.1-8B-Instruct --isl 512 --isl-stddev 0 --osl 128 \
+  --osl-stddev 0 --extra-inputs ignore_eos:true --extra-inputs min_tokens:128 --request-rate 5 \
+  --arrival-pattern poisson --request-count 2500 --warmup-request-count 10 --num-dataset-entries 2510 \
+  --random-seed "$((seed + 2))" --artifact-dir "$results"/02-open-r5-i512-o128 --ui simple --no-gpu-telemetry
 
 if (( ${#failed[@]} )); then
   echo "error: these runs failed: ${failed[*]}" >&2

@@ -69,27 +69,30 @@ warm_up
 
 failed=()
 run() {
-  local name=$1
-  shift
+  local name=$1 result=$2
+  shift 2
   if [[ -e "$results/$name.done" ]]; then
     echo "$name: measured already" >&2
     return
   fi
   echo "$name" >&2
-  if "$@" >&2; then
+  if "$@" >&2 && compgen -G "$results/$result" >/dev/null; then
     touch -- "$results/$name.done"
   else
+    compgen -G "$results/$result" >/dev/null || echo "error: $name left no $results/$result" >&2
     failed+=("$name")
   fi
 }
 
-run 01-closed-c32-i512-o128 genai-perf profile -m ensemble --endpoint-type kserve --backend tensorrtllm \
-  --streaming -u localhost:8001 --tokenizer meta-llama/Llama-3.1-8B-Instruct --synthetic-input-tokens-mean 512 \
+run 01-closed-c32-i512-o128 '01-closed-c32-i512-o128/*/profile_export_genai_perf.json' genai-perf profile -m \
+  ensemble --endpoint-type kserve --backend tensorrtllm --streaming -u localhost:8001 \
+  --tokenizer meta-llama/Llama-3.1-8B-Instruct --synthetic-input-tokens-mean 512 \
   --synthetic-input-tokens-stddev 0 --output-tokens-mean 128 --output-tokens-stddev 0 \
   --output-tokens-mean-deterministic --concurrency 32 --request-count 640 --warmup-request-count 64 \
   --num-dataset-entries 704 --random-seed "$((seed + 1))" --artifact-dir "$results"/01-closed-c32-i512-o128
-run 02-open-r5-i512-o128 genai-perf profile -m ensemble --endpoint-type kserve --backend tensorrtllm \
-  --streaming -u localhost:8001 --tokenizer meta-llama/Llama-3.1-8B-Instruct --synthetic-input-tokens-mean 512 \
+run 02-open-r5-i512-o128 '02-open-r5-i512-o128/*/profile_export_genai_perf.json' genai-perf profile -m \
+  ensemble --endpoint-type kserve --backend tensorrtllm --streaming -u localhost:8001 \
+  --tokenizer meta-llama/Llama-3.1-8B-Instruct --synthetic-input-tokens-mean 512 \
   --synthetic-input-tokens-stddev 0 --output-tokens-mean 128 --output-tokens-stddev 0 \
   --output-tokens-mean-deterministic --request-rate 5 --request-count 2500 --warmup-request-count 10 \
   --num-dataset-entries 2510 --random-seed "$((seed + 2))" --artifact-dir "$results"/02-open-r5-i512-o128 -- \

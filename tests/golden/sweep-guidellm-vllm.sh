@@ -72,27 +72,28 @@ warm_up
 
 failed=()
 run() {
-  local name=$1
-  shift
+  local name=$1 result=$2
+  shift 2
   if [[ -e "$results/$name.done" ]]; then
     echo "$name: measured already" >&2
     return
   fi
   echo "$name" >&2
-  if "$@" >&2; then
+  if "$@" >&2 && compgen -G "$results/$result" >/dev/null; then
     touch -- "$results/$name.done"
   else
+    compgen -G "$results/$result" >/dev/null || echo "error: $name left no $results/$result" >&2
     failed+=("$name")
   fi
 }
 
-run 01-closed-c32-i512-o128 guidellm run \
+run 01-closed-c32-i512-o128 01-closed-c32-i512-o128.json guidellm run \
   --backend kind=openai_http,target=http://localhost:8000,model=meta-llama/Llama-3.1-8B-Instruct,request_format=/v1/completions \
   --profile kind=concurrent,streams=32,warmup.value=64,warmup.mode=requests \
   --constraint kind=max_requests,count=704 --tokenizer kind=hf_auto,model=meta-llama/Llama-3.1-8B-Instruct \
   --data kind=synthetic_text,prompt_tokens=512,output_tokens=128 --seed kind=static,value="$((seed + 1))" \
   --output kind=json,path="$results"/01-closed-c32-i512-o128.json --disable-console-interactive
-run 02-open-r5-i512-o128 guidellm run \
+run 02-open-r5-i512-o128 02-open-r5-i512-o128.json guidellm run \
   --backend kind=openai_http,target=http://localhost:8000,model=meta-llama/Llama-3.1-8B-Instruct,request_format=/v1/completions \
   --profile kind=poisson,rate=5,warmup.value=10,warmup.mode=requests --constraint kind=max_requests,count=2510 \
   --tokenizer kind=hf_auto,model=meta-llama/Llama-3.1-8B-Instruct \

@@ -70,28 +70,29 @@ warm_up
 
 failed=()
 run() {
-  local name=$1
-  shift
+  local name=$1 result=$2
+  shift 2
   if [[ -e "$results/$name.done" ]]; then
     echo "$name: measured already" >&2
     return
   fi
   echo "$name" >&2
-  if "$@" >&2; then
+  if "$@" >&2 && compgen -G "$results/$result" >/dev/null; then
     touch -- "$results/$name.done"
   else
+    compgen -G "$results/$result" >/dev/null || echo "error: $name left no $results/$result" >&2
     failed+=("$name")
   fi
 }
 
-run 01-closed-c32-i512-o128 vllm bench serve --backend openai --base-url http://localhost:8000 \
-  --endpoint /v1/completions --model meta-llama/Llama-3.1-8B-Instruct \
+run 01-closed-c32-i512-o128 01-closed-c32-i512-o128.json vllm bench serve --backend openai \
+  --base-url http://localhost:8000 --endpoint /v1/completions --model meta-llama/Llama-3.1-8B-Instruct \
   --tokenizer meta-llama/Llama-3.1-8B-Instruct --dataset-name random --random-input-len 512 \
   --random-output-len 128 --ignore-eos --seed "$((seed + 1))" --max-concurrency 32 --num-prompts 640 \
   --percentile-metrics ttft,tpot,itl,e2el --metric-percentiles 50,90,95,99 --save-result --save-detailed \
   --result-dir "$results" --result-filename 01-closed-c32-i512-o128.json --disable-tqdm
-run 02-open-r5-i512-o128 vllm bench serve --backend openai --base-url http://localhost:8000 \
-  --endpoint /v1/completions --model meta-llama/Llama-3.1-8B-Instruct \
+run 02-open-r5-i512-o128 02-open-r5-i512-o128.json vllm bench serve --backend openai \
+  --base-url http://localhost:8000 --endpoint /v1/completions --model meta-llama/Llama-3.1-8B-Instruct \
   --tokenizer meta-llama/Llama-3.1-8B-Instruct --dataset-name random --random-input-len 512 \
   --random-output-len 128 --ignore-eos --seed "$((seed + 2))" --request-rate 5 --burstiness 1 \
   --num-prompts 2500 --percentile-metrics ttft,tpot,itl,e2el --metric-percentiles 50,90,95,99 --save-result \

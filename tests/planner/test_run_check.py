@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from models.measurement import LatencySummary, Measurement
 from planner.checks.finding import Finding, Severity
 from planner.importers.benchmark_run import BenchmarkRun, RequestTable
+from planner.importers.vllm_bench_serve import VllmBenchServe
 from planner.run_check import check_runs
 
 TTFT, GAP, OUTPUT = 0.05, 0.01, 33
@@ -328,3 +332,27 @@ def test_thin_tails_of_many_runs_are_one_finding() -> None:
     (finding,) = check_runs(runs)
     assert finding.where.endswith("(1 user, 64 in / 33 out) (and 1 more)")
     assert finding.what == "p99 of 40 requests is the slowest of them, or nearly so"
+
+
+PACED = Path(__file__).parents[2] / "benchmarks" / "measured" / "vllm-paced" / "open_f0.70_r5.39.json.gz"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"request_rate": 50.0}, "client-saturated"),
+        ({"burstiness": 10.0}, "arrivals-not-as-stated"),
+        ({"duration": 5.0}, "duration"),
+        ({"request_throughput": 900.0}, "requests-and-duration"),
+        ({"total_output_tokens": 3_000}, "tokens-and-lengths"),
+        ({"output_lens": [8] * 403, "total_output_tokens": 8 * 403}, "more-gaps-than-tokens"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else ",".join(value),
+)
+def test_a_real_result_is_held_against_its_own_requests(change: dict[str, Any], code: str, tmp_path: Path) -> None:
+    document = json.loads(gzip.decompress(PACED.read_bytes()))
+    whole, altered = tmp_path / "whole.json", tmp_path / "altered.json"
+    whole.write_text(json.dumps(document), encoding="utf-8")
+    altered.write_text(json.dumps({**document, **change}), encoding="utf-8")
+    assert not check_runs(VllmBenchServe().runs(whole))
+    assert code in {finding.code for finding in check_runs(VllmBenchServe().runs(altered))}

@@ -15,6 +15,7 @@ from planner.cli.main import run
 from planner.importers.aiperf import Aiperf
 from planner.importers.genai_perf import GenaiPerf
 from planner.run_check import check_runs
+from tests.planner.benchmark_stand_ins import install
 
 SAMPLES = Path(__file__).parent / "importers" / "samples"
 GENAI = SAMPLES / "genai-perf" / "tiny-llama-openai-completions-concurrency8" / "profile_export_genai_perf.json"
@@ -27,26 +28,32 @@ RESULTS = {
 """A real result of each tool."""
 
 
-def content(path: Path) -> bytes:
-    data = path.read_bytes()
-    return gzip.decompress(data) if path.suffix == ".gz" else data
+PROGRAMS = {"vllm-bench": "vllm", "genai-perf": "genai-perf", "aiperf": "aiperf", "guidellm": "guidellm"}
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The results by program, unpacked."""
+    folder = tmp_path_factory.mktemp("samples")
+    plain = {}
+    for tool, path in RESULTS.items():
+        data = path.read_bytes()
+        plain[PROGRAMS[tool]] = folder / f"{tool}.json"
+        plain[PROGRAMS[tool]].write_bytes(gzip.decompress(data) if path.suffix == ".gz" else data)
+    return plain
 
 
 @pytest.mark.parametrize("tool", list(RESULTS))
-def test_the_command_that_a_sweep_ends_with_makes_the_profile(tool: str, tmp_path: Path, capsys, monkeypatch) -> None:
+def test_the_command_that_a_sweep_ends_with_makes_the_profile(
+    tool: str, samples: dict[str, Path], tmp_path: Path, capsys, monkeypatch
+) -> None:
     """The script itself runs, with a stand-in that leaves a real result where the tool would."""
     arguments = ["--model", "tiny-llama", "--gpu", "L4-24GB", "--concurrency", "8", "--tokenizer", "t"]
     lengths = ["--input-tokens", "64", "--output-tokens", "32"]
     script = tmp_path / "sweep.sh"
     assert run(["profile", "sweep", "--tool", tool, *arguments, *lengths, "-O", str(script)]) == 0
-    body = script.read_text(encoding="utf-8").partition("<<'MANIFEST'\n")[2].partition("\nMANIFEST\n")[0]
-    (planned,) = yaml.safe_load(body)["spec"]["runs"]
-
     programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in ("vllm", "genai-perf", "aiperf", "guidellm"):
-        (programs / name).write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
-        (programs / name).chmod(0o755)
+    install(programs, tmp_path / "calls", results=samples)
     path = f"{programs}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", str(script)],
@@ -56,10 +63,6 @@ def test_the_command_that_a_sweep_ends_with_makes_the_profile(tool: str, tmp_pat
         text=True,
         check=True,
     )
-    place = tmp_path / "results" / planned["result"].replace("*", "tiny-llama-openai-completions-concurrency8")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(content(RESULTS[tool]))
-
     monkeypatch.chdir(tmp_path)
     command = done.stdout.replace("\\\n", " ").split()
     assert command[:3] == ["planner", "profile", "import"]
@@ -69,6 +72,13 @@ def test_the_command_that_a_sweep_ends_with_makes_the_profile(tool: str, tmp_pat
     made = yaml.safe_load((tmp_path / "profile.yaml").read_text(encoding="utf-8"))
     assert made["spec"]["model"] == "tiny-llama"
     assert made["spec"]["measurements"]
+    assert made["spec"]["gpu"]["type"] == "L4-24GB"
+
+    # Without an option the manifest beside the results says what was measured.
+    assert run(["profile", "import", *files, "-O", "again.yaml"]) == 0, capsys.readouterr().err
+    again = yaml.safe_load((tmp_path / "again.yaml").read_text(encoding="utf-8"))
+    assert again["spec"]["gpu"] == made["spec"]["gpu"]
+    assert any("of the sweep" in note for note in again["spec"]["provenance"][0]["notes"])
 
 
 def test_outputs_of_another_length_than_asked_are_told_on_import(tmp_path: Path) -> None:

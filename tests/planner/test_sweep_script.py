@@ -19,6 +19,7 @@ from planner.sweep.plan import MeasuredSetUp, Sweep
 from planner.sweep.planned_run import plan_runs
 from planner.sweep.script import script
 from planner.sweep.target import Target
+from tests.planner.benchmark_stand_ins import install
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
@@ -60,19 +61,12 @@ def test_bash_reads_every_script(tool: str, engine: str) -> None:
 
 
 class Machine:
-    """A folder with a stand-in for the benchmark tools that writes down its arguments, one line a call."""
+    """A folder with stand-ins for the benchmark tools, which write down their arguments, one line a call."""
 
     def __init__(self, folder: Path, *, fails_on: str = "no such load") -> None:
         self.folder = folder
         self.calls_file = folder / "calls"
-        programs = folder / "bin"
-        programs.mkdir()
-        body = f'#!/usr/bin/env bash\nprintf "%q " "$@" >> {self.calls_file}\necho >> {self.calls_file}\n'
-        body += f'case "$*" in *{shlex.quote(fails_on)}*) exit 3;; esac\n'
-        for tool in TOOLS:
-            program = programs / benchmark_tool(tool).PROGRAM
-            program.write_text(body, encoding="utf-8")
-            program.chmod(0o755)
+        install(folder / "bin", self.calls_file, fails_on=fails_on)
 
     def run(self, text: str, **environment: str) -> subprocess.CompletedProcess[str]:
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
@@ -112,6 +106,16 @@ def test_a_run_is_warmed_up_then_each_load_once_with_a_seed_of_its_own(tmp_path:
 def test_the_import_that_it_ends_with_names_the_folder_that_was_written(tmp_path: Path) -> None:
     done = Machine(tmp_path).run(script(a_sweep("aiperf")), RESULTS="my results")
     assert done.stdout.rstrip().endswith("-O profile.yaml my\\ results/*/profile_export_aiperf.json")
+
+
+def test_a_tool_that_leaves_no_result_has_measured_nothing(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    program = tmp_path / "bin" / "vllm"
+    program.write_text("#!/bin/sh\nexit 0\n", encoding="utf-8")
+    done = machine.run(script(a_sweep()))
+    assert done.returncode == 1
+    assert "error: 01-closed-c32-i512-o128 left no results/01-closed-c32-i512-o128.json" in done.stderr
+    assert not list((tmp_path / "results").glob("*.done"))
 
 
 def test_another_day_has_other_seeds(tmp_path: Path) -> None:
@@ -171,9 +175,7 @@ def test_the_manifest_names_where_each_result_will_be(tmp_path: Path, tool: str,
     assert (closed["concurrency"], closed["requests"]) == (32, 640)
     assert (opened["arrivalRate"], opened["burstiness"]) == (5.0, 1.0)
     for run in (closed, opened):
-        place = tmp_path / "my results" / run["result"].replace("*", "named-by-the-tool")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.touch()
+        assert len(list((tmp_path / "my results").glob(run["result"]))) == 1
     found = sorted((tmp_path / "my results").glob(benchmark_tool(tool).RESULTS))
     assert len(found) == 2, "what `planner profile import` is told to read is the results, all of them and no more"
 

@@ -186,7 +186,7 @@ def test_points_in_either_unit(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "said", "remedy"),
     [
-        ("concurrency,input_tokens,output_tokens,tttf_p99_ms\n8,512,128,3\n", "line 2: unknown column 'tttf_p99_ms'",
+        ("concurrency,input_tokens,output_tokens,tttf_p99_ms\n8,512,128,3\n", "heading: unknown column 'tttf_p99_ms'",
          "did you mean ttft_p99_ms?"),
         ("concurrency,input_tokens,output_tokens,ttft_mean_s\n8,512,128,-3\n", "line 2", ""),
         ("concurrency,input_tokens,output_tokens,ttft_mean_s\n8,512,128,NaN\n", "ttft_mean_s", ""),
