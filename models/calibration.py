@@ -21,6 +21,7 @@ from models.capacity import capacity
 from models.continuous_batching import predict
 from models.engine import Engine, EngineLimits
 from models.first_token_wait import FirstTokenWait
+from models.load_groups import thinned
 from models.mean_step import SteadyPoint, steady_point
 from models.measurement import LatencySummary, Measurement
 from models.objective import Metric
@@ -33,6 +34,7 @@ Array = NDArray[np.float64]
 
 MOST_OPEN_POINTS = 12
 """Open loads that are matched, spread evenly over their rates; more would pin the terms no better and cost seconds."""
+MOST_CLOSED_POINTS = 40
 NOISE: Mapping[str, float] = {"mean": 0.03, "p50": 0.04, "p90": 0.08, "p95": 0.10, "p99": 0.15}
 """Relative error to expect of a statistic: of the model (docs/accuracy.md), and of a benchmark's few requests."""
 TTFT_TIMES = 2.0
@@ -72,12 +74,13 @@ class _OpenLoad:
 
 def calibrate(points: Sequence[Measurement], start: Solution, limits: EngineLimits) -> Solution:
     """`start` moved to where predictions meet `points`, which all tell the time of a token."""
-    loads = [_open_load(point, start, limits) for point in _spread(points)]
+    opened = [point for point in points if point.arrival_rate_per_s is not None]
+    loads = [_open_load(point, start, limits) for point in thinned(opened, MOST_OPEN_POINTS)]
     if not loads and _consistent(points, start, limits):
         return start
     from scipy.optimize import least_squares
 
-    closed = [point for point in points if point.concurrency is not None]
+    closed = thinned([point for point in points if point.concurrency is not None], MOST_CLOSED_POINTS)
     size = np.array([*_sizes(start), _OVERHEAD_S])
 
     def residuals(scaled: Array) -> Array:
@@ -135,18 +138,6 @@ def _tempered(residuals: Array) -> Array:
     """
     size = np.abs(residuals)
     return np.asarray(np.sign(residuals) * np.sqrt(np.where(size <= _HUBER, size**2, _HUBER * (2.0 * size - _HUBER))))
-
-
-def _spread(points: Sequence[Measurement]) -> list[Measurement]:
-    """The open loads, at most `MOST_OPEN_POINTS` of them, evenly over their order by rate."""
-    opened = sorted(
-        (point for point in points if point.arrival_rate_per_s is not None),
-        key=lambda point: (point.input_tokens, point.output_tokens, point.arrival_rate_per_s),
-    )
-    if len(opened) <= MOST_OPEN_POINTS:
-        return opened
-    places = np.unique(np.round(np.linspace(0, len(opened) - 1, MOST_OPEN_POINTS)).astype(int))
-    return [opened[place] for place in places]
 
 
 def _sizes(start: Solution) -> list[float]:

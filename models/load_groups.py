@@ -43,6 +43,19 @@ def by_lengths(points: Sequence[Measurement]) -> list[list[Measurement]]:
     return groups
 
 
+def thinned(points: Sequence[Measurement], most: int) -> tuple[Measurement, ...]:
+    """The points, at most `most` of them: evenly over their order by lengths and load."""
+    if len(points) <= most:
+        return tuple(points)
+    ordered = sorted(points, key=_order)
+    step = (len(ordered) - 1) / (most - 1)
+    return tuple(ordered[round(index * step)] for index in range(most))
+
+
+def _order(point: Measurement) -> tuple[float, ...]:
+    return point.input_tokens, point.output_tokens, point.concurrency or 0.0, point.arrival_rate_per_s or 0.0
+
+
 def distinct_loads(points: Sequence[Measurement]) -> list[Measurement]:
     """One point of each load."""
     kept: list[Measurement] = []

@@ -1,9 +1,7 @@
 """Fit a step time to measurements: which form, which terms, how sure.
 
-TPOT of a closed or open load is the duration of the mean step (`models.mean_step`), whose content follows from the
-measured rate by Little's law; so TPOT is linear in the terms, and the fit is a non-negative least squares of relative
-errors (Lawson & Hanson 1974, ch. 23), made robust by Huber's weights (Huber 1964). TTFT of the quietest point of each
-prompt length adds the cost of a prompt token, loosely: cohorts of a closed loop prefill together. Physics stands beside
+A regression that is linear in the terms starts it (`models.step_regression`), the models' own predictions finish it
+(`models.calibration`), and what TTFT has beyond them is told apart (`models.first_token_wait`). Physics stands beside
 the points as further rows: what the data say outweighs it, what they do not say it fills. The form (straight line,
 square root of the batch, distinct experts) is chosen by leave-one-out cross-validation.
 """
@@ -19,7 +17,7 @@ from models.calibration import calibrate, expected_point
 from models.engine import EngineLimits
 from models.errors import InvalidInput
 from models.first_token_wait import FirstTokenWait, wait_beyond
-from models.load_groups import by_lengths, distinct_loads, same_load
+from models.load_groups import by_lengths, distinct_loads, same_load, thinned
 from models.mean_step import SteadyPoint, steady_point
 from models.measurement import Measurement
 from models.step_prior import StepPrior
@@ -42,8 +40,9 @@ MISSED = 0.15
 """A point that the fit misses by more is named."""
 _LONGEST = 8
 """How many times the measured lengths the next load to measure may have."""
-MOST_PREDICTED = 500
-"""Open loads that are shown beside what the queueing model predicts; beyond, beside the fluid."""
+MOST_FITTED = 200
+"""Points that are fitted; more pin the terms no better."""
+MOST_FOLDS = 24
 SIMPLER_WITHIN = 1.02
 """The simpler form is kept where its cross-validated error is within 2 % of the best."""
 
@@ -107,7 +106,8 @@ def fit(
     `prior`, a loose one is assumed from the points themselves. Raises `InvalidInput` where no point tells the time of
     a token.
     """
-    points = distinct(measurements)
+    told = distinct(measurements)
+    points = thinned(told, MOST_FITTED)
     if not points:
         raise InvalidInput(
             "no measurement tells how long a token takes",
@@ -126,7 +126,11 @@ def fit(
     solution = solve(points, form=form, limits=limits, prior=prior, experts=experts)
     solution = replace(solution, wait=_wait(points, solution, limits))
     solution = calibrate(points, solution, limits)
-    return _report(points, limits, solution, error)
+    found = _report(points, limits, solution, error)
+    if len(points) == len(told):
+        return found
+    thin = f"{len(points)} of {len(told):,} points were fitted, evenly over lengths and loads"
+    return replace(found, notes=(thin, *found.notes))
 
 
 def distinct(measurements: Sequence[Measurement]) -> tuple[Measurement, ...]:
@@ -144,13 +148,19 @@ def leave_one_out(
 ) -> list[float]:
     """Relative error of TPOT at each point, predicted by a fit to all points of other loads.
 
-    Repetitions of one load are left out together: a twin in the fit would make the test too easy.
+    Repetitions of one load are left out together: a twin in the fit would make the test too easy. Beyond `MOST_FOLDS`
+    loads several are left out at a time.
     """
-    errors = []
-    for point in points:
-        rest = [other for other in points if not same_load(other, point)]
+    loads = distinct_loads(points)
+    place = [next(index for index, load in enumerate(loads) if same_load(load, point)) for point in points]
+    folds = min(len(loads), MOST_FOLDS)
+    errors = [0.0] * len(points)
+    for fold in range(folds):
+        rest = [point for point, load in zip(points, place, strict=True) if load % folds != fold]
         solution = solve(rest, form=form, limits=limits, prior=prior, experts=experts)
-        errors.append(_tpot_error(solution, point, limits))
+        for index, (point, load) in enumerate(zip(points, place, strict=True)):
+            if load % folds == fold:
+                errors[index] = _tpot_error(solution, point, limits)
     return errors
 
 
@@ -201,10 +211,8 @@ def _report(
     cross_validated: float | None,
 ) -> StepFit:
     residuals = []
-    opened = sum(point.arrival_rate_per_s is not None for point in points)
     for point in points:
-        at = expected_point if opened <= MOST_PREDICTED else steady_point
-        predicted = at(solution.step_time, point, limits, wait=solution.wait)
+        predicted = expected_point(solution.step_time, point, limits, wait=solution.wait)
         ttft = None if point.ttft_s is None else predicted.ttft_s / point.ttft_s - 1.0
         tpot = predicted.tpot_s / (point.tpot_s or predicted.tpot_s) - 1.0
         residuals.append(PointResidual(measurement=point, predicted=predicted, tpot=tpot, ttft=ttft))

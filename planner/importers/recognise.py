@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,8 @@ IMPORTERS: tuple[Importer, ...] = (
     PointsTable(),
 )
 UNFINISHED = "the file's last line has no end: were it cut there, its last number would be another"
+_JSON = re.compile(r"\s*(\{|\[\s*[\[{\]])")
+"""Whose end its own brackets tell."""
 START_BYTES = 64 * 1024
 MOST_BYTES = 2**30
 """Larger files are refused: their requests would not fit in memory."""
@@ -42,7 +45,7 @@ def runs_of(path: Path) -> Iterator[BenchmarkRun | BatchingRun]:
     """Every run in the file. Raises InvalidInput where it cannot be read, is unknown, or cannot be true."""
     start = _start(path)
     importer = _importer(path, start)
-    cut = not start.ends_a_line and start.text.lstrip()[:1] not in ("{", "[")
+    cut = not start.ends_a_line and not _JSON.match(start.text)
     if cut and not isinstance(importer, PointsTable):
         raise InvalidInput(f"{path} ends in the middle of a line", remedy="is the file whole? copy it again")
     for run in importer.runs(path):
@@ -92,4 +95,8 @@ def _start(path: Path) -> FileStart:
     if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InvalidInput(f"{path} is not text", remedy="unpack it, or name the result that the tool wrote")
     encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    return FileStart(name=path.name, text=head.decode(encoding, errors="replace"), ends_a_line=b"\n" in end)
+    return FileStart(
+        name=path.name,
+        text=head.decode(encoding, errors="replace"),
+        ends_a_line=end in (b"\n\0", b"\0\n") or end.endswith(b"\n"),
+    )

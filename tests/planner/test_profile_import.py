@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -95,9 +96,15 @@ def test_how_much_lengths_vary_is_kept(tmp_path: Path):
     assert point.output_tokens_cv == pytest.approx(0.5631, abs=1e-4)  # √((40² − 1) / 12) / 20.5
 
 
-def test_fit_shows_residuals_and_draws(tmp_path: Path, points: Path, capsys: pytest.CaptureFixture[str]):
+@pytest.mark.parametrize("counted", ["512", "512.3"], ids=["alike", "differing by counting"])
+def test_fit_shows_residuals_and_draws(counted: str, tmp_path: Path, points: Path, capsys: pytest.CaptureFixture[str]):
     out, picture = tmp_path / "mine.yaml", tmp_path / "fit.svg"
+    points.write_text(POINTS.replace("512", counted, 1), encoding="utf-8")
     assert run(["profile", "import", str(points), *WHAT, "-O", str(out)]) == 0
     assert run(["profile", "fit", str(out), "--plot", str(picture)]) == 0
     assert "per_decode" in capsys.readouterr().out
-    assert picture.read_text(encoding="utf-8").startswith("<?xml")
+    drawn = picture.read_text(encoding="utf-8")
+    assert drawn.startswith("<?xml")
+    # A fitted curve is one path of many points; TPOT and TTFT have one each.
+    curves = [path for path in re.findall(r'<path d="([^"]+)"', drawn) if path.count("L ") >= 50]
+    assert len(curves) >= 2
