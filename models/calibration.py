@@ -46,7 +46,10 @@ STABLE = 0.985
 BEYOND = 4.0
 CONSISTENT = 0.3
 """Relative error of a closed load's TPOT up to which the regression, which is linear and sure, is left as it is."""
-_ROUNDS = 12
+_ROUNDS = 30
+_STEP = 0.02
+"""Of a term over its size."""
+_CLOSE = 1e-3
 _HUBER = 1.5
 _OVERHEAD_S = 0.02
 _QUANTILES: Mapping[str, float | None] = {"mean": None, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -92,8 +95,15 @@ def calibrate(points: Sequence[Measurement], start: Solution, limits: EngineLimi
         expected = np.array(start.prior_rows) @ terms[:-1] - np.array(start.prior_target)
         return np.concatenate([_tempered(np.concatenate(rows)), expected, [terms[-1] / _OVERHEAD_S]])
 
+    def slopes(scaled: Array) -> Array:
+        """By steps that span the lattice's ripple, of which a derivative would see the teeth alone."""
+        base = residuals(scaled)
+        return np.array([(residuals(scaled + step) - base) / _STEP for step in _STEP * np.eye(len(scaled))]).T
+
     first = np.maximum(np.array([*start.terms, start.wait.overhead_s]) / size, 1e-6)
-    found = least_squares(residuals, first, bounds=(0.0, np.inf), max_nfev=_ROUNDS)
+    found = least_squares(
+        residuals, first, jac=slopes, bounds=(0.0, np.inf), max_nfev=_ROUNDS, ftol=_CLOSE, xtol=_CLOSE
+    )
     terms = found.x * size
     kept = len(start.terms)
     # Statistics of one run are not independent, so the covariance never shrinks below what their misfit says.

@@ -123,16 +123,22 @@ class Measurement:
 
     @property
     def tpot_s(self) -> float | None:
-        """Mean gap between tokens: TPOT, else ITL, else what throughput and TTFT leave by Little's law.
+        """Mean gap between tokens: TPOT, else the mean ITL, else what is left of e2e after TTFT, else the median ITL.
 
-        The last needs a closed loop: `users / rate = ttft + decode_steps · tpot` (Little 1961). A measured e2e comes
-        after throughput because client-side e2e is the figure that benchmarks most often mislabel.
+        e2e is the cycle of a closed loop by Little's law, `users / rate = ttft + decode_steps · tpot` (1961), before it
+        is the measured one: client-side e2e is the figure that benchmarks most often mislabel. A median gap is of a
+        step without prompts, shorter than the mean where prompts interrupt.
         """
-        for summary in (self.tpot, self.itl):
-            if summary is not None and summary.typical_s is not None:
-                return summary.typical_s
         if self.decode_steps <= 0.0:
             return None
+        if self.tpot is not None and self.tpot.typical_s is not None:
+            return self.tpot.typical_s
+        if self.itl is not None and self.itl.mean_s is not None:
+            return self.itl.mean_s
+        left = self._gap_left_by_ttft()
+        return left if left is not None or self.itl is None else self.itl.p50_s
+
+    def _gap_left_by_ttft(self) -> float | None:
         rate, cycle = self.measured_requests_per_s, None
         if self.concurrency is not None and rate is not None:
             cycle = self.concurrency / rate

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 from models.measurement import Measurement
-from planner.checks import arithmetic, curves, memory, physics, served, trust
+from planner.checks import arithmetic, curves, first_token, memory, physics, served, trust
 from planner.checks.finding import Counted, Finding, Provenance, Severity, Subject
 from planner.hardware import find_gpu, find_model, precision_of
 from planner.profile import EngineProfile, MeasuredPoint
@@ -29,6 +29,7 @@ def figures(subject: Subject) -> tuple[Finding, ...]:
         *memory.findings(subject),
         *physics.findings(subject),
         *curves.findings(subject),
+        *first_token.findings(subject),
     )
 
 
@@ -40,6 +41,7 @@ def subject_of(profile: EngineProfile) -> Subject:
         measurements=tuple(_measurement(point) for point in spec.measurements),
         limits=engine.limits,
         step_time=engine.step_time,
+        overhead_s=engine.overhead_s,
         gpu=find_gpu(spec.gpu.type),
         gpus=spec.gpu.per_replica,
         tensor_parallel=spec.gpu.tensor_parallel,

@@ -196,6 +196,19 @@ class _Known:
     set_up: SetUp
     limits: EngineLimits
     notes: tuple[str, ...]
+    served_model: str | None = None
+    """What results of a sweep call the model; None where there is no sweep, or it does not say."""
+
+
+def _require_sweep_of(beside: _Known, runs: Sequence[BenchmarkRun]) -> None:
+    """Refuse results of another model than the sweep that their folder says they are of."""
+    for run in runs:
+        served = run.setup.model
+        if beside.served_model and served and served not in (beside.served_model, beside.set_up.model):
+            raise InvalidInput(
+                f"{run.place} is of model {served}, and sweep.yaml beside it measured {beside.served_model}",
+                remedy="keep results of other engines in a folder of their own",
+            )
 
 
 def _beside_the_files(paths: Sequence[Path], stated: SetUp, limits: EngineLimits, *, limits_stated: bool) -> _Known:
@@ -204,14 +217,24 @@ def _beside_the_files(paths: Sequence[Path], stated: SetUp, limits: EngineLimits
     if sweep is None:
         return _Known(set_up=stated, limits=limits, notes=() if limits_stated else (_assumed(limits),))
     if limits_stated:
-        return _Known(set_up=_completed(stated, sweep.setup), limits=limits, notes=_of_sweep(sweep))
+        return _Known(
+            set_up=_completed(stated, sweep.setup),
+            limits=limits,
+            notes=_of_sweep(sweep),
+            served_model=sweep.served_model,
+        )
     limits = replace(
         limits,
         max_num_seqs=sweep.max_num_seqs or limits.max_num_seqs,
         max_num_batched_tokens=sweep.max_num_batched_tokens or limits.max_num_batched_tokens,
     )
     assumed = () if sweep.max_num_seqs and sweep.max_num_batched_tokens else (_assumed(limits),)
-    return _Known(set_up=_completed(stated, sweep.setup), limits=limits, notes=(*_of_sweep(sweep), *assumed))
+    return _Known(
+        set_up=_completed(stated, sweep.setup),
+        limits=limits,
+        notes=(*_of_sweep(sweep), *assumed),
+        served_model=sweep.served_model,
+    )
 
 
 def _assumed(limits: EngineLimits) -> str:
@@ -237,6 +260,7 @@ def import_profile(
     """
     beside = _beside_the_files(paths, stated, limits, limits_stated=limits_stated)
     runs = read_runs(paths)
+    _require_sweep_of(beside, runs)
     set_up = one_set_up(runs, beside.set_up)
     _required(set_up)
     engine, model, gpu_type = set_up.engine, set_up.model, set_up.gpu

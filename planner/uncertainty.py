@@ -152,6 +152,14 @@ def _measured_error(profile: EngineProfile) -> tuple[float | None, int]:
     return (max(errors) if errors else None), points
 
 
+def _in_flight(point: Measurement) -> float | None:
+    """Requests at a time at a measured load: the users, or by Little's law."""
+    if point.concurrency is not None:
+        return point.concurrency
+    rate, gap = point.rate_per_s, point.tpot_s
+    return None if rate is None or gap is None else max(1.0, rate * ((point.ttft_s or 0.0) + point.decode_steps * gap))
+
+
 def _beyond(profile: EngineProfile, workload: Workload, prediction: Prediction) -> list[float]:
     """Factors (above 1) by which the question lies beyond the measured prompts, answers and load."""
     points = profile.spec.measurements
@@ -159,7 +167,7 @@ def _beyond(profile: EngineProfile, workload: Workload, prediction: Prediction) 
         return []
     prompts = [point.input_tokens for point in points]
     answers = [point.output_tokens for point in points]
-    loads = [point.concurrency for point in points if point.concurrency is not None]
+    loads = [running for point in profile.measurements if (running := _in_flight(point)) is not None]
     asked = workload.lengths
     factors = [
         asked.prompt.mean / max(prompts),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 
 from models.load_groups import by_lengths
 from models.measurement import Measurement
@@ -17,6 +19,14 @@ COLD = 0.30
 
 def findings(subject: Subject) -> Iterator[Finding]:
     """Falls between neighbouring loads of the same lengths."""
+    found: dict[str, list[Finding]] = defaultdict(list)
+    for finding in _every(subject):
+        found[finding.code].append(finding)
+    for first, *others in found.values():
+        yield first if not others else replace(first, where=f"{first.where} (and {len(others)} more)")
+
+
+def _every(subject: Subject) -> Iterator[Finding]:
     place = {id(point): index for index, point in enumerate(subject.measurements)}
     for group in by_lengths(subject.measurements):
         for closed in (True, False):

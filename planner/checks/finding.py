@@ -68,6 +68,8 @@ class Subject:
     measurements: tuple[Measurement, ...]
     limits: EngineLimits
     step_time: StepTime | None
+    overhead_s: float
+    """Kept of what comes before a first token outside the steps."""
     gpu: Gpu | None
     gpus: int
     tensor_parallel: int

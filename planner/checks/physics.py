@@ -15,6 +15,10 @@ from planner.checks.finding import Finding, Severity, Subject, seconds
 IMPLAUSIBLE = 0.70
 """Serving engines reach up to about this share of peak FLOP/s on whole workloads; beyond it the figure is doubtful."""
 ROUNDING = 0.98
+FAR_SLOWER = 30.0
+"""Beyond so many times the floor it is no engine any more,"""
+SLOW_S = 0.1
+"""unless the floor is next to nothing: small models on large GPUs take launches, not reads."""
 
 _WHY_PREFILL = "fewer bits than stated, prompts answered from the prefix cache, or a wrong figure"
 _WHY_DECODE = "fewer bits than stated, speculative decoding, or a wrong figure"
@@ -156,6 +160,18 @@ def _terms(subject: Subject, floor: Floors) -> Iterator[Finding]:
             what=f"a step of one sequence takes {seconds(single)}; reading the weights takes {seconds(floor.step_s)}",
             meaning="at low load plans would promise shorter gaps between tokens than the GPU can give",
             remedy="measure with few users (1 to 4) and fit again",
+        )
+    if single > max(FAR_SLOWER * floor.step_s, SLOW_S):
+        yield Finding(
+            severity=Severity.WARNING,
+            code="step-far-above-floor",
+            where="stepTime",
+            what=(
+                f"a step of one sequence takes {seconds(single)}, {single / floor.step_s:,.0f} times what reading the "
+                f"weights takes ({floor.source})"
+            ),
+            meaning="latencies in another unit (ms for s), or another GPU or model than named: plans buy far too much",
+            remedy="check the units of the measurements, gpu, model and quantization",
         )
     prompt = float(subject.step_time.seconds(4096.0, 1.0, 0.0)) - single
     least = 4096.0 * floor.prompt_token_s

@@ -58,7 +58,7 @@ BESIDE_FLEET = ("fleet", "profile_name", "slo", "routing", "max_replicas", "gpu_
     help="Give up beyond so many.",
 )  # fmt: skip
 @click.option(
-    "--confidence", type=FiniteRange(0.5, 0.999), metavar="SHARE",
+    "--confidence", type=FiniteRange(0.5, 0.99), metavar="SHARE",
     help="Size for steps so slow that the real engine's are no slower with this chance, such as 0.9.",
 )  # fmt: skip
 @click.option("--fleet", type=click.Path(path_type=Path), help="YAML file of many workloads to size at once.")
@@ -138,7 +138,7 @@ def _refuse_beside_fleet() -> None:
     if given:
         raise InvalidInput(
             f"{', '.join(given)} cannot stand beside --fleet",
-            remedy="drop it: the workloads in the file say it themselves",
+            remedy="drop it: the file says what each workload is; the rest is asked of one workload at a time",
         )
 
 

@@ -13,6 +13,7 @@ from models.measurement import LatencySummary, Measurement
 from planner.importers.benchmark_run import BenchmarkRun
 from planner.importers.fields import Fields, naming
 from planner.importers.importer import FileStart
+from planner.importers.offered_load import falls_behind
 from planner.importers.table_rows import rows
 
 _METRICS = ("ttft", "tpot", "itl", "e2e", "queue")
@@ -42,7 +43,9 @@ class PointsTable:
             if found == 1:
                 _require_known(row)
             with naming(row.place):
-                yield BenchmarkRun(measurement=_point(row), tool=self.tool, place=row.place)
+                point = _point(row)
+                behind = falls_behind(point.arrival_rate_per_s, point.measured_requests_per_s)
+                yield BenchmarkRun(measurement=point, tool=self.tool, place=row.place, capacity_only=behind)
         if not found:
             raise InvalidInput(f"{path}: there is no row below the heading", remedy="add a row for each load")
 

@@ -24,6 +24,7 @@ def manifest(sweep: Sweep) -> dict[str, Any]:
             "tool": sweep.tool_name,
             "engine": sweep.target.engine,
             "model": setup.model,
+            "servedModel": sweep.target.served_model,
             "quantization": setup.quantization,
             "gpu": {"type": setup.gpu, "perReplica": setup.gpus_per_replica},
             **({"maxNumSeqs": setup.max_num_seqs} if setup.max_num_seqs else {}),

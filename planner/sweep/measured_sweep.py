@@ -28,7 +28,7 @@ class _Gpu(FileModel):
 
 class _Run(FileModel):
     name: Text
-    result: Text
+    result: Annotated[str, Field(min_length=1, max_length=400)]
     concurrency: Count | None = None
     arrival_rate: float | None = None
     burstiness: float | None = None
@@ -42,6 +42,7 @@ class _Spec(FileModel):
     tool: Text
     engine: Literal["vllm", "triton-trtllm"]
     model: Text
+    served_model: Text | None = None
     quantization: Text
     gpu: _Gpu
     max_num_seqs: Count | None = None
@@ -67,6 +68,8 @@ class MeasuredSweep:
 
     manifest: Path
     setup: SetUp
+    served_model: str | None
+    """What the model is called in requests, and so in results."""
     max_num_seqs: int | None
     max_num_batched_tokens: int | None
     runs: int
@@ -84,6 +87,8 @@ def sweep_beside(files: Sequence[Path]) -> MeasuredSweep | None:
     if path is None:
         return None
     text = read_text(path, what="sweep")
+    if "kind: Sweep" not in text:
+        return None  # somebody else's file of that name
     document = parse_document(text, name=str(path), what="sweep")
     if document.get("kind") != "Sweep":
         return None
@@ -102,6 +107,7 @@ def sweep_beside(files: Sequence[Path]) -> MeasuredSweep | None:
             gpu=spec.gpu.type,
             gpus_per_replica=spec.gpu.per_replica,
         ),
+        served_model=spec.served_model,
         max_num_seqs=spec.max_num_seqs,
         max_num_batched_tokens=spec.max_num_batched_tokens,
         runs=len(spec.runs),

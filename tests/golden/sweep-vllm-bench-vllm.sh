@@ -25,6 +25,7 @@ spec:
   tool: vllm-bench
   engine: vllm
   model: meta-llama/Llama-3.1-8B-Instruct
+  servedModel: meta-llama/Llama-3.1-8B-Instruct
   quantization: none
   gpu:
     type: H100-SXM5-80GB

@@ -93,6 +93,7 @@ def a_subject(model: str = LLAMA_405B, *, gpus: int = 8, precision: str = "bf16"
         measurements=(),
         limits=LIMITS,
         step_time=None,
+        overhead_s=0.0,
         gpu=find_gpu("H100-SXM5-80GB"),
         gpus=gpus,
         tensor_parallel=gpus,

@@ -43,6 +43,7 @@ def a_profile(points: Sequence[Measurement] | None = None, **changes: object) ->
         measurements=tuple(points or (a_point(1), a_point(8), a_point(32), a_point(64), a_point(8, 4096))),
         limits=LIMITS,
         step_time=STEP,
+        overhead_s=0.0,
         gpu=find_gpu("H100-SXM5-80GB"),
         gpus=1,
         tensor_parallel=1,

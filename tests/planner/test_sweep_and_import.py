@@ -39,7 +39,9 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for tool, path in RESULTS.items():
         data = path.read_bytes()
         plain[PROGRAMS[tool]] = folder / f"{tool}.json"
-        plain[PROGRAMS[tool]].write_bytes(gzip.decompress(data) if path.suffix == ".gz" else data)
+        text = gzip.decompress(data) if path.suffix == ".gz" else data
+        # One of the samples is of a server that called its model otherwise.
+        plain[PROGRAMS[tool]].write_bytes(text.replace(b'"mock-model"', b'"tiny-llama"'))
     return plain
 
 
@@ -79,6 +81,18 @@ def test_the_command_that_a_sweep_ends_with_makes_the_profile(
     again = yaml.safe_load((tmp_path / "again.yaml").read_text(encoding="utf-8"))
     assert again["spec"]["gpu"] == made["spec"]["gpu"]
     assert any("of the sweep" in note for note in again["spec"]["provenance"][0]["notes"])
+
+
+def test_results_of_another_model_than_the_sweeps_are_refused(tmp_path: Path, capsys) -> None:
+    arguments = ["--model", "tiny-llama", "--gpu", "L4-24GB", "--concurrency", "8", "--tokenizer", "t"]
+    lengths = ["--input-tokens", "64", "--output-tokens", "32"]
+    assert run(["profile", "sweep", "--tool", "vllm-bench", *arguments, *lengths]) == 0
+    body = capsys.readouterr().out.partition("<<'MANIFEST'\n")[2].partition("\nMANIFEST\n")[0]
+    (tmp_path / "sweep.yaml").write_text(body, encoding="utf-8")
+    result = tmp_path / "01-closed-c8-i64-o32.json"
+    result.write_bytes(RESULTS["vllm-bench"].read_bytes())
+    assert run(["profile", "import", str(result), "-O", str(tmp_path / "p.yaml")]) == 2
+    assert "is of model mock-model, and sweep.yaml beside it measured tiny-llama" in capsys.readouterr().err
 
 
 def test_outputs_of_another_length_than_asked_are_told_on_import(tmp_path: Path) -> None:
