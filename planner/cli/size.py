@@ -104,10 +104,18 @@ def size(
         from planner.plot import require_drawable
 
         require_drawable(plot)
+    profile = load_profile(name)
+    if profile.spec.engine == "triton":
+        from planner.cli.batching import question_of, refuse_of_tokens, size_batcher
+
+        said = {"--explain": explain, "--plot": plot is not None, "--confidence": confidence is not None}
+        refuse_of_tokens(profile, said)
+        question = question_of(profile, options, parse_objectives(slo), gpu_price=gpu_price)
+        return size_batcher(question, max_replicas=max_replicas, form=form)
     routing = Routing(options.pop("routing"))
     stated = stated_workload(options)
     request = SizingRequest(
-        profile=load_profile(name),
+        profile=profile,
         workload=stated.workload,
         objectives=parse_objectives(slo),
         routing=routing,
