@@ -9,7 +9,7 @@ pip := $(run) -m pip --disable-pip-version-check --quiet
 pythons := python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types layers control-plane test unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms networks docs wheel clean
+.PHONY: help setup demo check format lint types layers control-plane test unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching networks networks-batching docs wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,12 @@ bench-referee: $(VENV)/.installed-dev  ## judge both by a second, independent si
 
 bench-histograms: $(VENV)/.installed-dev  ## percentiles read from buckets against a real client's
 	$(run) -m benchmarks.histogram_accuracy
+
+bench-batching: $(VENV)/.installed-dev  ## dynamic batching against its simulator and a real Triton
+	OMP_NUM_THREADS=1 $(run) -m benchmarks.batching_accuracy
+
+networks-batching: $(VENV)/.installed-dev  ## learn models/learned_batching.py again from simulations (ten minutes)
+	OMP_NUM_THREADS=1 $(run) -m scripts.fit_batching
 
 networks: $(VENV)/.installed-dev  ## learn models/learned.py again from simulations (hours on two cores)
 	$(run) -m scripts.fit_networks contention

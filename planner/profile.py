@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
+from models.batcher import Batcher
 from models.cached_prompts import partly_cached
 from models.engine import Engine, EngineLimits
 from models.errors import InvalidInput
@@ -363,12 +364,26 @@ class EngineProfile(FileModel):
             median_error=result.median_error,
         )
 
+    def to_batcher(self) -> Batcher:
+        """The dynamic batcher of one replica. Raises InvalidInput for other engines; errors name the profile."""
+        limits, times = self.spec.limits, self.service_time
+        try:
+            return Batcher(
+                service_time=times,
+                max_batch_size=limits.max_batch_size or 1,
+                preferred_batch_sizes=limits.preferred_batch_sizes,
+                max_queue_delay_s=limits.max_queue_delay,
+                instances=limits.instances,
+            )
+        except InvalidInput as error:
+            raise InvalidInput(f"profile {self.name}: {error}", remedy=error.remedy) from None
+
     def to_engine(self) -> Engine:
         """The engine of one replica. Raises InvalidInput for profiles that are not of a continuous-batching engine."""
         if self.spec.engine == "triton":
             raise InvalidInput(
-                f"profile {self.name} is of Triton's dynamic batcher, which this command does not size yet",
-                remedy="use a profile of vllm or triton-trtllm",
+                f"profile {self.name} is of Triton's dynamic batcher, which makes no tokens",
+                remedy="size it alone, with --profile and --qps, or use a profile of vllm or triton-trtllm",
             )
         try:
             limits = self.spec.limits.to_limits()

@@ -60,7 +60,6 @@ def predict(
     An unstable system (more arrives than can be served) is told as such, with exit code 0.
     """
     name = require_profile(profile_name)
-    routing = Routing(options.pop("routing"))
     objectives = parse_objectives(slo)
     if max_qps and options["qps"] is not None:
         raise InvalidInput("--max-qps and --qps exclude each other", remedy="drop --qps: the rate is the answer")
@@ -70,8 +69,14 @@ def predict(
         )
     if max_qps and not objectives:
         raise InvalidInput("--max-qps needs an objective", remedy="add for example --slo 'ttft:p99<=500ms'")
-    stated = stated_workload(options, needs_rate=not max_qps)
     profile = load_profile(name)
+    if profile.spec.engine == "triton":
+        from planner.cli.batching import predict_batcher, question_of
+
+        question = question_of(profile, options, objectives, gpu_price=gpu_price, needs_rate=not max_qps)
+        return predict_batcher(question, replicas=replicas, max_qps=max_qps, form=form)
+    routing = Routing(options.pop("routing"))
+    stated = stated_workload(options, needs_rate=not max_qps)
     engine, workload = profile.to_engine(), stated.workload
     require_meaning(objectives, workload)
     require_known(objectives)

@@ -66,10 +66,15 @@ def simulate(
     the simulator (some seconds).
     """
     name = require_profile(profile_name)
-    routing = Routing(options.pop("routing"))
     objectives = parse_objectives(slo)
-    stated = stated_workload(options)
     profile = load_profile(name)
+    if profile.spec.engine == "triton":
+        from planner.cli.batching import question_of, simulate_batcher
+
+        question = question_of(profile, options, objectives, gpu_price=gpu_price)
+        return simulate_batcher(question, replicas=replicas, requests=requests, seed=seed, form=form)
+    routing = Routing(options.pop("routing"))
+    stated = stated_workload(options)
     engine = profile.to_engine()
     require_meaning(objectives, stated.workload)
     predict_laws(engine, stated.workload, replicas=replicas, routing=routing)  # refuses what no engine can serve

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from planner.cli.options import (
 )
 from planner.objective import parse_objectives
 from planner.plan import Plan
-from planner.profile import load_profile
+from planner.profile import EngineProfile, load_profile
 from planner.reports.structured import render
 from planner.reports.table import plan_table
 from planner.sizing import MAX_REPLICAS
@@ -43,6 +44,8 @@ Examples:
   planner size --profile llama-3.1-8b-a100-vllm --concurrency 200 --think-time 10s \\
       --input-tokens 800 --output-tokens 250 --output-cv 1 --slo 'e2e:p95<=8s'
   planner size --profile my.yaml --trace requests.csv --slo 'ttft:p99<=1s' -o json
+  planner size --model-repository models --model-name reranker --profile-csv times.csv \\
+      --qps 300 --slo 'e2e:p99<=150ms'
   planner size --fleet fleet.yaml -o csv"""
 
 BESIDE_FLEET = ("fleet", "profile_name", "slo", "routing", "max_replicas", "gpu_price", "form")
@@ -64,6 +67,16 @@ BESIDE_FLEET = ("fleet", "profile_name", "slo", "routing", "max_replicas", "gpu_
 @click.option("--fleet", type=click.Path(path_type=Path), help="YAML file of many workloads to size at once.")
 @click.option("--explain", is_flag=True, help="Show the reasoning, step by step, with the formulas' names.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw latency against replicas and load (.svg or .png).")
+@click.option(
+    "--model-repository", type=click.Path(path_type=Path), metavar="DIR",
+    help="Triton model repository: limits from config.pbtxt, instead of --profile (needs the `triton` extra).",
+)  # fmt: skip
+@click.option(
+    "--profile-csv", type=click.Path(path_type=Path), metavar="FILE",
+    help="Beside it: time of a batch by its size, columns batch, mean_s or mean_ms, and cv.",
+)  # fmt: skip
+@click.option("--model-name", metavar="NAME", help="The model of the repository, where it has several.")
+@click.option("--gpu", metavar="TYPE", help="GPU type of a model repository's replicas.  [default: unnamed]")
 @output_options
 def size(
     profile_name: str | None,
@@ -73,6 +86,10 @@ def size(
     fleet: Path | None,
     explain: bool,
     plot: Path | None,
+    model_repository: Path | None,
+    profile_csv: Path | None,
+    model_name: str | None,
+    gpu: str | None,
     form: str,
     gpu_price: float | None,
     **options: Any,
@@ -97,17 +114,26 @@ def size(
             gpu_price_per_h=gpu_price,
         )
         return _size_fleet(fleet, defaults, form)
-    name = require_profile(profile_name)
+    repository = _Repository(folder=model_repository, times=profile_csv, model=model_name, gpu=gpu)
+    repository.check(profile_name)
     if not slo:
         raise InvalidInput("no objective is given", remedy="add for example --slo 'ttft:p99<=500ms'")
     if plot is not None:
         from planner.plot import require_drawable
 
         require_drawable(plot)
+    profile = repository.profile(profile_name)
+    if profile.spec.engine == "triton":
+        from planner.cli.batching import question_of, refuse_of_tokens, size_batcher
+
+        said = {"--explain": explain, "--plot": plot is not None, "--confidence": confidence is not None}
+        refuse_of_tokens(profile, said)
+        question = question_of(profile, options, parse_objectives(slo), gpu_price=gpu_price)
+        return size_batcher(question, max_replicas=max_replicas, form=form)
     routing = Routing(options.pop("routing"))
     stated = stated_workload(options)
     request = SizingRequest(
-        profile=load_profile(name),
+        profile=profile,
         workload=stated.workload,
         objectives=parse_objectives(slo),
         routing=routing,
@@ -129,6 +155,40 @@ def size(
 
         click.echo(explain_plan(request, plan), nl=False, err=form != "table")
     return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Repository:
+    """The options that stand in for a profile."""
+
+    folder: Path | None
+    times: Path | None
+    model: str | None
+    gpu: str | None
+
+    def check(self, profile_name: str | None) -> None:
+        """Refuse what does not go together, before any work."""
+        if self.folder is None:
+            if self.times is not None or self.model is not None or self.gpu is not None:
+                raise InvalidInput(
+                    "--profile-csv, --model-name and --gpu belong to a --model-repository",
+                    remedy="add --model-repository DIR",
+                )
+            require_profile(profile_name)
+        elif profile_name is not None:
+            raise InvalidInput("--model-repository and --profile exclude each other", remedy="drop one of them")
+        elif self.times is None:
+            raise InvalidInput(
+                "--model-repository says nothing of times", remedy="add --profile-csv FILE with batch and mean_ms"
+            )
+
+    def profile(self, profile_name: str | None) -> EngineProfile:
+        """The profile that is meant."""
+        if self.folder is None or self.times is None:
+            return load_profile(require_profile(profile_name))
+        from planner.model_repository import profile_from_repository
+
+        return profile_from_repository(self.folder, self.times, model=self.model, gpu=self.gpu or "unnamed GPU")
 
 
 def _refuse_beside_fleet() -> None:

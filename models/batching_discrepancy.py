@@ -1,0 +1,113 @@
+"""What the embedded chain of a batcher misses, learned from simulated batchers.
+
+The chain of `models.bulk_queue` is exact for one instance, Poisson arrivals and no queue delay. Of several instances it
+knows neither that a small batch is short and so follows soon on the one before, nor that such batches then bunch; a
+queue delay and preferred sizes it leaves out. Its *discrepancy* (Kennedy and O'Hagan 2001, Bayesian calibration of
+computer models, §2) is held by small networks, one for each way to dispatch: the logarithm of what is observed over
+what the chain says, of the mean batch and of both latencies at a few probabilities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.batcher import Batcher, DispatchRule
+from models.latency_law import LatencyLaw
+from models.network import Network
+from models.workload import OpenArrivals
+
+Array = NDArray[np.float64]
+
+KNOTS = (0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
+"""Probabilities at which the laws are corrected; between them in proportion to the log-odds."""
+_LOOKED_AT = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+FLOOR = 0.02
+"""Added to waits, in times of a batch of one, before the logarithm: a wait may be zero."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChainAnswer:
+    """What the chain says of a batcher under a load, or what is left of it when put right."""
+
+    queue: LatencyLaw
+    e2e: LatencyLaw
+    mean_batch: float
+
+
+def network_inputs(batcher: Batcher, arrivals: OpenArrivals, found: ChainAnswer) -> Array:
+    """The question and the chain's answer, without units."""
+    means, full = batcher.means_s, batcher.full_batch
+    one = float(means[1])
+    load = arrivals.rate_per_s / batcher.capacity_per_s
+    delay = batcher.max_queue_delay_s / one
+    middle = max(1, round(full**0.5))
+    offered = arrivals.rate_per_s * one
+    return np.array(
+        [
+            load, np.log1p(-load), np.log(full), np.log(means[full] / one), np.log(means[middle] / one),
+            np.log(batcher.instances), float(batcher.instances == 1), np.log(max(arrivals.burstiness, 0.1)),
+            float(batcher.cvs[full]), np.log(offered), np.log(offered / batcher.instances),
+            np.log(batcher.wanted[0] / full), np.log(batcher.max_batch_size / full),
+            np.log(batcher.wanted[len(batcher.wanted) // 2] / full),
+            np.log1p(delay), np.log1p(5.0 * delay), np.log1p(arrivals.rate_per_s * batcher.max_queue_delay_s),
+            np.log1p(arrivals.rate_per_s * batcher.max_queue_delay_s / batcher.wanted[0]),
+            np.log(found.mean_batch), np.log(found.mean_batch / full),
+            *np.log(found.e2e.quantiles(_LOOKED_AT) / one), *np.log(found.queue.quantiles(_LOOKED_AT) / one + FLOOR),
+        ]
+    )  # fmt: skip
+
+
+def network_outputs(batcher: Batcher, found: ChainAnswer, seen: ChainAnswer) -> Array:
+    """What a network learns to say: logarithms of `seen` over `found`."""
+    one = float(batcher.means_s[1])
+    e2e = np.log(seen.e2e.quantiles(KNOTS) / found.e2e.quantiles(KNOTS))
+    queue = np.log((seen.queue.quantiles(KNOTS) / one + FLOOR) / (found.queue.quantiles(KNOTS) / one + FLOOR))
+    return np.array([np.log(seen.mean_batch / found.mean_batch), *e2e, *queue])
+
+
+def exact(batcher: Batcher, arrivals: OpenArrivals) -> bool:
+    """Whether the chain misses nothing."""
+    plain = batcher.max_queue_delay_s == 0.0 and batcher.wanted == (batcher.max_batch_size,)
+    return plain and batcher.instances == 1 and abs(arrivals.burstiness - 1.0) < 1e-6
+
+
+def corrected(batcher: Batcher, arrivals: OpenArrivals, found: ChainAnswer, rule: DispatchRule) -> ChainAnswer:
+    """The chain's answer put right."""
+    if exact(batcher, arrivals):
+        return found
+    network = _networks()["none" if batcher.max_queue_delay_s == 0.0 else rule.value]
+    shift = network(network_inputs(batcher, arrivals, found))
+    return moved(batcher, found, shift)
+
+
+def moved(batcher: Batcher, found: ChainAnswer, shift: Array) -> ChainAnswer:
+    """The answer with the logarithms of `network_outputs` added."""
+    one, many = float(batcher.means_s[1]), len(KNOTS)
+    mean_batch = float(np.clip(found.mean_batch * np.exp(shift[0]), 1.0, batcher.max_batch_size))
+    return ChainAnswer(
+        mean_batch=mean_batch,
+        e2e=_stretched(found.e2e, shift[1 : 1 + many], 0.0),
+        queue=_stretched(found.queue, shift[1 + many :], FLOOR * one),
+    )
+
+
+def _stretched(law: LatencyLaw, shift: Array, floor_s: float) -> LatencyLaw:
+    odds = np.log(np.array(KNOTS) / (1.0 - np.array(KNOTS)))
+    share = np.clip(law.cdf, 1e-6, 1.0 - 1e-6)
+    factor = np.exp(np.interp(np.log(share / (1.0 - share)), odds, shift))
+    values = np.maximum.accumulate(np.maximum((law.values_s + floor_s) * factor - floor_s, 0.0))
+    # Where the chain says that nobody waits, a wait less than the floor is none.
+    middle = 0.5 * (values[1:] + values[:-1])
+    mean = float(middle @ np.diff(law.cdf)) + float(values[0] * law.cdf[0] + values[-1] * (1.0 - law.cdf[-1]))
+    return LatencyLaw(values_s=values, cdf=law.cdf, mean_s=mean)
+
+
+@cache
+def _networks() -> dict[str, Network]:
+    from models.learned_batching import NETWORKS
+
+    return {name: Network.from_text(text) for name, text in NETWORKS.items()}

@@ -1,0 +1,130 @@
+"""An answer about a dynamic batcher as data in SI units, with what it assumes and where it is weak."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.objective import Objective
+from planner.batching_answer import BATCHING_METRICS, BURSTIEST, BatchingAnswer, BatchingQuestion, nearest
+from planner.batching_sizing import BatchingPlan
+from planner.plan import STATISTICS
+from planner.units import format_seconds
+
+MOST_INSTANCES, LARGEST_BATCH = 4, 64
+"""Beyond these predictions were not checked."""
+
+
+def answer_fields(question: BatchingQuestion, answer: BatchingAnswer) -> dict[str, Any]:
+    """The fields of `predict` and `simulate`, in SI units."""
+    gpus = answer.replicas * question.profile.spec.gpu.per_replica
+    price = question.gpu_price_per_h
+    capacity = question.batcher.capacity_per_s
+    return {
+        "profile": question.profile.name,
+        "replicas": answer.replicas,
+        "gpus": gpus,
+        "utilization": answer.load,
+        "stable": answer.stable,
+        "cost": {"per_hour": None if price is None else price * gpus, "gpu_per_hour": price},
+        "objectives": [_objective_row(answer, each) for each in question.objectives],
+        "predicted": predicted_fields(question, answer),
+        "capacity": {
+            "requests_per_s": capacity * answer.replicas,
+            "requests_per_s_per_replica": capacity,
+            "bottleneck": "max_batch_size",
+        },
+        "assumptions": [*question.assumptions, *assumptions(question)],
+        "warnings": list(warnings(question, answer)),
+    }
+
+
+def plan_fields(question: BatchingQuestion, plan: BatchingPlan) -> dict[str, Any]:
+    """The fields of `size`."""
+    fewer = plan.one_fewer
+    broken = tuple(each for each in question.objectives if fewer is not None and not fewer.meets(each))
+    binds = nearest(plan.answer, broken or question.objectives)
+    fields = answer_fields(question, plan.answer)
+    fields["feasible"] = True
+    fields["binding"] = {
+        "constraint": "throughput" if fewer is not None and not fewer.stable else "objective",
+        "objective": str(binds),
+        "predicted": plan.answer.value(binds),
+    }
+    fields["one_fewer"] = None
+    if fewer is not None:
+        fields["one_fewer"] = {
+            "replicas": fewer.replicas,
+            "stable": fewer.stable,
+            "utilization": fewer.load,
+            "violates": [str(each) for each in broken],
+            "predicted": predicted_fields(question, fewer),
+        }
+    return fields
+
+
+def predicted_fields(question: BatchingQuestion, answer: BatchingAnswer) -> dict[str, Any]:
+    """The higher of both rules for each statistic, and each rule's own where they differ; null when unstable."""
+    fields: dict[str, Any] = {}
+    for metric in BATCHING_METRICS:
+        asked = [(each.statistic, each.quantile) for each in question.objectives if each.metric == metric]
+        fields[metric] = {name: answer.statistic(metric, q) for name, q in dict([*STATISTICS, *asked]).items()}
+    carried = question.arrivals.rate_per_s * (1.0 if answer.stable else min(1.0, 1.0 / answer.load))
+    fields["batch"] = {"mean": min(answer.mean_batch.values())}
+    fields["throughput"] = {"requests_per_s": carried}
+    fields["busy"] = answer.utilization
+    if question.batcher.max_queue_delay_s > 0.0 and answer.stable:
+        fields["by_rule"] = {
+            rule.value: {
+                **{m: {name: laws[m].statistic(q) for name, q in STATISTICS} for m in BATCHING_METRICS},
+                "batch": {"mean": answer.mean_batch[rule]},
+            }
+            for rule, laws in answer.laws.items()
+        }
+    return fields
+
+
+def _objective_row(answer: BatchingAnswer, objective: Objective) -> dict[str, Any]:
+    value = answer.value(objective)
+    return {
+        "objective": str(objective),
+        "limit": objective.limit_s,
+        "predicted": value,
+        "met": answer.meets(objective),
+        "margin": None if value is None else 1.0 - value / objective.limit_s,
+    }
+
+
+def assumptions(question: BatchingQuestion) -> tuple[str, ...]:
+    """What every answer on this profile assumes."""
+    batcher = question.batcher
+    preferred = (
+        f", preferred {', '.join(map(str, batcher.preferred_batch_sizes))}" if batcher.preferred_batch_sizes else ""
+    )
+    one_queue = "" if batcher.instances == 1 else f" of {batcher.instances} instances on one queue"
+    delay = format_seconds(batcher.max_queue_delay_s) if batcher.max_queue_delay_s > 0.0 else "none"
+    notes = [f"a replica{one_queue} makes batches of at most {batcher.max_batch_size}{preferred}; queue delay: {delay}"]
+    if batcher.max_queue_delay_s > 0.0:
+        notes.append(
+            "of the two ways in which batches may be closed the slower one is shown; what is seen lies between"
+        )
+    return (*notes, *(f"profile: {note}" for entry in question.profile.spec.provenance for note in entry.notes))
+
+
+def warnings(question: BatchingQuestion, answer: BatchingAnswer) -> tuple[str, ...]:
+    """Where the delay is no use, and where the prediction is less certain than it looks."""
+    batcher, notes = question.batcher, []
+    if answer.delay_only_costs:
+        notes.append(
+            f"the queue delay of {format_seconds(batcher.max_queue_delay_s)} only costs here: without it mean, p50, "
+            "p95 and p99 of the latency are no higher; set max_queue_delay_microseconds to 0"
+        )
+    if batcher.instances > MOST_INSTANCES or batcher.max_batch_size > LARGEST_BATCH:
+        notes.append(
+            f"predictions were checked for at most {MOST_INSTANCES} instances and batches of {LARGEST_BATCH}: ask "
+            "`planner simulate` too"
+        )
+    if question.share(answer.replicas).burstiness > BURSTIEST:
+        notes.append(f"predictions were checked for a burstiness of at most {BURSTIEST:g}: ask `planner simulate` too")
+    if answer.stable and answer.load > 0.9:
+        notes.append("above 90 % of capacity latencies take minutes to settle and follow every change of the load")
+    return tuple(notes)
