@@ -140,4 +140,4 @@ def _tail_length(eta: float) -> int:
 
 
 _NEGLIGIBLE = 1e-6
-_LONGEST_TAIL = 20_000
+_LONGEST_TAIL = 8_000

@@ -14,9 +14,11 @@ from models.batch_waiting import latency_laws, waits
 from models.batcher import Batcher, DispatchRule
 from models.batching_discrepancy import ChainAnswer, corrected
 from models.bulk_queue import bulk_queue
+from models.errors import InvalidInput
 from models.latency_law import LatencyLaw
 from models.workload import OpenArrivals
 
+MOST_BURSTY = 10.0
 NEARLY_FULL = 0.999
 """Beyond this load no steady state is told apart from growth without end."""
 
@@ -42,6 +44,11 @@ def predict_batching(
     batcher: Batcher, arrivals: OpenArrivals, *, rule: DispatchRule = DispatchRule.WHEN_IDLE
 ) -> BatchingPrediction:
     """What a batcher does under a load, with one way to dispatch."""
+    if arrivals.burstiness > MOST_BURSTY:
+        raise InvalidInput(
+            f"batching is predicted up to a burstiness of {MOST_BURSTY:g} at a replica, got {arrivals.burstiness:.3g}",
+            remedy="`planner simulate` answers beyond",
+        )
     load = arrivals.rate_per_s / batcher.capacity_per_s
     if load >= NEARLY_FULL:
         return BatchingPrediction(
@@ -107,7 +114,8 @@ class BatchingBracket:
         )
 
 
-_NO_GAIN = 0.01
+_NO_GAIN = 0.02
+"""A gain below this is within the error of predictions with a delay (docs/batching-accuracy.md)."""
 
 
 def bracket(batcher: Batcher, arrivals: OpenArrivals) -> BatchingBracket:

@@ -31,7 +31,7 @@ LEARNED = ROOT / "models" / "learned_batching.py"
 
 WAYS = {"none": DispatchRule.WHEN_IDLE, **{rule.value: rule for rule in DispatchRule}}
 SEEDS = {"none": 1, "when-idle": 2, "while-running": 2}
-CASES = {"none": 7_000, "when-idle": 3_500, "while-running": 3_500}
+CASES = {"none": 7_000, "when-idle": 8_000, "while-running": 8_000}
 PREFERRING = 0.2
 TOLERANCE = 0.003
 
@@ -106,7 +106,7 @@ def compared(case: BatchingCase, e2e_s: Array, queue_s: Array, mean_batch: float
 def _network(kept: dict[Asked, Example | None], way: str, options: argparse.Namespace) -> str:
     examples = [found for (each, _), found in kept.items() if each == way and found is not None]
     inputs, outputs = (np.array(rows) for rows in _columns(examples))
-    how = Training(hidden=(48, 32), members=2, steps=options.steps, decay=1e-4, jobs=options.jobs)
+    how = Training(hidden=(96, 64), members=2, steps=options.steps, decay=1e-4, jobs=options.jobs)
     network = train(inputs, outputs - TOLERANCE, outputs + TOLERANCE, np.ones(len(examples)), how)
     off = np.abs(network(inputs) - outputs)
     print(

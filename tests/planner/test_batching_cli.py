@@ -66,7 +66,9 @@ def test_a_queue_delay_is_bracketed_and_told_where_it_only_costs(capsys, tmp_pat
     assert not any("queue delay of" in note for note in plain["warnings"])
     assert any("only costs" in note for note in delayed["warnings"])
     rules = delayed["predicted"]["by_rule"]
-    assert plain["predicted"]["e2e"]["p50"] < rules["when-idle"]["e2e"]["p50"] < rules["while-running"]["e2e"]["p50"]
+    # The textbook rule costs 0.6 % of the median here, less than is known; the mean shows it.
+    mean_without = plain["predicted"]["e2e"]["mean"]
+    assert mean_without < rules["when-idle"]["e2e"]["mean"] < rules["while-running"]["e2e"]["mean"]
     assert delayed["predicted"]["e2e"]["p50"] == rules["while-running"]["e2e"]["p50"]
 
 

@@ -50,7 +50,9 @@ FILES = {
     "my-profile.yaml": PROFILE,
     "llama-live.yaml": PROFILE,
     "*.yaml": PROFILE,
+    "times.csv": "batch,mean_ms\n1,28\n8,84\n",
 }
+BATCHER = 'name: "reranker" max_batch_size: 8 dynamic_batching { }'
 
 
 def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
@@ -86,6 +88,9 @@ def test_an_example_runs_as_it_stands(tmp_path: Path, example: str) -> None:
     for name, text in FILES.items():
         if re.search(rf"(?<![\w-]){re.escape(name)}(?!\w)", example):
             (folder / name.replace("*", "4")).write_text(text, encoding="utf-8")
+    if "--model-repository models" in example:
+        (folder / "models" / "reranker").mkdir(parents=True)
+        (folder / "models" / "reranker" / "config.pbtxt").write_text(BATCHER, encoding="utf-8")
     done = subprocess.run(
         ["bash", "-c", example],
         cwd=folder,
