@@ -1,0 +1,181 @@
+"""Which engine and topology serve a set of needs: rules with their reasons, and what commonly goes wrong.
+
+The rules are ordered: what an engine cannot do at all goes before what it does better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from models.errors import InvalidInput
+
+
+class Engine(StrEnum):
+    """What runs the models."""
+
+    VLLM = "vLLM"
+    TRITON = "Triton"
+    TRITON_TRTLLM = "Triton with TensorRT-LLM"
+    HYBRID = "vLLM and Triton"
+
+
+class SetUp(StrEnum):
+    """How long until it serves."""
+
+    MINUTES = "minutes"
+    HOURS = "hours"
+    DAYS = "days"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What is to be served, and what is asked of it."""
+
+    llms: int = 1
+    """Language models that generate."""
+    other_models: int = 0
+    """Models of other kinds: vision, tabular, embeddings, rerankers."""
+    openai_api: bool = False
+    grpc: bool = False
+    streaming: bool = False
+    shared_gpu: bool = False
+    """Several models on one GPU."""
+    pipeline: bool = False
+    """Requests go through several models, such as RAG."""
+    edge: bool = False
+    """Little memory, one small machine."""
+    max_throughput: bool = False
+    """The most tokens per GPU, and somebody who builds engines for it."""
+    set_up: SetUp = SetUp.HOURS
+
+    def __post_init__(self) -> None:
+        for name, value in (("--llms", self.llms), ("--other-models", self.other_models)):
+            if not 0 <= value <= 10_000:
+                raise InvalidInput(f"{name} must lie between 0 and 10,000, got {value}")
+        if self.llms + self.other_models == 0:
+            raise InvalidInput("there is no model to serve", remedy="give --llms or --other-models")
+        if self.shared_gpu and self.llms + self.other_models < 2:
+            raise InvalidInput("--shared-gpu needs several models", remedy="give --llms or --other-models")
+
+
+_OTHER_KINDS = (
+    "{} of the models are of other kinds: Triton has backends for ONNX, PyTorch, TensorRT and Python, vLLM serves "
+    "language and embedding models alone"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """An engine and how it is laid out; why; and what to mind."""
+
+    engine: Engine
+    topology: str
+    reasons: tuple[str, ...]
+    pitfalls: tuple[str, ...]
+
+
+def advise(needs: Needs) -> Advice:
+    """The first rule that applies."""
+    engine, topology, reasons = next(_rules(needs))
+    return Advice(engine=engine, topology=topology, reasons=reasons, pitfalls=tuple(_pitfalls(needs, engine)))
+
+
+def _rules(needs: Needs) -> Iterator[tuple[Engine, str, tuple[str, ...]]]:
+    if needs.pipeline and needs.llms:
+        yield from _of_pipeline(needs)
+    if needs.llms == 0:
+        yield (
+            Engine.TRITON,
+            "one Triton server, a repository of all models, dynamic batching for each",
+            ("no model here generates tokens; vLLM would be worth a look for embedding models alone",),
+        )
+    if needs.other_models:
+        yield (
+            Engine.TRITON,
+            "one Triton server, a repository of all models; language models through its vLLM or TensorRT-LLM backend",
+            (
+                _OTHER_KINDS.format(needs.other_models),
+                "one server, one protocol and one set of metrics for all of them",
+            ),
+        )
+    if needs.shared_gpu:
+        yield (
+            Engine.TRITON,
+            "several models in one Triton server on each GPU, `instance_group` by model",
+            (
+                "several models share a GPU: a vLLM process serves one, and takes nine tenths of the memory",
+                "Triton places instances of many models on one GPU and queues each for itself",
+            ),
+        )
+    if needs.edge:
+        yield (
+            Engine.VLLM,
+            "one vLLM process with a quantised model and a low --gpu-memory-utilization",
+            ("one process and no model repository: the least to install and to keep in memory",),
+        )
+    if needs.max_throughput and needs.set_up is SetUp.DAYS:
+        yield (
+            Engine.TRITON_TRTLLM,
+            "one Triton server a replica with the tensorrtllm backend, an engine built for each GPU type",
+            (
+                "compiled engines give the most tokens per GPU where they are kept built",
+                "there is time to build and to tune them",
+            ),
+        )
+    yield Engine.VLLM, _vllm_topology(needs), tuple(_why_vllm(needs))
+
+
+def _of_pipeline(needs: Needs) -> Iterator[tuple[Engine, str, tuple[str, ...]]]:
+    if needs.grpc or needs.shared_gpu or not (needs.openai_api or needs.streaming):
+        yield (
+            Engine.TRITON,
+            "one Triton server: an ensemble or BLS of tokenise, embed, retrieve, rerank and generate",
+            (
+                "requests go through several models: an ensemble passes tensors between them without a network",
+                "each stage batches for itself, on a shared GPU where it is small",
+            ),
+        )
+    yield (
+        Engine.HYBRID,
+        "/v1/chat/completions to vLLM, /v1/embeddings and /v1/rerank to Triton, behind one gateway",
+        (
+            "the answer streams through the OpenAI API, which is vLLM's own",
+            "embedding and reranking are dynamic batching, which is Triton's own",
+        ),
+    )
+
+
+def _vllm_topology(needs: Needs) -> str:
+    if needs.llms > 1:
+        return f"{needs.llms} vLLM Deployments, one a model, behind a gateway that routes by model name"
+    return "one vLLM Deployment behind a load balancer"
+
+
+def _why_vllm(needs: Needs) -> Iterator[str]:
+    if needs.openai_api:
+        yield "clients speak the OpenAI API: vLLM serves it itself, a change of base URL is all"
+    if needs.set_up is SetUp.MINUTES:
+        yield "it serves minutes after `vllm serve MODEL`: nothing is compiled beforehand"
+    if needs.max_throughput:
+        yield "the most throughput is Triton with TensorRT-LLM, but building engines takes days that are not there"
+    if needs.grpc:
+        yield "gRPC alone is no reason for Triton where one language model is served: put a gateway before vLLM"
+    yield "one language model with continuous batching, paged KV memory and streaming is what it is made for"
+
+
+def _pitfalls(needs: Needs, engine: Engine) -> Iterator[str]:
+    if engine is not Engine.VLLM and needs.openai_api and engine is not Engine.HYBRID:
+        yield "Triton's OpenAI-compatible frontend needs release 24.08 or newer"
+    if engine is Engine.VLLM and needs.llms > 1:
+        yield "one vLLM server has one model: several need as many Deployments, and GPUs of their own"
+    if engine is Engine.TRITON_TRTLLM:
+        yield (
+            "an engine is built for one GPU type, version and limits, in minutes to hours: build it once, keep it as "
+            "an artefact; not in CI, not at start-up"
+        )
+    if engine in (Engine.TRITON, Engine.TRITON_TRTLLM) and needs.streaming:
+        yield "streaming needs decoupled models, which are spoken to over gRPC or the OpenAI frontend, not plain HTTP"
+    if needs.shared_gpu:
+        yield "models on one GPU slow each other down: measure them together, or give each a MIG slice"
