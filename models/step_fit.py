@@ -160,7 +160,8 @@ def leave_one_out(
         solution = solve(rest, form=form, limits=limits, prior=prior, experts=experts)
         for index, (point, load) in enumerate(zip(points, place, strict=True)):
             if load % folds == fold:
-                errors[index] = _tpot_error(solution, point, limits)
+                predicted = steady_point(solution.step_time, point, limits, wait=solution.wait)
+                errors[index] = _tpot_error(predicted, point)
     return errors
 
 
@@ -194,14 +195,10 @@ def _wait(points: Sequence[Measurement], solution: Solution, limits: EngineLimit
     return wait_beyond(timed, engine, prompt_token_s=solution.prior.per_prefill_token_s)
 
 
-def _fitted_point(solution: Solution, point: Measurement, limits: EngineLimits) -> SteadyPoint:
-    """What the solution gives at a measured load."""
-    return steady_point(solution.step_time, point, limits, wait=solution.wait)
-
-
-def _tpot_error(solution: Solution, point: Measurement, limits: EngineLimits) -> float:
-    predicted = _fitted_point(solution, point, limits)
-    return predicted.tpot_s / (point.tpot_s or predicted.tpot_s) - 1.0
+def _tpot_error(predicted: SteadyPoint, point: Measurement) -> float:
+    """Relative; every point here tells its TPOT."""
+    assert point.tpot_s is not None
+    return predicted.tpot_s / point.tpot_s - 1.0
 
 
 def _report(
@@ -214,7 +211,7 @@ def _report(
     for point in points:
         predicted = expected_point(solution.step_time, point, limits, wait=solution.wait)
         ttft = None if point.ttft_s is None else predicted.ttft_s / point.ttft_s - 1.0
-        tpot = predicted.tpot_s / (point.tpot_s or predicted.tpot_s) - 1.0
+        tpot = _tpot_error(predicted, point)
         residuals.append(PointResidual(measurement=point, predicted=predicted, tpot=tpot, ttft=ttft))
     sizes = [abs(residual.tpot) for residual in residuals]
     return StepFit(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from models.engine import EngineLimits
 from models.errors import InvalidInput
+from models.load_groups import alike
 from models.measurement import MAX_CV, Measurement
 from models.step_fit import StepFit, fit
 from planner.architecture import ModelShape
@@ -23,8 +24,6 @@ from planner.profile import EngineProfile
 from planner.profile_document import measurement_row, profile_document
 from planner.sweep.measured_sweep import MeasuredSweep, sweep_beside
 
-SAME = 0.02
-"""Relative difference within which two files tell of one run."""
 MOST_POINTS = 10_000
 HOPELESS = 0.5
 """Median relative error of a fit that is no model of its points."""
@@ -88,13 +87,7 @@ def _one_run(run: BenchmarkRun, other: BenchmarkRun) -> bool:
         (mine.ttft_s, theirs.ttft_s),
         (mine.requests_per_s, theirs.requests_per_s),
     )
-    return all(_near(a, b) for a, b in pairs)
-
-
-def _near(mine: float | None, theirs: float | None) -> bool:
-    if mine is None or theirs is None:
-        return mine is theirs
-    return abs(mine - theirs) <= SAME * max(abs(mine), abs(theirs))
+    return all(alike(a, b) for a, b in pairs)
 
 
 def one_set_up(runs: Sequence[BenchmarkRun], stated: SetUp) -> SetUp:

@@ -156,7 +156,8 @@ def test_noise_of_measurements_shows_in_the_uncertainty() -> None:
     exact, rough = (fit(points, limits=LIMITS, prior=PRIOR) for points in (points_of(truth), noisy))
     sure, unsure = (result.uncertainty.deviations_s[0] for result in (exact, rough))
     assert unsure > 1.5 * sure
-    assert abs(rough.step_time.base_s - 7e-3) < 4.0 * unsure  # type: ignore[attr-defined]
+    assert isinstance(rough.step_time, LinearStepTime)
+    assert abs(rough.step_time.base_s - 7e-3) < 4.0 * unsure
 
 
 def test_one_point_keeps_the_proportions_of_the_prior_and_says_so() -> None:
