@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,3 +66,22 @@ class LatencyLaw:
         """The share of requests (or tokens) slower than `limit_s`."""
         index = int(np.searchsorted(self.values_s, limit_s, side="right"))
         return 1.0 if index == 0 else float(max(0.0, 1.0 - self.cdf[index - 1]))
+
+
+def slower_of(laws: Sequence[LatencyLaw]) -> LatencyLaw:
+    """The least law that no given one exceeds at any share: at each share the slowest of them.
+
+    Its mean is the highest of the given means, a lower bound of its own that is exact where one law is the slowest
+    throughout.
+    """
+    if len(laws) == 1:
+        return laws[0]
+    values = np.unique(np.concatenate([law.values_s for law in laws]))
+    below = np.array([_cdf_at(law, values) for law in laws]).min(axis=0)
+    keep = below > 0.0
+    return LatencyLaw(values_s=values[keep], cdf=below[keep], mean_s=max(law.mean_s for law in laws))
+
+
+def _cdf_at(law: LatencyLaw, values_s: Array) -> Array:
+    index = np.searchsorted(law.values_s, values_s, side="right")
+    return np.where(index == 0, 0.0, law.cdf[np.maximum(index - 1, 0)])
