@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.batching_cases import BatchingCase, batching_case
 from benchmarks.machine import machine
+from benchmarks.slot_accuracy import slot_errors, slot_section
 from benchmarks.triton_observed import ObservedRun, latencies_s, observed_runs
 from models.batcher import DispatchRule
 from models.dynamic_batching import predict_batching
@@ -54,7 +55,8 @@ def main() -> None:
             for rule in DispatchRule
         }
         preferring = list(pool.map(partial(scored, rule=None, preferring=1.0), range(options.cases // 2), chunksize=5))
-    text = report(plain, delayed, preferring, observed_runs())
+        held = list(pool.map(slot_errors, range(options.cases // 2), chunksize=5))
+    text = report(plain, delayed, preferring, slot_section(held), observed_runs())
     options.write.write_text(text, encoding="utf-8")
     print(text)
 
@@ -86,6 +88,7 @@ def report(
     plain: Sequence[Scored],
     delayed: dict[DispatchRule, list[Scored]],
     preferring: Sequence[Scored],
+    slots: Sequence[str],
     runs: Sequence[ObservedRun],
 ) -> str:
     """The page."""
@@ -118,6 +121,7 @@ def report(
         *[_row(f"delay, {rule.value}", group) for rule, group in delayed.items()],
         _row("preferred sizes, no delay", preferring),
         "",
+        *slots,
         *_observed(runs),
     ]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,6 @@
-"""Questions to Triton's dynamic batcher and their answers: requests have no tokens, latencies are `queue` and `e2e`.
+"""Questions to Triton's batchers and their answers: requests have no tokens, latencies are `queue` and `e2e`.
+
+Where sequences or streams hold slots (`models.sequence_slots`), a request is a whole one of these.
 
 What is seen of Triton with a queue delay lies between two ways to dispatch (`models.batcher.DispatchRule`). Both are
 predicted; an objective holds where it holds under both.
@@ -9,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from models.batcher import Batcher, DispatchRule
 from models.dynamic_batching import bracket
@@ -16,9 +19,13 @@ from models.errors import InvalidInput
 from models.latency_law import LatencyLaw
 from models.objective import Metric, Objective
 from models.prediction import Routing
+from models.sequence_slots import SlotPrediction, Slots, predict_slots
 from models.workload import OpenArrivals
 from planner.objective import as_written
 from planner.profile import EngineProfile
+
+if TYPE_CHECKING:
+    from models.simulation.slots import SlotSimulation
 
 BATCHING_METRICS: tuple[Metric, ...] = ("queue", "e2e")
 SMOOTHEST, BURSTIEST = 0.3, 4.0
@@ -35,8 +42,9 @@ class BatchingAnswer:
     laws: Mapping[DispatchRule, Mapping[Metric, LatencyLaw]]
     """Empty where more arrives than can be served."""
     mean_batch: Mapping[DispatchRule, float]
+    """Requests over executions; where slots are held, the mean number held."""
     utilization: float
-    """Mean share of the instances that are busy, under the rule that keeps them busier."""
+    """Mean share of the instances that are busy, under the rule that keeps them busier; or of the slots held."""
     delay_only_costs: bool = False
 
     @property
@@ -85,8 +93,19 @@ class BatchingQuestion:
 
     @property
     def batcher(self) -> Batcher:
-        """One replica."""
+        """One replica whose requests are batched whole."""
         return self.profile.to_batcher()
+
+    @property
+    def slots(self) -> Slots | None:
+        """One replica whose slots are held; None where requests are batched whole."""
+        return self.profile.to_slots()
+
+    @property
+    def capacity_per_s(self) -> float:
+        """The rate that one replica carries at most."""
+        slots = self.slots
+        return self.batcher.capacity_per_s if slots is None else slots.capacity_per_s
 
     def share(self, replicas: int) -> OpenArrivals:
         """What one of the replicas gets: thinned at random, or every n-th request."""
@@ -97,7 +116,9 @@ class BatchingQuestion:
 
 def predict_replicas(question: BatchingQuestion, replicas: int) -> BatchingAnswer:
     """What so many replicas do."""
-    share = question.share(replicas)
+    share, slots = question.share(replicas), question.slots
+    if slots is not None:
+        return _of_slots(replicas, slots, share, predict_slots(slots, share))
     # More regular arrivals than were checked count as the most regular that were: that is on the safe side.
     found = bracket(question.batcher, replace(share, burstiness=max(share.burstiness, SMOOTHEST)))
     laws: dict[DispatchRule, dict[Metric, LatencyLaw]] = {}
@@ -118,7 +139,12 @@ def simulate_replicas(question: BatchingQuestion, replicas: int, *, requests: in
     """The same by simulation: of one replica with its share, as all are alike."""
     from models.simulation.batching import simulate_batching
 
-    batcher, share = question.batcher, question.share(replicas)
+    share, slots = question.share(replicas), question.slots
+    if slots is not None:
+        from models.simulation.slots import simulate_slots
+
+        return _of_slots(replicas, slots, share, simulate_slots(slots, share, requests=requests, seed=seed))
+    batcher = question.batcher
     rules = tuple(DispatchRule) if batcher.max_queue_delay_s > 0.0 else (DispatchRule.WHEN_IDLE,)
     seen = {rule: simulate_batching(batcher, share, rule=rule, requests=requests, seed=seed) for rule in rules}
     stable = all(each.stable for each in seen.values())
@@ -131,6 +157,22 @@ def simulate_replicas(question: BatchingQuestion, replicas: int, *, requests: in
         laws=laws,
         mean_batch={rule: each.mean_batch for rule, each in seen.items()},
         utilization=max(each.utilization for each in seen.values()),
+    )
+
+
+def _of_slots(
+    replicas: int, slots: Slots, share: OpenArrivals, found: SlotPrediction | SlotSimulation
+) -> BatchingAnswer:
+    rule = DispatchRule.WHEN_IDLE
+    laws: dict[DispatchRule, Mapping[Metric, LatencyLaw]] = {}
+    if found.stable and found.queue is not None and found.e2e is not None:
+        laws = {rule: {"queue": found.queue, "e2e": found.e2e}}
+    return BatchingAnswer(
+        replicas=replicas,
+        load=share.rate_per_s / slots.capacity_per_s,
+        laws=laws,
+        mean_batch={rule: found.held},
+        utilization=min(1.0, found.held / slots.count),
     )
 
 

@@ -18,7 +18,7 @@ def answer_fields(question: BatchingQuestion, answer: BatchingAnswer) -> dict[st
     """The fields of `predict` and `simulate`, in SI units."""
     gpus = answer.replicas * question.profile.spec.gpu.per_replica
     price = question.gpu_price_per_h
-    capacity = question.batcher.capacity_per_s
+    capacity, slots = question.capacity_per_s, question.slots
     return {
         "profile": question.profile.name,
         "replicas": answer.replicas,
@@ -31,7 +31,7 @@ def answer_fields(question: BatchingQuestion, answer: BatchingAnswer) -> dict[st
         "capacity": {
             "requests_per_s": capacity * answer.replicas,
             "requests_per_s_per_replica": capacity,
-            "bottleneck": "max_batch_size",
+            "bottleneck": "max_batch_size" if slots is None else "slots",
         },
         "assumptions": [*question.assumptions, *assumptions(question)],
         "warnings": list(warnings(question, answer)),
@@ -69,10 +69,14 @@ def predicted_fields(question: BatchingQuestion, answer: BatchingAnswer) -> dict
         asked = [(each.statistic, each.quantile) for each in question.objectives if each.metric == metric]
         fields[metric] = {name: answer.statistic(metric, q) for name, q in dict([*STATISTICS, *asked]).items()}
     carried = question.arrivals.rate_per_s * (1.0 if answer.stable else min(1.0, 1.0 / answer.load))
-    fields["batch"] = {"mean": min(answer.mean_batch.values())}
+    slots = question.slots
+    if slots is None:
+        fields["batch"] = {"mean": min(answer.mean_batch.values())}
+    else:
+        fields["slots"] = {"held": min(answer.mean_batch.values()), "count": slots.count}
     fields["throughput"] = {"requests_per_s": carried}
     fields["busy"] = answer.utilization
-    if question.batcher.max_queue_delay_s > 0.0 and answer.stable:
+    if slots is None and question.batcher.max_queue_delay_s > 0.0 and answer.stable:
         fields["by_rule"] = {
             rule.value: {
                 **{m: {name: laws[m].statistic(q) for name, q in STATISTICS} for m in BATCHING_METRICS},
@@ -96,6 +100,27 @@ def _objective_row(answer: BatchingAnswer, objective: Objective) -> dict[str, An
 
 def assumptions(question: BatchingQuestion) -> tuple[str, ...]:
     """What every answer on this profile assumes."""
+    told = _of_slots(question) if question.slots is not None else _of_batches(question)
+    return (*told, *(f"profile: {note}" for entry in question.profile.spec.provenance for note in entry.notes))
+
+
+def _of_slots(question: BatchingQuestion) -> tuple[str, ...]:
+    limits, slots = question.profile.spec.limits, question.slots
+    assert slots is not None
+    what = "stream" if limits.decoupled else "sequence"
+    notes = [
+        (
+            f"a request here is a whole {what}, from its first message to its last; a replica holds {slots.count:,} at "
+            "a time, and who finds them all held waits for one to end"
+        ),
+        "predictions of slots are an approximation: how far off is in docs/batching-accuracy.md",
+    ]
+    if len(slots.held.batches) == 1:
+        notes.append(f"a {what} lasts as long however many are held: spec.holdTime is known for one number alone")
+    return tuple(notes)
+
+
+def _of_batches(question: BatchingQuestion) -> tuple[str, ...]:
     batcher = question.batcher
     preferred = (
         f", preferred {', '.join(map(str, batcher.preferred_batch_sizes))}" if batcher.preferred_batch_sizes else ""
@@ -107,11 +132,20 @@ def assumptions(question: BatchingQuestion) -> tuple[str, ...]:
         notes.append(
             "of the two ways in which batches may be closed the slower one is shown; what is seen lies between"
         )
-    return (*notes, *(f"profile: {note}" for entry in question.profile.spec.provenance for note in entry.notes))
+    return tuple(notes)
 
 
 def warnings(question: BatchingQuestion, answer: BatchingAnswer) -> tuple[str, ...]:
     """Where the delay is no use, and where the prediction is less certain than it looks."""
+    notes: list[str] = []
+    if question.slots is None:
+        notes += _doubts_of_batches(question, answer)
+    if answer.stable and answer.load > 0.9:
+        notes.append("above 90 % of capacity latencies take minutes to settle and follow every change of the load")
+    return tuple(notes)
+
+
+def _doubts_of_batches(question: BatchingQuestion, answer: BatchingAnswer) -> list[str]:
     batcher, notes = question.batcher, []
     if answer.delay_only_costs:
         notes.append(
@@ -125,6 +159,4 @@ def warnings(question: BatchingQuestion, answer: BatchingAnswer) -> tuple[str, .
         )
     if question.share(answer.replicas).burstiness > BURSTIEST:
         notes.append(f"predictions were checked for a burstiness of at most {BURSTIEST:g}: ask `planner simulate` too")
-    if answer.stable and answer.load > 0.9:
-        notes.append("above 90 % of capacity latencies take minutes to settle and follow every change of the load")
-    return tuple(notes)
+    return notes

@@ -37,7 +37,7 @@ def size_batching(question: BatchingQuestion, *, max_replicas: int) -> BatchingP
     def holds(count: int) -> bool:
         return all(answer(count).meets(objective) for objective in question.objectives)
 
-    bad = math.floor(question.arrivals.rate_per_s / question.batcher.capacity_per_s)
+    bad = math.floor(question.arrivals.rate_per_s / question.capacity_per_s)
     if bad >= max_replicas:
         raise NoFeasiblePlan(
             f"even {max_replicas:,} replicas cannot carry the load: {bad + 1:,} are needed for throughput alone",
@@ -67,7 +67,7 @@ def highest_rate(question: BatchingQuestion, replicas: int) -> BatchingQuestion:
         found = predict_replicas(at(rate), replicas)
         return all(found.meets(objective) for objective in question.objectives)
 
-    high = question.batcher.capacity_per_s * replicas
+    high = question.capacity_per_s * replicas
     low = high * _IDLE
     if not holds(low):
         raise _infeasible(at(low), predict_replicas(at(low), replicas))

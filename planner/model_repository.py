@@ -31,12 +31,38 @@ class ServedModel:
     instances: int
     preferred_batch_sizes: tuple[int, ...]
     max_queue_delay_s: float
+    sequence_batching: str | None = None
+    """`direct` or `oldest`, where sequences hold slots."""
+    candidates: int = 1
+    decoupled: bool = False
+
+    @property
+    def holds_slots(self) -> bool:
+        """Whether sequences or streams hold slots, instead of requests in batches."""
+        return self.decoupled or self.sequence_batching is not None
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The limits of its profile."""
+        batching = {
+            "maxBatchSize": self.max_batch_size,
+            "instances": self.instances,
+            "preferredBatchSizes": list(self.preferred_batch_sizes),
+            "maxQueueDelay": self.max_queue_delay_s,
+        }
+        if self.decoupled:
+            return {**batching, "decoupled": True}
+        if self.sequence_batching is None:
+            return batching
+        return {
+            **batching, "sequenceBatching": self.sequence_batching, "maxCandidateSequences": self.candidates
+        }  # fmt: skip
 
 
 def profile_from_repository(folder: Path, times: Path, *, model: str | None, gpu: str) -> EngineProfile:
     """The profile of one model of a repository, or of a model's own folder."""
     served = read_model(model_folder(folder, model))
-    rows = read_times(times, served.max_batch_size)
+    spec = _times_of(served, times)
     document = {
         "apiVersion": "replicast.dev/v1alpha1",
         "kind": "EngineProfile",
@@ -45,16 +71,19 @@ def profile_from_repository(folder: Path, times: Path, *, model: str | None, gpu
             "engine": "triton",
             "model": served.name,
             "gpu": {"type": gpu},
-            "limits": {
-                "maxBatchSize": served.max_batch_size,
-                "instances": served.instances,
-                "preferredBatchSizes": list(served.preferred_batch_sizes),
-                "maxQueueDelay": served.max_queue_delay_s,
-            },
-            "serviceTime": [{"batch": batch, "mean": mean, "cv": cv} for batch, mean, cv in rows],
+            "limits": served.limits,
+            **spec,
         },
     }
     return EngineProfile.model_validate(document)
+
+
+def _times_of(served: ServedModel, path: Path) -> dict[str, Any]:
+    if served.holds_slots:
+        rows = read_times(path, "held")
+        return {"holdTime": [{"held": held, "mean": mean, "cv": cv} for held, mean, cv in rows]}
+    rows = up_to(read_times(path, "batch"), served.max_batch_size)
+    return {"serviceTime": [{"batch": batch, "mean": mean, "cv": cv} for batch, mean, cv in rows]}
 
 
 def model_folder(folder: Path, model: str | None) -> Path:
@@ -79,22 +108,40 @@ def read_model(folder: Path) -> ServedModel:
     path = folder / CONFIG
     config = _parsed(read_text(path, what="model configuration"), path)
     scheduler = config.WhichOneof("scheduling_choice")
-    if scheduler in ("sequence_batching", "ensemble_scheduling") or config.model_transaction_policy.decoupled:
-        what = "a decoupled model" if config.model_transaction_policy.decoupled else scheduler.replace("_", " ")
-        raise InvalidInput(
-            f"{path}: {what} cannot be sized from its configuration", remedy="size its stages one by one"
-        )
-    dynamic = config.dynamic_batching
+    _refuse_what_is_no_batcher(config, scheduler, path)
+    dynamic, sequences = config.dynamic_batching, config.sequence_batching
     batched = scheduler == "dynamic_batching" and config.max_batch_size > 0
+    decoupled = config.model_transaction_policy.decoupled
+    sequential = scheduler == "sequence_batching"
+    oldest = sequences.WhichOneof("strategy_choice") == "oldest"
     groups = config.instance_group
     return ServedModel(
         name=config.name or folder.resolve().name,
         # Without dynamic batching each request is executed as it comes.
-        max_batch_size=config.max_batch_size if batched else 1,
+        max_batch_size=max(1, config.max_batch_size) if batched or sequential or decoupled else 1,
         instances=sum(max(1, group.count) * max(1, len(group.gpus)) for group in groups) or 1,
         preferred_batch_sizes=tuple(sorted(set(dynamic.preferred_batch_size))) if batched else (),
         max_queue_delay_s=dynamic.max_queue_delay_microseconds * _MICRO if batched else 0.0,
+        sequence_batching=("oldest" if oldest else "direct") if sequential else None,
+        candidates=max(1, sequences.oldest.max_candidate_sequences) if oldest else 1,
+        decoupled=decoupled,
     )
+
+
+_OF_TOKENS = {"vllm": "vllm", "tensorrtllm": "triton-trtllm"}
+"""Backends that batch continuously, by the engine of their profiles."""
+
+
+def _refuse_what_is_no_batcher(config: Any, scheduler: str | None, path: Path) -> None:
+    if scheduler == "ensemble_scheduling":
+        raise InvalidInput(
+            f"{path}: an ensemble has no batches of its own", remedy="describe its steps for `planner pipeline`"
+        )
+    if config.backend in _OF_TOKENS:
+        raise InvalidInput(
+            f"{path}: backend {config.backend} batches token by token",
+            remedy=f"size it with a profile of engine {_OF_TOKENS[config.backend]}",
+        )
 
 
 def _parsed(text: str, path: Path) -> Any:
@@ -113,23 +160,28 @@ def _parsed(text: str, path: Path) -> Any:
         ) from None
 
 
-def read_times(path: Path, largest: int) -> list[tuple[int, float, float]]:
-    """Rows of batch, mean in seconds and coefficient of variation, ascending, none beyond the largest batch.
+def read_times(path: Path, key: str) -> list[tuple[int, float, float]]:
+    """Rows of `key` (`batch`, or `held` slots), mean in seconds and coefficient of variation, ascending.
 
-    Columns: `batch`, `mean_s` or `mean_ms`, and if measured `cv`.
+    Columns: the key, `mean_s` or `mean_ms`, and if measured `cv`.
     """
     table = csv.DictReader(io.StringIO(read_text(path, what="profile CSV")))
     columns = set(table.fieldnames or ())
     unit = {"mean_s": 1.0, "mean_ms": 1e-3}
     known = [name for name in unit if name in columns]
-    if "batch" not in columns or len(known) != 1:
+    if key not in columns or len(known) != 1:
         raise InvalidInput(
             f"profile CSV {path} has the columns {', '.join(sorted(columns)) or 'none'}",
-            remedy="give batch, mean_s or mean_ms, and if known cv",
+            remedy=f"give {key}, mean_s or mean_ms, and if known cv",
         )
-    rows = sorted(_row(row, known[0], unit[known[0]], f"{path}:{table.line_num}") for row in table)
-    if len({batch for batch, *_ in rows}) != len(rows) or not rows:
-        raise InvalidInput(f"profile CSV {path} has no row, or a batch twice", remedy="give each batch size once")
+    rows = sorted(_row(row, key, known[0], unit[known[0]], f"{path}:{table.line_num}") for row in table)
+    if len({first for first, *_ in rows}) != len(rows) or not rows:
+        raise InvalidInput(f"profile CSV {path} has no row, or one twice", remedy=f"give each {key} once")
+    return rows
+
+
+def up_to(rows: list[tuple[int, float, float]], largest: int) -> list[tuple[int, float, float]]:
+    """The rows up to a largest batch, with one of that very size where larger ones are known."""
     batches, means, cvs = (np.array(column) for column in zip(*rows, strict=True))
     within = [row for row in rows if row[0] <= largest]
     if batches[-1] > largest and largest not in batches:
@@ -137,11 +189,11 @@ def read_times(path: Path, largest: int) -> list[tuple[int, float, float]]:
     return within
 
 
-def _row(row: dict[str, Any], column: str, unit: float, where: str) -> tuple[int, float, float]:
+def _row(row: dict[str, Any], key: str, column: str, unit: float, where: str) -> tuple[int, float, float]:
     try:
-        batch, mean, cv = int(row["batch"]), float(row[column]) * unit, float(row.get("cv") or 0.0)
+        count, mean, cv = int(row[key]), float(row[column]) * unit, float(row.get("cv") or 0.0)
     except (TypeError, ValueError):
-        raise InvalidInput(f"{where}: not a number", remedy="give batch, mean and cv as numbers") from None
-    if batch < 1 or not (math.isfinite(mean) and mean > 0.0) or not 0.0 <= cv <= 100.0:
-        raise InvalidInput(f"{where}: a batch of {batch}, mean {mean:g} s, cv {cv:g}", remedy="give numbers above 0")
-    return batch, mean, cv
+        raise InvalidInput(f"{where}: not a number", remedy=f"give {key}, mean and cv as numbers") from None
+    if count < 1 or not (math.isfinite(mean) and mean > 0.0) or not 0.0 <= cv <= 100.0:
+        raise InvalidInput(f"{where}: {key} {count}, mean {mean:g} s, cv {cv:g}", remedy="give numbers above 0")
+    return count, mean, cv

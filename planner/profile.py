@@ -15,6 +15,7 @@ from models.cached_prompts import partly_cached
 from models.engine import Engine, EngineLimits
 from models.errors import InvalidInput
 from models.measurement import LatencySummary, Measurement
+from models.sequence_slots import Slots, SlotStrategy
 from models.service_time import ServiceTime
 from models.step_terms import TermUncertainty, terms_of
 from models.step_time import ExpertsStepTime, LinearStepTime, RooflineStepTime, SqrtStepTime, StepTime
@@ -53,7 +54,7 @@ class Gpu(FileModel):
 
 
 class Limits(FileModel):
-    """What bounds a step; the defaults are vLLM V1's. The last four bound the batches of Triton's dynamic batcher."""
+    """What bounds a step; the defaults are vLLM V1's. From maxBatchSize on: what bounds Triton's own batchers."""
 
     max_num_seqs: Annotated[int, Field(ge=1, le=100_000)] = 256
     max_num_batched_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 2048
@@ -64,6 +65,16 @@ class Limits(FileModel):
     instances: Annotated[int, Field(ge=1, le=10_000)] = 1
     preferred_batch_sizes: Annotated[tuple[Count, ...], Field(max_length=1000)] = ()
     max_queue_delay: Annotated[float, Field(ge=0.0, le=3600.0)] = 0.0
+    sequence_batching: Literal["direct", "oldest"] | None = None
+    max_candidate_sequences: Annotated[int, Field(ge=1, le=100_000)] = 1
+    decoupled: bool = False
+
+    @property
+    def slot_strategy(self) -> SlotStrategy | None:
+        """How places are held by sequences or streams; None where requests are batched whole."""
+        if self.decoupled:
+            return SlotStrategy.STREAM
+        return None if self.sequence_batching is None else SlotStrategy(self.sequence_batching)
 
     def to_limits(self) -> EngineLimits:
         """The same in the models' terms."""
@@ -91,6 +102,14 @@ class BatchTime(FileModel):
     """Time of an executed batch of one size, seconds: mean, and coefficient of variation."""
 
     batch: Annotated[int, Field(ge=1, le=100_000)]
+    mean: Positive
+    cv: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
+
+
+class HeldTime(FileModel):
+    """Time that a sequence or a stream holds its slot while so many are held at the replica, seconds."""
+
+    held: Annotated[int, Field(ge=1, le=1_000_000)]
     mean: Positive
     cv: Annotated[float, Field(ge=0.0, le=100.0)] = 0.0
 
@@ -262,6 +281,7 @@ class Spec(FileModel):
     limits: Limits = Limits()
     step_time: StepTimeTerms | None = None
     service_time: Annotated[tuple[BatchTime, ...], Field(max_length=10_000)] = ()
+    hold_time: Annotated[tuple[HeldTime, ...], Field(max_length=10_000)] = ()
     step_time_uncertainty: StepTimeUncertainty | None = None
     first_token_overhead: Term = 0.0
     cold_start: ColdStart | None = None
@@ -377,6 +397,40 @@ class EngineProfile(FileModel):
             )
         except InvalidInput as error:
             raise InvalidInput(f"profile {self.name}: {error}", remedy=error.remedy) from None
+
+    def to_slots(self) -> Slots | None:
+        """What sequences or streams hold of one replica; None where requests are batched whole.
+
+        Raises InvalidInput where the profile is of such a model and does not say how long; errors name the profile.
+        """
+        limits, times = self.spec.limits, self.spec.hold_time
+        strategy = limits.slot_strategy
+        if strategy is None and times:
+            raise InvalidInput(
+                f"profile {self.name}: spec.holdTime belongs to a model that sequences or streams hold",
+                remedy="set spec.limits.sequenceBatching (direct or oldest) or spec.limits.decoupled, or drop it",
+            )
+        if strategy is None:
+            return None
+        if self.spec.engine != "triton" or not times:
+            raise InvalidInput(
+                f"profile {self.name}: how long a sequence or stream holds its slot is not known",
+                remedy="a profile of engine triton has it in spec.holdTime: [{held: 1, mean: SECONDS, cv: …}, …]",
+            )
+        count = strategy.slots(
+            instances=limits.instances,
+            max_batch_size=limits.max_batch_size or 0,
+            candidates=limits.max_candidate_sequences,
+        )
+        try:
+            held = ServiceTime(
+                batches=tuple(time.held for time in times),
+                means_s=tuple(time.mean for time in times),
+                cvs=tuple(time.cv for time in times),
+            )
+            return Slots(count=count, held=held)
+        except InvalidInput as error:
+            raise InvalidInput(f"profile {self.name}: spec.holdTime: {error}", remedy=error.remedy) from None
 
     def to_engine(self) -> Engine:
         """The engine of one replica. Raises InvalidInput for profiles that are not of a continuous-batching engine."""

@@ -98,7 +98,7 @@ class Service:
     def capacity_per_s(self) -> float:
         """Requests per second that one replica carries at most."""
         if self.lengths is None:
-            return self.profile.to_batcher().capacity_per_s
+            return self._batching(()).capacity_per_s
         return capacity(self.profile.to_engine(), self.lengths, self.prefix_hit_rate).requests_per_s
 
     def at_rate(self, rate_per_s: float) -> Service:

@@ -10,6 +10,7 @@ from planner.reports.table import WIDTH, Paint, counted, plain, wrapped
 from planner.units import format_number, format_seconds, format_share
 
 _NAMES = {"queue": "queue  wait for a batch", "e2e": "e2e    whole answer"}
+_NAMES_OF_SLOTS = {"queue": "queue  wait for a slot", "e2e": "e2e    to the last message"}
 
 
 def batching_table(fields: dict[str, Any], gpu: str, verb: str, paint: Paint = plain, width: int = WIDTH) -> str:
@@ -18,11 +19,15 @@ def batching_table(fields: dict[str, Any], gpu: str, verb: str, paint: Paint = p
     lines = [f"{paint(head, '' if verb else 'good')} ({gpu}) of {fields['profile']}{f', {verb}' if verb else ''}"]
     found = fields["predicted"]
     load, busy = format_share(fields["utilization"]), format_share(found["busy"])
-    lines += [
-        f"  throughput  {format_number(found['throughput']['requests_per_s'])} requests/s",
-        f"  load        {load} of capacity; instances busy {busy} of the time",
-        f"  batch       {format_number(found['batch']['mean'])} requests in the mean",
-    ]
+    lines.append(f"  throughput  {format_number(found['throughput']['requests_per_s'])} requests/s")
+    if "slots" in found:
+        held = f"{format_number(found['slots']['held'])} of {found['slots']['count']:,} in the mean"
+        lines += [f"  load        {load} of capacity", f"  slots held  {held}"]
+    else:
+        lines += [
+            f"  load        {load} of capacity; instances busy {busy} of the time",
+            f"  batch       {format_number(found['batch']['mean'])} requests in the mean",
+        ]
     if fields["cost"]["per_hour"] is not None:
         lines.append(f"  cost        ${fields['cost']['per_hour']:,.2f} an hour")
     lines += [
@@ -39,10 +44,11 @@ def batching_table(fields: dict[str, Any], gpu: str, verb: str, paint: Paint = p
 
 
 def _latencies(found: dict[str, Any]) -> list[str]:
-    lines = ["  " + " " * 23 + "".join(f"{name:>10}" for name, _ in STATISTICS)]
+    lines = ["  " + " " * 25 + "".join(f"{name:>10}" for name, _ in STATISTICS)]
+    names = _NAMES_OF_SLOTS if "slots" in found else _NAMES
     for metric in BATCHING_METRICS:
         cells = "".join(f"{format_seconds(found[metric][name]):>10}" for name, _ in STATISTICS)
-        lines.append(f"  {_NAMES[metric]:<23}{cells}")
+        lines.append(f"  {names[metric]:<25}{cells}")
     return lines
 
 
@@ -69,7 +75,8 @@ def _plan(fields: dict[str, Any], width: int) -> list[str]:
     fewer, binding = fields["one_fewer"], fields["binding"]
     what = "throughput" if binding["constraint"] == "throughput" else binding["objective"]
     capacity = format_number(fields["capacity"]["requests_per_s_per_replica"])
-    sentences = [f"Binding: {what}. A replica saturates at {capacity} requests/s, all batches full."]
+    full = "slots held" if "slots" in fields["predicted"] else "batches full"
+    sentences = [f"Binding: {what}. A replica saturates at {capacity} requests/s, all {full}."]
     if fewer is None:
         sentences.append("One replica is the least there can be.")
     elif not fewer["stable"]:

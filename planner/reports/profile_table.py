@@ -57,6 +57,9 @@ def show_table(profile: EngineProfile) -> str:
     if spec.service_time:
         times = (f"{entry.batch}: {format_seconds(entry.mean)}" for entry in spec.service_time)
         lines.append("  batches  " + ", ".join(times))
+    if spec.hold_time:
+        times = (f"{entry.held}: {format_seconds(entry.mean)}" for entry in spec.hold_time)
+        lines.append("  slots    held for, by the number held: " + ", ".join(times))
     if spec.step_time is not None:
         terms = spec.step_time.model_dump(by_alias=True, exclude_defaults=True)
         lines.append("  step     " + ", ".join(f"{name} {value:g}" for name, value in terms.items()) + " (seconds)")
@@ -73,7 +76,8 @@ def _batching(limits: Limits) -> str:
         "batches (size not stated)" if limits.max_batch_size is None else f"batches of up to {limits.max_batch_size:,}"
     )
     delay = f"queue delay {format_seconds(limits.max_queue_delay)}" if limits.max_queue_delay else "no queue delay"
-    return f"{size}, {limits.instances} instance{'' if limits.instances == 1 else 's'}, {delay}"
+    strategy = "" if limits.slot_strategy is None else f", slots: {limits.slot_strategy.value}"
+    return f"{size}, {limits.instances} instance{'' if limits.instances == 1 else 's'}, {delay}{strategy}"
 
 
 def _point_lines(profile: EngineProfile) -> list[str]:

@@ -84,6 +84,47 @@ def test_the_highest_rate_meets_the_objective(capsys, tmp_path):
     assert 50 < found["max_qps"] < 2 * 95.2
 
 
+def sequences(folder: Path, *, limits: dict[str, Any], held: list[dict[str, float]]) -> str:
+    document = yaml.safe_load(Path(profile(folder)).read_text())
+    del document["spec"]["serviceTime"]
+    document["spec"] |= {"limits": {"maxBatchSize": 8, **limits}, "holdTime": held}
+    path = folder / "sequences.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+def test_sequences_hold_slots(capsys, tmp_path):
+    held = [{"held": 1, "mean": 10.0, "cv": 0.5}, {"held": 16, "mean": 20.0, "cv": 0.5}]
+    name = sequences(tmp_path, limits={"sequenceBatching": "direct", "instances": 2}, held=held)
+    question = ["--profile", name, "--qps", "2"]
+    plan = fields(capsys, "size", *question, "--slo", "queue:p95<=10s")
+    assert plan["predicted"]["slots"]["count"] == 16
+    # Two replicas of 16 slots over 20 s are 1.6 a second.
+    assert (plan["replicas"], plan["capacity"]["bottleneck"]) == (3, "slots")
+    assert (plan["one_fewer"]["replicas"], plan["one_fewer"]["stable"]) == (2, False)
+    seen = fields(capsys, "simulate", *question, "--replicas", "3")["predicted"]
+    assert plan["predicted"]["slots"]["held"] == pytest.approx(seen["slots"]["held"], rel=0.05)
+    assert plan["predicted"]["e2e"]["p99"] == pytest.approx(seen["e2e"]["p99"], rel=0.1)
+    code, table, _ = ask(capsys, "size", *question, "--slo", "queue:p95<=10s")
+    assert code == 0
+    assert "of 16 in the mean" in table
+    assert "batch" not in table
+
+
+@pytest.mark.parametrize(
+    ("limits", "held", "words"),
+    [
+        ({}, [{"held": 1, "mean": 1.0}], "spec.holdTime belongs to a model that sequences or streams hold"),
+        ({"decoupled": True}, [], "how long a sequence or stream holds its slot is not known"),
+        ({"decoupled": True}, [{"held": 1, "mean": 1.0}, {"held": 4, "mean": 1.0}], "1 to 4 held, and there are 8"),
+    ],
+)
+def test_slots_without_their_time_are_refused(capsys, tmp_path, limits, held, words):
+    name = sequences(tmp_path, limits=limits, held=held)
+    code, _, told = ask(capsys, "size", "--profile", name, "--qps", "1", "--slo", "e2e:p99<=1s")
+    assert (code, words in told) == (2, True), told
+
+
 REFUSED = {
     "tokens": (["--qps", "1", "--input-tokens", "5", "--slo", "e2e:p99<=1s"], 2, "have no tokens"),
     "ttft": (["--qps", "1", "--slo", "ttft:p99<=1s"], 2, "use e2e"),

@@ -9,7 +9,7 @@ import pytest
 
 from models.errors import InvalidInput
 from planner.cli.main import main
-from planner.model_repository import profile_from_repository, read_model, read_times
+from planner.model_repository import profile_from_repository, read_model, read_times, up_to
 
 FULL = """
 name: "reranker"
@@ -54,20 +54,39 @@ def test_requests_are_joined_only_by_dynamic_batching(tmp_path: Path, text: str,
 
 
 def test_times_end_at_the_largest_batch(tmp_path: Path):
-    assert read_times(times(tmp_path), 4) == [(1, 0.028, 0.02), (4, pytest.approx(0.052), 0.02)]
+    assert up_to(read_times(times(tmp_path), "batch"), 4) == [(1, 0.028, 0.02), (4, pytest.approx(0.052), 0.02)]
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("max_batch_size: 8 sequence_batching { }", "sequence batching"),
-        ("max_batch_size: 8 model_transaction_policy { decoupled: true }", "decoupled"),
+        ("max_batch_size: 8 ensemble_scheduling { }", "an ensemble has no batches"),
+        ('backend: "vllm" max_batch_size: 0 model_transaction_policy { decoupled: true }', "token by token"),
         ("max_batch_size: eight", "no model configuration"),
     ],
 )
 def test_what_cannot_be_sized_is_told(tmp_path: Path, text: str, words: str):
     with pytest.raises(InvalidInput, match=words):
         read_model(model(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "slots"),
+    [
+        ("max_batch_size: 8 sequence_batching { } instance_group [ { count: 2 } ]", 16),
+        ("max_batch_size: 8 sequence_batching { oldest { max_candidate_sequences: 40 } }", 40),
+        ("max_batch_size: 8 model_transaction_policy { decoupled: true } dynamic_batching { }", 8),
+        ("sequence_batching { direct { } }", 1),
+    ],
+    ids=["direct by default", "oldest", "decoupled", "without batching"],
+)
+def test_sequences_and_streams_hold_slots(tmp_path: Path, text: str, slots: int):
+    model(tmp_path, text)
+    held = times(tmp_path, "held,mean_s\n1,12\n64,30\n")
+    found = profile_from_repository(tmp_path, held, model=None, gpu="L4-24GB").to_slots()
+    assert found is not None
+    assert found.count == slots
+    assert found.held.means_s == (12.0, 30.0)
 
 
 def test_a_repository_is_sized(capsys: pytest.CaptureFixture[str], tmp_path: Path):
