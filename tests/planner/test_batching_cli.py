@@ -108,7 +108,7 @@ def test_sequences_hold_slots(capsys, tmp_path):
     code, table, _ = ask(capsys, "size", *question, "--slo", "queue:p95<=10s")
     assert code == 0
     assert "of 16 in the mean" in table
-    assert "batch" not in table
+    assert "all slots held" in table
 
 
 @pytest.mark.parametrize(
