@@ -15,6 +15,10 @@ from pydantic.alias_generators import to_camel
 from models.errors import InvalidInput, NoFeasiblePlan
 from models.objective import Objective
 from models.prediction import Routing
+from planner.batching_answer import BatchingQuestion
+from planner.batching_fields import plan_fields
+from planner.batching_request import batching_question
+from planner.batching_sizing import size_batching
 from planner.file_model import FileModel, first_problem
 from planner.files import parse_document, read_text
 from planner.objective import as_written, parse_objectives
@@ -47,8 +51,8 @@ class _Entry(FileModel):
     qps: Rate | None = None
     concurrency: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     think_time: Duration = "0s"
-    input_tokens: Tokens
-    output_tokens: Tokens
+    input_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
     input_cv: Variation = 0.0
     output_cv: Variation = 0.0
     burstiness: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
@@ -82,7 +86,8 @@ class FleetEntry:
     name: str
     place: str
     """File and name, for errors."""
-    request: SizingRequest
+    request: SizingRequest | BatchingQuestion
+    max_replicas: int = MAX_REPLICAS
 
 
 def read_fleet(path: Path, defaults: FleetDefaults) -> list[FleetEntry]:
@@ -105,7 +110,7 @@ def read_fleet(path: Path, defaults: FleetDefaults) -> list[FleetEntry]:
             request = _request(entry, fleet, defaults, profile_of)
         except InvalidInput as error:
             raise _at(place, error) from None
-        entries.append(FleetEntry(name=entry.name, place=place, request=request))
+        entries.append(FleetEntry(name=entry.name, place=place, request=request, max_replicas=defaults.max_replicas))
     return entries
 
 
@@ -132,12 +137,25 @@ class FleetRow:
 def size_entry(entry: FleetEntry) -> FleetRow:
     """The plan of an entry, or why there is none. Raises InvalidInput that names the entry."""
     try:
+        if isinstance(entry.request, BatchingQuestion):
+            return _size_batcher(entry.name, entry.request, entry.max_replicas)
         plan = make_plan(entry.request)
         return FleetRow(name=entry.name, fields=plan.as_dict(), binding=_binding(plan))
     except NoFeasiblePlan as error:
         return FleetRow(name=entry.name, fields=no_plan(entry.request.profile, entry.request.objectives, error))
     except InvalidInput as error:
         raise _at(entry.place, error) from None
+
+
+def _size_batcher(name: str, question: BatchingQuestion, max_replicas: int) -> FleetRow:
+    fields = plan_fields(question, size_batching(question, max_replicas=max_replicas))
+    binding = fields["binding"]
+    bound = next(each for each in question.objectives if str(each) == binding["objective"])
+    return FleetRow(
+        name=name,
+        fields={**fields, "range": None, "range_note": "the error of a batch's time is not known"},
+        binding="throughput" if binding["constraint"] == "throughput" else as_written(bound),
+    )
 
 
 def _binding(plan: Plan) -> str:
@@ -172,36 +190,50 @@ def _field(option: re.Match[str]) -> str:
     return to_camel(option[1].replace("-", "_"))
 
 
-def _request(entry: _Entry, fleet: _Fleet, defaults: FleetDefaults, profile_of: Any) -> SizingRequest:
+def _request(
+    entry: _Entry, fleet: _Fleet, defaults: FleetDefaults, profile_of: Any
+) -> SizingRequest | BatchingQuestion:
     name = entry.profile or fleet.profile or defaults.profile
     if name is None:
         raise InvalidInput("it has no profile", remedy="add `profile:` to it, to the file, or --profile")
     if entry.qps is None and entry.concurrency is None:
         raise InvalidInput("it has no load", remedy="add `qps:`, or `concurrency:` and perhaps `thinkTime:`, to it")
     profile: EngineProfile = profile_of(name)
-    stated = build_workload(
-        WorkloadOptions(
-            qps=entry.qps,
-            concurrency=entry.concurrency,
-            think_time_s=parse_seconds(entry.think_time, what="thinkTime"),
-            input_tokens=entry.input_tokens,
-            output_tokens=entry.output_tokens,
-            input_cv=entry.input_cv,
-            output_cv=entry.output_cv,
-            burstiness=entry.burstiness,
-            prefix_hit_rate=entry.prefix_hit_rate,
-        )
-    )
     asked = parse_objectives(entry.objectives or fleet.objectives) or defaults.objectives
     if not asked:
         raise InvalidInput("it has no objectives", remedy="add `objectives:` to it, to the file, or --slo")
+    routing = entry.routing or defaults.routing
+    price = defaults.gpu_price_per_h if entry.gpu_price is None else entry.gpu_price
+    if profile.spec.engine == "triton":
+        return batching_question(
+            profile,
+            _options(entry),
+            asked,
+            routing=routing,
+            gpu_price_per_h=price,
+        )
+    stated = build_workload(_options(entry))
     return SizingRequest(
         profile=profile,
         workload=stated.workload,
         objectives=asked,
-        routing=entry.routing or defaults.routing,
+        routing=routing,
         max_replicas=defaults.max_replicas,
-        gpu_price_per_h=defaults.gpu_price_per_h if entry.gpu_price is None else entry.gpu_price,
+        gpu_price_per_h=price,
         assumptions=stated.assumptions,
         with_range=len(fleet.workloads) <= MOST_WITH_RANGE,
+    )
+
+
+def _options(entry: _Entry) -> WorkloadOptions:
+    return WorkloadOptions(
+        qps=entry.qps,
+        concurrency=entry.concurrency,
+        think_time_s=parse_seconds(entry.think_time, what="thinkTime"),
+        input_tokens=entry.input_tokens,
+        output_tokens=entry.output_tokens,
+        input_cv=entry.input_cv,
+        output_cv=entry.output_cv,
+        burstiness=entry.burstiness,
+        prefix_hit_rate=entry.prefix_hit_rate,
     )

@@ -10,21 +10,15 @@ import click
 from models.errors import InvalidInput
 from models.objective import Objective
 from models.prediction import Routing
-from models.workload import MAX_BURSTINESS, MAX_RATE_PER_S, OpenArrivals
 from planner.batching_answer import BatchingQuestion, predict_replicas, simulate_replicas
 from planner.batching_fields import answer_fields, plan_fields
+from planner.batching_request import batching_question
 from planner.batching_sizing import highest_rate, size_batching
-from planner.cli.options import no_plan_told, painter, width
+from planner.cli.options import no_plan_told, painter, width, workload_said
 from planner.profile import EngineProfile
 from planner.reports.batching_table import batching_table
 from planner.reports.structured import render
-from planner.sizing import require_known
 from planner.units import format_number
-
-_OF_TOKENS = {
-    "input_tokens": None, "output_tokens": None, "input_cv": 0.0, "output_cv": 0.0, "prefix_hit_rate": 0.0,
-    "concurrency": None, "trace": None, "trace_window": None, "think_time": "0s",
-}  # fmt: skip
 
 
 def question_of(
@@ -36,30 +30,12 @@ def question_of(
     needs_rate: bool = True,
 ) -> BatchingQuestion:
     """The question that the options ask. Raises InvalidInput for those that mean nothing here."""
-    said = [name for name, default in _OF_TOKENS.items() if options[name] != default]
-    if said:
-        raise InvalidInput(
-            f"--{said[0].replace('_', '-')}: profile {profile.name} is of a dynamic batcher, whose requests have no "
-            "tokens and arrive at a rate",
-            remedy="give --qps and, where arrivals are not Poisson, --burstiness",
-        )
-    rate, burstiness = options["qps"], options["burstiness"]
-    if rate is None and needs_rate:
-        raise InvalidInput("no load is given", remedy="add --qps RATE")
-    if rate is not None and not 1e-9 <= rate <= MAX_RATE_PER_S:
-        raise InvalidInput(f"--qps {rate:g} is out of range", remedy=f"give 1e-9 to {MAX_RATE_PER_S:g} a second")
-    if burstiness is not None and not 0.0 <= burstiness <= MAX_BURSTINESS:
-        raise InvalidInput(f"--burstiness {burstiness:g} is out of range", remedy=f"give 0 to {MAX_BURSTINESS:g}")
-    require_known(objectives)
-    return BatchingQuestion(
-        profile=profile,
-        arrivals=OpenArrivals(
-            rate_per_s=1.0 if rate is None else rate, burstiness=1.0 if burstiness is None else burstiness
-        ),
-        objectives=tuple(objectives),
+    return batching_question(
+        profile,
+        workload_said(options, needs_rate=needs_rate),
+        objectives,
         routing=Routing(options["routing"]),
         gpu_price_per_h=gpu_price,
-        assumptions=("arrivals are Poisson (--burstiness 1)",) if burstiness is None else (),
     )
 
 

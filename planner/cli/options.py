@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -104,19 +104,26 @@ def output_options(command: F) -> F:
     )(command)
 
 
-def stated_workload(options: dict[str, Any], *, needs_rate: bool = True) -> StatedWorkload:
-    """The workload of the shared options, taken out of `options`."""
-    keys = ("qps", "concurrency", "trace", "input_tokens", "output_tokens", "input_cv", "output_cv", "burstiness")
-    window = options.pop("trace_window")
-    return build_workload(
-        WorkloadOptions(
-            **{key: options.pop(key) for key in keys},
-            think_time_s=parse_seconds(options.pop("think_time"), what="--think-time"),
-            trace_window_s=None if window is None else parse_seconds(window, what="--trace-window"),
-            prefix_hit_rate=options.pop("prefix_hit_rate"),
-            needs_rate=needs_rate,
-        )
+_OF_A_WORKLOAD = (
+    "qps", "concurrency", "trace", "input_tokens", "output_tokens", "input_cv", "output_cv", "burstiness",
+    "prefix_hit_rate",
+)  # fmt: skip
+
+
+def workload_said(options: Mapping[str, Any], *, needs_rate: bool = True) -> WorkloadOptions:
+    """What the shared options say of the load."""
+    window = options["trace_window"]
+    return WorkloadOptions(
+        **{key: options[key] for key in _OF_A_WORKLOAD},
+        think_time_s=parse_seconds(options["think_time"], what="--think-time"),
+        trace_window_s=None if window is None else parse_seconds(window, what="--trace-window"),
+        needs_rate=needs_rate,
     )
+
+
+def stated_workload(options: Mapping[str, Any], *, needs_rate: bool = True) -> StatedWorkload:
+    """The workload of the shared options."""
+    return build_workload(workload_said(options, needs_rate=needs_rate))
 
 
 @contextmanager

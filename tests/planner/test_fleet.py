@@ -168,3 +168,25 @@ def test_a_workload_without_a_range_says_why(
     assert "No range for a, b: not computed for a fleet of so many" in capsys.readouterr().out
     assert [row["range"] for row in sized(capsys, file)] == [None, None]
     assert "fleet of so many" in sized(capsys, file)[0]["range_note"]
+
+
+def test_a_dynamic_batcher_stands_beside_language_models(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    profile = tmp_path / "reranker.yaml"
+    spec = {
+        "engine": "triton",
+        "model": "bge-reranker-base",
+        "gpu": {"type": "A10G-24GB"},
+        "limits": {"maxBatchSize": 8},
+        "serviceTime": [{"batch": 1, "mean": 0.028}, {"batch": 8, "mean": 0.084}],
+    }
+    header = {"apiVersion": "replicast.dev/v1alpha1", "kind": "EngineProfile", "metadata": {"name": "reranker"}}
+    profile.write_text(yaml.safe_dump({**header, "spec": spec}))
+    rerank = {"name": "rerank", "profile": str(profile), "qps": 300, "objectives": ["e2e:p99<=150ms"], "gpuPrice": 1.0}
+    file = write(tmp_path, entry("chat"), rerank, **WHOLE)
+    chat, batched = sized(capsys, file)
+    assert (chat["binding"]["objective"], batched["binding"]["objective"]) == ("ttft:p99<=0.5", "e2e:p99<=0.15")
+    assert batched["cost"]["per_hour"] == float(batched["replicas"])
+    assert run(["size", "--fleet", file]) == 0
+    assert "No range for rerank: the error of a batch's time is not known." in capsys.readouterr().out
+    assert run(["size", "--fleet", write(tmp_path, {**rerank, "inputTokens": 9}, **WHOLE)]) == 2
+    assert "workload 'rerank': inputTokens: profile reranker is of a dynamic batcher" in capsys.readouterr().err
