@@ -1,0 +1,228 @@
+"""The CapacityPolicy custom resource: what a team asks of the controller for one target."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from models.errors import InvalidInput
+from models.objective import Objective
+from planner.file_model import FileModel
+from planner.objective import parse_objectives
+
+API_VERSION = "replicast.dev/v1alpha1"
+MAX_REPLICAS = 100_000
+
+Text = Annotated[str, Field(min_length=1, max_length=253)]
+Replicas = Annotated[int, Field(ge=0, le=MAX_REPLICAS)]
+Seconds = Annotated[int, Field(ge=0, le=3600)]
+Tokens = Annotated[float, Field(ge=1.0, le=1e8, allow_inf_nan=False)]
+Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+Day = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+DAYS: tuple[Day, ...] = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+class TargetRef(FileModel):
+    """What is scaled: anything with a `/scale` subresource, in the policy's namespace."""
+
+    api_version: Text
+    kind: Text
+    name: Text
+
+
+class NameRef(FileModel):
+    """An object of a known kind in the policy's namespace."""
+
+    name: Text
+
+
+Labels = Annotated[dict[Text, Text], Field(min_length=1, max_length=16)]
+
+
+class ArrivalsCounter(FileModel):
+    """A counter of requests before they reach an engine, such as the gateway's: the only one that sees them at zero."""
+
+    metric: Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]{0,199}$")]
+    match_labels: Labels
+
+
+class MetricsSource(FileModel):
+    """Which series are the target's."""
+
+    match_labels: Labels
+    arrivals: ArrivalsCounter | None = None
+
+
+class StatedWorkload(FileModel):
+    """Lengths of requests where the engine's own histograms are not to be used."""
+
+    input_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
+    input_cv: Annotated[float, Field(ge=0.0, le=20.0)] = 0.0
+    output_cv: Annotated[float, Field(ge=0.0, le=20.0)] = 1.0
+    burstiness: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> StatedWorkload:
+        if (self.input_tokens is None) != (self.output_tokens is None):
+            raise ValueError("give inputTokens and outputTokens, or neither")
+        return self
+
+
+class Schedule(FileModel):
+    """Other bounds for hours of a week, in a time zone; an end before its start is on the next day."""
+
+    name: Text
+    days: Annotated[tuple[Day, ...], Field(min_length=1, max_length=7)] = DAYS
+    start: Clock
+    end: Clock
+    time_zone: Annotated[str, Field(min_length=1, max_length=64)] = "UTC"
+    min: Replicas | None = None
+    max: Replicas | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"{name!r} is no time zone; such as Europe/Berlin or UTC") from None
+        return name
+
+
+class Bounds(FileModel):
+    """What no decision passes."""
+
+    min: Replicas = 1
+    max: Annotated[int, Field(ge=1, le=MAX_REPLICAS)]
+    max_gpus: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(default=None, alias="maxGPUs")
+    budget_per_hour: Annotated[float, Field(gt=0.0, le=1e9, allow_inf_nan=False)] | None = None
+    gpu_price_per_hour: Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)] | None = Field(
+        default=None, alias="gpuPricePerHour"
+    )
+    schedules: Annotated[tuple[Schedule, ...], Field(max_length=50)] = ()
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Bounds:
+        if self.min > self.max:
+            raise ValueError(f"min {self.min} is more than max {self.max}")
+        if self.budget_per_hour is not None and self.gpu_price_per_hour is None:
+            raise ValueError("budgetPerHour needs gpuPricePerHour")
+        for each in self.schedules:
+            low = self.min if each.min is None else each.min
+            high = self.max if each.max is None else each.max
+            if low > high:
+                raise ValueError(f"in schedule {each.name} min {low} is more than max {high}")
+        return self
+
+
+class ScalingPolicy(FileModel):
+    """So much in so long, as in autoscaling/v2."""
+
+    type: Literal["Pods", "Percent"]
+    value: Annotated[int, Field(ge=1, le=100_000)]
+    period_seconds: Annotated[int, Field(ge=1, le=1800)]
+
+
+class ScalingRules(FileModel):
+    """Speed in one direction, as in autoscaling/v2: the most of the policies (`Max`), the least (`Min`) or none."""
+
+    stabilization_window_seconds: Seconds = 0
+    policies: Annotated[tuple[ScalingPolicy, ...], Field(min_length=1, max_length=10)]
+    select_policy: Literal["Max", "Min", "Disabled"] = "Max"
+
+
+def _rules(kind: str, value: int, *, window_s: int) -> ScalingRules:
+    """One policy a minute."""
+    policies = [{"type": kind, "value": value, "periodSeconds": 60}]
+    return ScalingRules.model_validate({"stabilizationWindowSeconds": window_s, "policies": policies})
+
+
+class Forecast(FileModel):
+    """How far ahead, and with which caution, load is planned for."""
+
+    quantile: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
+    horizon: Literal["coldStart"] | Annotated[int, Field(ge=0, le=7200)] = "coldStart"
+    """Seconds, or the profile's cold start (p95)."""
+
+
+class Behavior(FileModel):
+    """How fast the target moves."""
+
+    scale_up: ScalingRules = _rules("Percent", 100, window_s=0)
+    scale_down: ScalingRules = _rules("Pods", 1, window_s=300)
+    forecast: Forecast = Forecast()
+
+
+class PolicySpec(FileModel):
+    """What is asked."""
+
+    target_ref: TargetRef
+    hpa_ref: NameRef | None = None
+    scaled_object_ref: NameRef | None = None
+    profile_ref: NameRef
+    metrics: MetricsSource
+    workload: StatedWorkload = StatedWorkload()
+    objectives: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(min_length=1, max_length=20)]
+    bounds: Bounds
+    behavior: Behavior = Behavior()
+    mode: Literal["Advise", "Enforce"] = "Advise"
+    paused: bool = False
+
+    @field_validator("objectives")
+    @classmethod
+    def _meant(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            parse_objectives(objectives)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+        return objectives
+
+    @model_validator(mode="after")
+    def _one_scaler(self) -> PolicySpec:
+        if self.hpa_ref is not None and self.scaled_object_ref is not None:
+            raise ValueError("hpaRef and scaledObjectRef exclude each other: KEDA owns its HPA")
+        if self.bounds.min == 0 and self.metrics.arrivals is None:
+            raise ValueError("bounds.min 0 needs metrics.arrivals: with no replica no engine counts what arrives")
+        return self
+
+    @property
+    def parsed_objectives(self) -> tuple[Objective, ...]:
+        """The same in the models' terms."""
+        return parse_objectives(self.objectives)
+
+
+class PolicyMetadata(FileModel):
+    """What of the object's metadata is used."""
+
+    model_config = FileModel.model_config | {"extra": "ignore"}
+
+    name: Text
+    namespace: Text
+    uid: str = ""
+    generation: int = 0
+    resource_version: str = ""
+
+
+class CapacityPolicy(FileModel):
+    """The object without its status."""
+
+    model_config = FileModel.model_config | {"extra": "ignore"}
+
+    api_version: Literal["replicast.dev/v1alpha1"]
+    kind: Literal["CapacityPolicy"]
+    metadata: PolicyMetadata
+    spec: PolicySpec
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`."""
+        return f"{self.metadata.namespace}/{self.metadata.name}"
+
+
+def parse_policy(document: dict[str, Any]) -> CapacityPolicy:
+    """The policy of an object as the API server has it. Raises pydantic's ValidationError."""
+    return CapacityPolicy.model_validate(document)

@@ -1,0 +1,145 @@
+"""From what one tick saw to a decision: a pure function, so that a recorded tick replays to the same decision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from controller.capacity_model import CapacityModel, Requirement
+from controller.conditions import conditions
+from controller.decision import Decision, Outcome
+from controller.demand import arrivals_per_s
+from controller.measured_drift import drift_told, measured_drift
+from controller.memory import Memory, Sample
+from controller.obstacles import Obstacles, obstacles
+from controller.planned_load import PlannedLoad, planned_load
+from controller.reasons import Code, Reason
+from controller.recalibration import Drift
+from controller.rivals import Rivalry, rivalry
+from controller.snapshot import EngineReadings, Snapshot
+from controller.step import Step
+from controller.writes import current_of, write_for
+from planner.units import format_seconds
+
+REMEMBERED_S = 1800.0
+"""Of demand, for its trend."""
+LONGEST_WINDOW_S = 3600.0
+"""Of stabilisation."""
+
+
+def decide(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -> Outcome:
+    """The decision and the next memory."""
+    memory = _of_this_target(snapshot, memory)
+    rival = rivalry(snapshot, memory)
+    memory = rival.memory
+    found = obstacles(snapshot, rival, capacity)
+    readings = snapshot.observation.readings
+    if capacity is None or readings is None or found.blind or snapshot.target is None:
+        return _held(snapshot, memory, found, rival)
+    memory = _remembered(snapshot, memory, readings)
+    drift = measured_drift(snapshot, memory, capacity, readings)
+    memory = replace(memory, drifted=drift.measured, slowdown=drift.applied)
+    planned = planned_load(snapshot, memory, capacity, readings)
+    requirement = capacity.required(planned.load, snapshot.spec.parsed_objectives)
+    needed = _needed(snapshot, memory, requirement)
+    memory = replace(
+        memory, recommended=_kept((*memory.recommended, Sample(at_s=snapshot.now_s, value=needed)), snapshot.now_s)
+    )
+    step = Step(snapshot, memory, capacity, planned, requirement, found, needed)
+    desired, reasons = step.desired()
+    proposed = write_for(snapshot, desired, step.limits)
+    writes = proposed is not None and not found.holding and snapshot.spec.mode == "Enforce"
+    values = capacity.values(planned.load, desired, snapshot.spec.parsed_objectives) if desired else ()
+    told = (
+        *found.reasons,
+        *planned.reasons,
+        *reasons,
+        *drift_told(drift),
+        *_grace(snapshot, capacity, planned, desired),
+    )
+    decision = Decision(
+        at_s=snapshot.now_s,
+        policy=snapshot.policy,
+        generation=snapshot.generation,
+        current=step.current,
+        ready=snapshot.target.pods.ready,
+        needed=needed,
+        desired=desired,
+        reasons=_once(told),
+        conditions=conditions(snapshot, found, rival, drift, step.limits, needed=needed, values=values),
+        demand=planned.view,
+        binding=requirement.binding,
+        predicted=values,
+        one_fewer=requirement.one_fewer,
+        write=proposed if writes else None,
+        proposed=proposed,
+    )
+    return Outcome(decision=decision, memory=memory)
+
+
+def _of_this_target(snapshot: Snapshot, memory: Memory) -> Memory:
+    """Nothing is remembered of a target that was deleted, even where one of its name is there again."""
+    if snapshot.target is None or snapshot.target.uid == memory.target_uid:
+        return memory
+    return Memory(target_uid=snapshot.target.uid, since_s=snapshot.now_s)
+
+
+def _held(snapshot: Snapshot, memory: Memory, found: Obstacles, rival: Rivalry) -> Outcome:
+    """Nothing may be concluded: all stays as it is, and the reasons say why."""
+    known = snapshot.target is not None
+    current = current_of(snapshot) if known else None
+    return Outcome(
+        decision=Decision(
+            at_s=snapshot.now_s,
+            policy=snapshot.policy,
+            generation=snapshot.generation,
+            current=current,
+            ready=snapshot.target.pods.ready if snapshot.target is not None else None,
+            needed=None,
+            desired=current,
+            reasons=_once(found.reasons),
+            conditions=conditions(
+                snapshot, found, rival, Drift(measured=memory.drifted or 1.0), None, needed=None, values=()
+            ),
+        ),
+        memory=memory,
+    )
+
+
+def _remembered(snapshot: Snapshot, memory: Memory, readings: EngineReadings) -> Memory:
+    arriving = arrivals_per_s(readings)
+    if arriving is None or not snapshot.observation.evidence.complete:
+        return memory
+    sample = Sample(at_s=snapshot.now_s, value=arriving)
+    kept = [each for each in memory.demand if snapshot.now_s - REMEMBERED_S < each.at_s < snapshot.now_s]
+    return replace(memory, demand=(*kept, sample), last_fresh_s=snapshot.now_s)
+
+
+def _kept(samples: tuple[Sample, ...], now_s: float) -> tuple[Sample, ...]:
+    return tuple(sample for sample in samples if sample.at_s > now_s - LONGEST_WINDOW_S)
+
+
+def _needed(snapshot: Snapshot, memory: Memory, requirement: Requirement) -> int:
+    """None at all where nothing has come for a whole window and the bounds allow it."""
+    readings = snapshot.observation.readings
+    idle = (
+        all(each.value == 0.0 for each in memory.demand)
+        and readings is not None
+        and not (readings.running or readings.waiting)
+    )
+    return 0 if idle and snapshot.spec.bounds.min == 0 else requirement.replicas
+
+
+def _grace(snapshot: Snapshot, capacity: CapacityModel, planned: PlannedLoad, desired: int) -> tuple[Reason, ...]:
+    grace_s = snapshot.target.grace_s if snapshot.target is not None else None
+    longest_s = capacity.longest_s(planned.load, desired) if desired and grace_s is not None else None
+    if grace_s is None or longest_s is None or longest_s <= grace_s:
+        return ()
+    message = (
+        f"terminationGracePeriodSeconds is {format_seconds(grace_s)}, and one answer in a thousand takes longer than "
+        f"{format_seconds(longest_s)}: scaling down would cut it off"
+    )
+    return (Reason(code=Code.GRACE_TOO_SHORT, message=message),)
+
+
+def _once(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
+    return tuple({reason.code: reason for reason in reasons}.values())

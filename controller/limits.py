@@ -1,0 +1,91 @@
+"""What no number of replicas passes: bounds, schedules, GPUs, budget, and places for pods."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from controller.capacity_policy import DAYS, Bounds, Schedule
+from controller.reasons import Code, Reason
+from controller.snapshot import Snapshot, Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The least and the most replicas now, and what makes them so."""
+
+    lowest: int
+    highest: int
+    why_lowest: Reason
+    why_highest: Reason
+
+    def applied(self, replicas: int) -> tuple[int, list[Reason]]:
+        """Within the limits, and the limit that was met."""
+        if replicas > self.highest:
+            return self.highest, [self.why_highest]
+        if replicas < self.lowest:
+            return self.lowest, [self.why_lowest]
+        return replicas, []
+
+
+def limits_at(snapshot: Snapshot, gpus_per_replica: int) -> Limits:
+    """The limits of this moment. A minimum gives way to what GPUs or money allow."""
+    bounds = snapshot.spec.bounds
+    lowest, why_lowest = bounds.min, Reason(code=Code.AT_MINIMUM, message=f"bounds.min is {bounds.min}")
+    most = [(bounds.max, Reason(code=Code.AT_MAXIMUM, message=f"bounds.max is {bounds.max}"))]
+    for schedule in bounds.schedules:
+        if not in_force(schedule, snapshot.now_s):
+            continue
+        told = Reason(code=Code.SCHEDULE, message=f"schedule {schedule.name} is in force")
+        if schedule.min is not None:
+            lowest, why_lowest = schedule.min, told
+        if schedule.max is not None:
+            most[0] = (schedule.max, told)
+    most += _of_gpus(snapshot, bounds, gpus_per_replica)
+    highest, why_highest = min(most, key=lambda each: each[0])
+    if lowest > highest:
+        lowest, why_lowest = highest, why_highest
+    return Limits(lowest=lowest, highest=highest, why_lowest=why_lowest, why_highest=why_highest)
+
+
+def _of_gpus(snapshot: Snapshot, bounds: Bounds, per_replica: int) -> list[tuple[int, Reason]]:
+    most = []
+    if bounds.max_gpus is not None:
+        count = bounds.max_gpus // per_replica
+        message = f"bounds.maxGPUs {bounds.max_gpus} are {count} replicas of {per_replica}"
+        most.append((count, Reason(code=Code.GPU_LIMIT, message=message)))
+    if bounds.budget_per_hour is not None and bounds.gpu_price_per_hour is not None:
+        price = bounds.gpu_price_per_hour * per_replica
+        count = math.floor(bounds.budget_per_hour / price + 1e-9)
+        message = f"bounds.budgetPerHour {bounds.budget_per_hour:g} pays for {count} replicas at {price:g} an hour"
+        most.append((count, Reason(code=Code.BUDGET, message=message)))
+    if snapshot.gpus_free is not None and snapshot.target is not None:
+        # What is there stays: a quota never takes anything away.
+        count = snapshot.target.replicas + snapshot.gpus_free // per_replica
+        message = f"the namespace's quota has {snapshot.gpus_free} GPUs left"
+        most.append((count, Reason(code=Code.GPU_QUOTA, message=message)))
+    return most
+
+
+def in_force(schedule: Schedule, now_s: float) -> bool:
+    """Whether a schedule holds now, on the clocks of its time zone; its days are those on which it starts."""
+    local = datetime.fromtimestamp(now_s, ZoneInfo(schedule.time_zone))
+    now, start, end = local.strftime("%H:%M"), schedule.start, schedule.end
+    today, yesterday = DAYS[local.weekday()], DAYS[local.weekday() - 1]
+    if start <= end:
+        return today in schedule.days and start <= now < end
+    return (today in schedule.days and now >= start) or (yesterday in schedule.days and now < end)
+
+
+def unable_to_place(target: Target) -> Reason | None:
+    """Why more replicas would only wait: pods that find no place, or that fail as they are."""
+    pods = target.pods
+    if pods.unschedulable:
+        message = f"{pods.unschedulable} pods find no place (too few GPUs?); more would only wait beside them"
+        return Reason(code=Code.NO_PLACE, message=message)
+    if pods.failing and pods.failing >= max(1, pods.ready):
+        message = f"{pods.failing} pods fail again and again, {pods.ready} are ready; more of them would fail too"
+        return Reason(code=Code.PODS_FAILING, message=message)
+    return None

@@ -1,0 +1,47 @@
+"""What a decision remembers of those before it. `decide` returns the next; nothing else keeps state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """A value at a time."""
+
+    at_s: float
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A number of replicas that we wrote."""
+
+    at_s: float
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Of one policy. Everything in it is bounded in time by `controller.decide`."""
+
+    target_uid: str = ""
+    since_s: float = 0.0
+    """When it began: before a whole window has been seen nothing is scaled down."""
+    demand: tuple[Sample, ...] = ()
+    """Requests per second that arrived, tick by tick."""
+    recommended: tuple[Sample, ...] = ()
+    """Replicas that were needed, tick by tick."""
+    changes: tuple[Change, ...] = ()
+    slowdown: float = 1.0
+    """Measured over predicted speed: the profile's step times are multiplied by it."""
+    drifted: float | None = None
+    """What `slowdown` would be without its limits."""
+    last_fresh_s: float | None = None
+    written: int | None = None
+    """Replicas (or the scaler's minimum) that we wrote last."""
+    rival_since_s: float | None = None
+    rival_writes: int = 0
+    """How often somebody undid what we wrote."""
+    rival: str = ""

@@ -1,0 +1,111 @@
+"""What stands in the way of a decision, of scaling down, or of writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from controller.capacity_model import CapacityModel
+from controller.demand import arrivals_per_s
+from controller.reasons import Code, Reason
+from controller.recalibration import Drift
+from controller.rivals import Rivalry
+from controller.snapshot import Evidence, Snapshot
+
+_BY_EVIDENCE = {
+    Evidence.PARTIAL: Code.METRICS_PARTIAL,
+    Evidence.STALE: Code.METRICS_STALE,
+    Evidence.ABSENT: Code.METRICS_ABSENT,
+    Evidence.UNREACHABLE: Code.PROMETHEUS_UNREACHABLE,
+    Evidence.CONTRADICTORY: Code.METRICS_CONTRADICTORY,
+    Evidence.SKEWED: Code.CLOCK_SKEW,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Obstacles:
+    """Reasons by what they forbid."""
+
+    blind: tuple[Reason, ...]
+    """Nothing can be concluded."""
+    holding: tuple[Reason, ...]
+    """Nothing may be written."""
+    no_scale_down: tuple[Reason, ...]
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Those to tell at once; what forbids scaling down is told where something would be scaled down."""
+        return (*self.blind, *self.holding)
+
+
+def obstacles(snapshot: Snapshot, rival: Rivalry, capacity: CapacityModel | None) -> Obstacles:
+    """All of them."""
+    return Obstacles(
+        blind=tuple(_blind(snapshot, capacity)),
+        holding=tuple(_holding(snapshot, rival)),
+        no_scale_down=tuple(_no_scale_down(snapshot, rival)),
+    )
+
+
+def _blind(snapshot: Snapshot, capacity: CapacityModel | None) -> Iterator[Reason]:
+    if snapshot.target is None:
+        yield Reason(code=Code.TARGET_MISSING, message=snapshot.target_problem or "the target is not there")
+    if snapshot.scaler_problem:
+        yield Reason(code=Code.SCALER_MISSING, message=snapshot.scaler_problem)
+    if capacity is None:
+        yield Reason(code=Code.PROFILE_MISSING, message=snapshot.profile_problem or "the profile is not there")
+    observation = snapshot.observation
+    if not observation.evidence.shows_growth or observation.readings is None:
+        code = _BY_EVIDENCE.get(observation.evidence, Code.METRICS_ABSENT)
+        yield Reason(code=code, message=observation.message or "nothing is known of the load")
+        return
+    if arrivals_per_s(observation.readings) is None:
+        yield Reason(code=Code.METRICS_ABSENT, message="no counter tells what arrives")
+    yield from _lengths(snapshot, capacity)
+
+
+def _lengths(snapshot: Snapshot, capacity: CapacityModel | None) -> Iterator[Reason]:
+    if capacity is None or not capacity.makes_tokens or snapshot.spec.workload.input_tokens is not None:
+        return
+    readings = snapshot.observation.readings
+    if readings is None or readings.prompt_tokens is None or readings.output_tokens is None:
+        message = (
+            "no request has ended in the window, so lengths are not known; spec.workload states them for such times"
+        )
+        yield Reason(code=Code.LENGTHS_UNKNOWN, message=message)
+
+
+def _holding(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
+    if snapshot.killed:
+        yield Reason(code=Code.KILL_SWITCH, message="the kill switch is on: no policy writes")
+    if snapshot.spec.paused:
+        yield Reason(code=Code.PAUSED, message="spec.paused is true")
+    yield from rival.reasons
+
+
+def _no_scale_down(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
+    evidence = snapshot.observation.evidence
+    if not evidence.complete:
+        code = _BY_EVIDENCE.get(evidence, Code.METRICS_ABSENT)
+        yield Reason(code=code, message=f"{snapshot.observation.message}; nothing is scaled down")
+    window_s = snapshot.spec.behavior.scale_down.stabilization_window_seconds
+    seen_s = snapshot.now_s - rival.memory.since_s
+    if seen_s < window_s:
+        message = f"the load has been watched for {seen_s:.0f} s of the {window_s} s before anything is scaled down"
+        yield Reason(code=Code.STABILIZING, message=message)
+    if rival.memory.drifted is not None and Drift(measured=rival.memory.drifted).beyond_limits:
+        message = (
+            f"measured times are {rival.memory.drifted:.2f} of the profile's, more than may be put right: measure the "
+            "profile again; nothing is scaled down"
+        )
+        yield Reason(code=Code.PROFILE_STALE, message=message)
+    target = snapshot.target
+    if target is None:
+        return
+    if target.rolling:
+        yield Reason(code=Code.ROLLOUT, message="a rolling update goes on; nothing is scaled down meanwhile")
+    if target.pods.failing:
+        message = f"{target.pods.failing} pods fail again and again and are no capacity; nothing is scaled down"
+        yield Reason(code=Code.PODS_FAILING, message=message)
+    if target.disruptions_allowed == 0:
+        yield Reason(code=Code.DISRUPTION_BUDGET, message="the PodDisruptionBudget allows no disruption now")

@@ -1,0 +1,92 @@
+"""The load that is planned for: what arrives and waits now, or what is expected one cold start ahead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controller.capacity_model import CapacityModel, Load
+from controller.decision import DemandView
+from controller.demand import arrivals_per_s, to_drain_per_s
+from controller.memory import Memory
+from controller.reasons import Code, Reason
+from controller.snapshot import EngineReadings, Snapshot
+from models.demand_forecast import level_and_trend
+from planner.units import format_number, format_seconds
+
+DEFAULT_COLD_START_S = 120.0
+"""Where the profile states none."""
+LEAST_DRAIN_S = 60.0
+"""A queue is planned to be gone within a cold start, and not sooner than this."""
+NOTABLE_GAIN = 0.02
+"""Beyond what arrives now, worth telling of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedLoad:
+    """The load that is planned for, and why."""
+
+    load: Load
+    view: DemandView
+    reasons: tuple[Reason, ...]
+
+
+def planned_load(snapshot: Snapshot, memory: Memory, capacity: CapacityModel, readings: EngineReadings) -> PlannedLoad:
+    """The load one cold start ahead, at the quantile; never below what arrives now."""
+    forecast = snapshot.spec.behavior.forecast
+    horizon_s = _horizon_s(snapshot, capacity)
+    arriving = arrivals_per_s(readings) or 0.0
+    expected = _expected(memory, horizon_s, readings.window_s, forecast.quantile)
+    drain_s = max(horizon_s, LEAST_DRAIN_S)
+    draining = to_drain_per_s(readings, within_s=drain_s)
+    planned = max(arriving + draining, expected)
+    reasons = []
+    if expected > arriving * (1.0 + NOTABLE_GAIN):
+        reasons.append(
+            Reason(
+                code=Code.DEMAND_EXPECTED,
+                message=f"{format_number(expected)} requests/s in {format_seconds(horizon_s)} at the "
+                f"{forecast.quantile:.0%} quantile, {format_number(arriving)} now",
+            )
+        )
+    if draining > arriving * NOTABLE_GAIN and planned > expected:
+        waiting, time = format_number(readings.waiting or 0.0), format_seconds(drain_s)
+        reasons.append(Reason(code=Code.QUEUE_WAITS, message=f"{waiting} requests wait, to be served within {time}"))
+    stated = snapshot.spec.workload
+    load = Load(
+        rate_per_s=planned,
+        prompt_tokens=stated.input_tokens or readings.prompt_tokens,
+        output_tokens=stated.output_tokens or readings.output_tokens,
+        input_cv=stated.input_cv,
+        output_cv=stated.output_cv,
+        burstiness=stated.burstiness,
+        slowdown=memory.slowdown,
+    )
+    view = DemandView(
+        arriving_per_s=arriving,
+        planned_per_s=planned,
+        horizon_s=horizon_s,
+        quantile=forecast.quantile,
+        prompt_tokens=load.prompt_tokens,
+        output_tokens=load.output_tokens,
+        slowdown=memory.slowdown,
+    )
+    return PlannedLoad(load=load, view=view, reasons=tuple(reasons))
+
+
+def _horizon_s(snapshot: Snapshot, capacity: CapacityModel) -> float:
+    asked = snapshot.spec.behavior.forecast.horizon
+    if asked == "coldStart":
+        return capacity.cold_start_s or DEFAULT_COLD_START_S
+    return float(asked)
+
+
+def _expected(memory: Memory, horizon_s: float, window_s: float, quantile: float) -> float:
+    if not memory.demand:
+        return 0.0
+    found = level_and_trend(
+        [each.at_s for each in memory.demand],
+        [each.value for each in memory.demand],
+        horizon_s=horizon_s,
+        window_s=window_s,
+    )
+    return found.quantile(quantile)

@@ -1,0 +1,163 @@
+"""What one tick saw of one policy: the whole input of a decision, beside its memory. It can be recorded and replayed.
+
+"Not known" is None with a reason, never zero. Times are seconds since 1970, as the controller's clock has them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from controller.capacity_policy import PolicySpec
+
+
+class Evidence(StrEnum):
+    """How far metrics can be believed."""
+
+    FRESH = "Fresh"
+    PARTIAL = "PartialScrape"
+    """Fewer pods report than are ready: what is counted is a lower bound."""
+    STALE = "Stale"
+    ABSENT = "NoSeries"
+    UNREACHABLE = "PrometheusUnreachable"
+    CONTRADICTORY = "Contradictory"
+    SKEWED = "ClockSkew"
+
+    @property
+    def complete(self) -> bool:
+        """Whether it tells of the whole load, so that less than before may be concluded."""
+        return self is Evidence.FRESH
+
+    @property
+    def shows_growth(self) -> bool:
+        """Whether more load than before may be concluded."""
+        return self in (Evidence.FRESH, Evidence.PARTIAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineReadings:
+    """Sums and means over the target's reporting pods, rates over `window_s`."""
+
+    window_s: float
+    newest_s: float
+    """Time of the newest sample."""
+    oldest_s: float
+    """Of the pod that reported longest ago, its newest sample's time."""
+    pods: int
+    """Pods that report."""
+    resets: float = 0.0
+    """Counter resets within the window."""
+    succeeded_per_s: float | None = None
+    failed_per_s: float = 0.0
+    rejected_per_s: float = 0.0
+    arrived_per_s: float | None = None
+    """From a counter before the engines, where there is one."""
+    running: float | None = None
+    waiting: float | None = None
+    growth_per_s: float = 0.0
+    """Growth of running and waiting requests."""
+    prompt_tokens: float | None = None
+    """Mean of the requests that ended."""
+    output_tokens: float | None = None
+    ttft_s: float | None = None
+    """Mean."""
+    itl_s: float | None = None
+    e2e_s: float | None = None
+    kv_usage: float | None = None
+    """Mean share of KV memory in use, the highest of the pods."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What Prometheus said, or why it said nothing."""
+
+    evidence: Evidence
+    message: str = ""
+    readings: EngineReadings | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pods:
+    """The target's pods by what they are good for."""
+
+    ready: int
+    starting: int = 0
+    """Scheduled and not ready yet."""
+    unschedulable: int = 0
+    """Pending for want of a place, such as a GPU."""
+    failing: int = 0
+    """Restarting again and again."""
+    outdated: int = 0
+    """Of an older revision, while a rolling update goes on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writer:
+    """Who wrote a number of replicas last, as managedFields have it."""
+
+    manager: str
+    at_s: float | None = None
+    ours: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """The scaled object."""
+
+    uid: str
+    replicas: int
+    """Asked for in its spec (through `/scale`)."""
+    pods: Pods
+    rolling: bool = False
+    writer: Writer | None = None
+    gitops: str = ""
+    """The tool that keeps it as a repository says, from its labels and annotations; empty for none."""
+    grace_s: float | None = None
+    """terminationGracePeriodSeconds of its pods."""
+    disruptions_allowed: int | None = None
+    """Of its PodDisruptionBudget."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaler:
+    """The HPA or ScaledObject between us and the target."""
+
+    kind: Literal["HorizontalPodAutoscaler", "ScaledObject"]
+    name: str
+    uid: str
+    min_replicas: int
+    max_replicas: int
+    desired: int | None = None
+    """What it asks for by its own metrics."""
+    writer: Writer | None = None
+    """Of its bounds."""
+    keda_owned: bool = False
+    """An HPA that a ScaledObject owns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """One policy at one moment."""
+
+    now_s: float
+    policy: str
+    """`namespace/name`."""
+    generation: int
+    spec: PolicySpec
+    observation: Observation
+    profile: str | None = None
+    """Name and digest of the profile; its content is kept beside."""
+    profile_problem: str = ""
+    target: Target | None = None
+    target_problem: str = ""
+    scaler: Scaler | None = None
+    scaler_problem: str = ""
+    other_policies: tuple[str, ...] = ()
+    """Policies that name the same target."""
+    unmanaged_scaler: str = ""
+    """An HPA or ScaledObject on the target that the policy does not name."""
+    gpus_free: int | None = None
+    """GPUs that a quota of the namespace leaves; None for no quota, or not known."""
+    killed: bool = False
+    """The global kill switch."""

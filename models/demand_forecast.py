@@ -1,0 +1,100 @@
+"""A forecast of demand some minutes ahead: level and trend, with their uncertainty. Seasons come later, beside it.
+
+Holt's linear trend (Holt 1957) as the state-space model ETS(A,A,N), whose errors at `h` steps have the variance
+`σ²·(1 + (h−1)·(α² + αβh + β²h(2h−1)/6))` (Hyndman, Koehler, Ord and Snyder 2008, Forecasting with Exponential
+Smoothing, table 6.1, with β for their αβ*). Both smoothing constants are those of the least squared one-step errors on
+a small grid. Counts of a Poisson stream are never surer than `√(rate/window)`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import InvalidInput
+
+Array = NDArray[np.float64]
+
+LEAST_SAMPLES = 6
+"""With fewer no trend is told from noise: the forecast is the level, as uncertain as its samples differ."""
+_LEVELS = np.array([0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
+_TRENDS = np.array([0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemandForecast:
+    """A normal law of the rate at the horizon."""
+
+    mean_per_s: float
+    deviation_per_s: float
+    trend_per_s2: float
+    """Growth of the rate a second, as estimated now."""
+
+    def quantile(self, share: float) -> float:
+        """The rate that is not exceeded with this chance, at least 0."""
+        from scipy.special import ndtri
+
+        return max(0.0, self.mean_per_s + float(ndtri(share)) * self.deviation_per_s)
+
+
+def level_and_trend(
+    times_s: Sequence[float], rates_per_s: Sequence[float], *, horizon_s: float, window_s: float
+) -> DemandForecast:
+    """The rate `horizon_s` after the last sample.
+
+    `times_s` ascends, about evenly; `window_s` is what one sample is a mean over, for the noise of counting.
+    """
+    times, rates = np.asarray(times_s, dtype=float), np.asarray(rates_per_s, dtype=float)
+    if times.size == 0 or times.size != rates.size or np.any(np.diff(times) <= 0.0):
+        raise InvalidInput("a forecast needs rates at ascending times")
+    noise = max(float(rates[-1]), 1.0 / window_s) / window_s  # variance of a Poisson count over the window
+    if times.size < LEAST_SAMPLES:
+        spread = float(rates.var()) if times.size > 1 else 0.0
+        return DemandForecast(mean_per_s=float(rates[-1]), deviation_per_s=math.sqrt(spread + noise), trend_per_s2=0.0)
+    step_s = float(np.median(np.diff(times)))
+    smoothing = _best(rates)
+    ahead = max(1.0, horizon_s / step_s)
+    alpha, beta = smoothing.alpha, smoothing.beta
+    growth = alpha**2 + alpha * beta * ahead + beta**2 * ahead * (2.0 * ahead - 1.0) / 6.0
+    variance = max(smoothing.variance, noise) * (1.0 + (ahead - 1.0) * growth)
+    return DemandForecast(
+        mean_per_s=smoothing.level + ahead * smoothing.trend,
+        deviation_per_s=math.sqrt(variance),
+        trend_per_s2=smoothing.trend / step_s,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Smoothing:
+    alpha: float
+    beta: float
+    level: float
+    trend: float
+    variance: float
+    """Of one-step errors."""
+
+
+def _best(rates: Array) -> _Smoothing:
+    """Every pair of constants at once, and the one of the least squared errors."""
+    alpha, beta = (grid.ravel() for grid in np.meshgrid(_LEVELS, _TRENDS, indexing="ij"))
+    beta = np.minimum(beta, alpha)
+    slope = float(np.polyfit(np.arange(4.0), rates[:4], 1)[0])
+    level, trend = np.full(alpha.size, rates[0]), np.full(alpha.size, slope)
+    squares = np.zeros(alpha.size)
+    for rate in rates[1:]:
+        error = rate - level - trend
+        level = level + trend + alpha * error
+        trend = trend + beta * error
+        squares += error**2
+    best = int(np.argmin(squares))
+    return _Smoothing(
+        alpha=float(alpha[best]),
+        beta=float(beta[best]),
+        level=float(level[best]),
+        trend=float(trend[best]),
+        variance=float(squares[best]) / max(1, rates.size - 3),
+    )

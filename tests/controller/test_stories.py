@@ -1,0 +1,320 @@
+"""What the controller does, as stories in virtual time: one decision every fifteen seconds, pods with a cold start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from controller.capacity_model import Load
+from controller.decide import decide
+from controller.reasons import Code
+from controller.snapshot import Evidence, Observation, Scaler, Snapshot, Writer
+from tests.controller.world import (
+    CAPACITY,
+    OUTPUT,
+    PROMPT,
+    START,
+    World,
+    codes,
+    condition,
+    policy,
+    readings,
+    without_metrics,
+)
+
+MINUTE = 60.0
+
+
+def test_load_doubles_over_ten_minutes_and_replicas_are_ready_before_the_objective_breaks():
+    def load(seconds: float) -> float:
+        return 60.0 + 60.0 * min(1.0, max(0.0, seconds - 20 * MINUTE) / (10 * MINUTE))
+
+    world = World(load=load, replicas=2)
+    broken = 0
+    for _ in range(int(45 * MINUTE / 15)):
+        world.tick()
+        broken += not world.meets(load(world.since_s), world.ready)
+    assert broken == 0
+    assert world.replicas > 2
+    assert all(write.replicas > write.before for _, write in world.writes)
+
+
+def test_load_falls_and_one_replica_goes_a_minute_after_the_window():
+    world = World(load=lambda s: 160.0 if s < 10 * MINUTE else 20.0, replicas=5)
+    world.run(10 * MINUTE)
+    before = world.replicas
+    world.run(4 * MINUTE)
+    assert world.replicas == before  # within the stabilisation window
+    decisions = world.run(30 * MINUTE)
+    downs = [(at, write) for at, write in world.writes if write.replicas < write.before]
+    assert len(downs) >= 2
+    assert all(write.replicas == write.before - 1 for _, write in downs)
+    times = [at for at, _ in downs]
+    assert all(later - earlier >= MINUTE for earlier, later in zip(times, times[1:], strict=False))
+    assert times[0] >= 10 * MINUTE + 240.0
+    assert world.meets(20.0, world.replicas)
+    assert any(Code.DEMAND_FELL in codes(decision) for decision in decisions)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "code"),
+    [
+        (Evidence.UNREACHABLE, Code.PROMETHEUS_UNREACHABLE),
+        (Evidence.ABSENT, Code.METRICS_ABSENT),
+        (Evidence.STALE, Code.METRICS_STALE),
+        (Evidence.CONTRADICTORY, Code.METRICS_CONTRADICTORY),
+        (Evidence.SKEWED, Code.CLOCK_SKEW),
+    ],
+)
+def test_without_metrics_to_believe_all_is_held_and_told_and_goes_on_by_itself(evidence: Evidence, code: Code):
+    lost = without_metrics(evidence)
+    world = World(load=lambda _: 20.0, replicas=6)
+    world.run(10 * MINUTE)
+    world.see = lambda _, snapshot: lost(snapshot)
+    writes, replicas = len(world.writes), world.replicas
+    for decision in world.run(20 * MINUTE):
+        assert (decision.write, decision.needed, decision.desired) == (None, None, replicas)
+        assert code in codes(decision)
+        assert condition(decision, "MetricsFresh")[:2] == ("False", evidence.value)
+        assert condition(decision, "ScalingActive")[0] == "False"
+    assert len(world.writes) == writes
+    world.see = lambda _, snapshot: snapshot
+    assert condition(world.tick(), "MetricsFresh")[0] == "True"
+
+
+def test_pods_that_do_not_report_may_raise_the_number_and_never_lower_it():
+    def partly(rate: float):
+        def see(_seconds: float, snapshot: Snapshot) -> Snapshot:
+            seen = readings(snapshot.now_s, rate, 1)
+            return replace(
+                snapshot, observation=Observation(evidence=Evidence.PARTIAL, message="1 of 6 pods", readings=seen)
+            )
+
+        return see
+
+    world = World(load=lambda _: 20.0, replicas=6, see=partly(5.0))
+    world.run(30 * MINUTE)
+    assert world.writes == []
+    assert Code.METRICS_PARTIAL in codes(world.decisions[-1])
+    world.see = partly(400.0)
+    assert world.tick().write is not None
+
+
+def test_a_person_who_scales_is_named_and_left_alone_for_a_while():
+    world = World(load=lambda _: 160.0, replicas=2)
+    world.run(10 * MINUTE)
+    ours = world.replicas
+    world.see = lambda _, s: replace(s, target=replace(s.target, writer=Writer(manager="kubectl-scale")))
+    world.resize(1)
+    writes = len(world.writes)
+    first = world.tick()
+    assert condition(first, "NoRivalWriter")[:2] == ("False", "RivalWriter")
+    assert "kubectl-scale" in condition(first, "NoRivalWriter")[2]
+    world.run(14 * MINUTE)
+    assert len(world.writes) == writes
+    world.see = lambda _, snapshot: snapshot
+    world.run(10 * MINUTE)
+    assert world.replicas == ours
+
+
+def test_a_tool_that_undoes_every_write_meets_fewer_and_fewer_of_them():
+    world = World(load=lambda _: 160.0, replicas=1)
+    world.see = lambda _, s: replace(
+        s, target=replace(s.target, writer=Writer(manager="argocd-controller"), gitops="Argo CD")
+    )
+    for _ in range(int(12 * 60 * MINUTE / 15)):
+        world.tick()
+        world.resize(1)
+    assert 2 <= len(world.writes) <= 8
+    assert "Argo CD" in condition(world.decisions[-1], "NoRivalWriter")[2] or world.memory.rival.startswith("Argo CD")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"other_policies": ("serving/too",)}, Code.TWO_POLICIES),
+        ({"unmanaged_scaler": "HPA chat"}, Code.UNMANAGED_SCALER),
+    ],
+)
+def test_another_owner_of_the_number_stops_all_writes(changes: dict[str, object], code: Code):
+    world = World(load=lambda _: 300.0, replicas=1, see=lambda _, s: replace(s, **changes))
+    decisions = world.run(5 * MINUTE)
+    assert world.writes == []
+    assert decisions[-1].proposed is not None
+    assert condition(decisions[-1], "NoRivalWriter")[:2] == ("False", code.value)
+
+
+def hpa(**fields: object) -> Scaler:
+    return replace(
+        Scaler(kind="HorizontalPodAutoscaler", name="chat", uid="h", min_replicas=1, max_replicas=10), **fields
+    )
+
+
+def test_with_an_hpa_its_bounds_move_and_an_owned_one_is_left_alone():
+    world = World(load=lambda _: 160.0, replicas=1, scaler=hpa())
+    world.run(10 * MINUTE)
+    assert world.writes
+    assert {write.lever for _, write in world.writes} == {"HorizontalPodAutoscaler"}
+    assert world.scaler is not None
+    assert world.scaler.min_replicas == world.replicas
+    assert world.scaler.max_replicas == 40
+    owned = World(load=lambda _: 160.0, replicas=1, scaler=hpa(keda_owned=True))
+    owned.run(10 * MINUTE)
+    assert owned.writes == []
+    assert "ScaledObject" in condition(owned.decisions[-1], "NoRivalWriter")[2]
+
+
+def test_pods_that_find_no_gpu_are_no_capacity_and_more_are_not_asked_for():
+    world = World(load=lambda _: 300.0, replicas=3)
+    world.see = lambda _, s: replace(
+        s, target=replace(s.target, pods=replace(s.target.pods, ready=2, starting=0, unschedulable=1))
+    )
+    decisions = world.run(10 * MINUTE)
+    assert world.writes == []
+    assert Code.NO_PLACE in codes(decisions[-1])
+    assert decisions[-1].needed > 3
+
+
+def test_a_rolling_update_neither_doubles_nor_shrinks():
+    world = World(load=lambda _: 60.0, replicas=4)
+    world.see = lambda _, s: replace(
+        s, target=replace(s.target, rolling=True, pods=replace(s.target.pods, ready=3, outdated=2, starting=2))
+    )
+    world.run(30 * MINUTE)
+    assert world.writes == []
+    assert Code.ROLLOUT in codes(world.decisions[-1])
+
+
+def test_pods_that_crash_again_and_again_are_no_capacity():
+    world = World(load=lambda _: 20.0, replicas=4)
+    world.see = lambda _, s: replace(s, target=replace(s.target, pods=replace(s.target.pods, ready=1, failing=3)))
+    decisions = world.run(30 * MINUTE)
+    assert world.writes == []
+    assert Code.PODS_FAILING in codes(decisions[-1])
+
+
+ZERO = {
+    "metrics": {
+        "matchLabels": {"namespace": "serving"},
+        "arrivals": {"metric": "gateway_requests_total", "matchLabels": {"route": "chat"}},
+    },
+    "bounds": {"min": 0, "max": 10},
+    "workload": {"inputTokens": 512, "outputTokens": 128},
+}
+
+
+def test_to_zero_and_back():
+    quiet, busy = 40 * MINUTE, 50 * MINUTE
+
+    def see(seconds: float, snapshot: Snapshot) -> Snapshot:
+        rate = 0.0 if quiet > seconds >= 5 * MINUTE else 20.0
+        seen = readings(
+            snapshot.now_s, rate, world.ready, arrived_per_s=rate, running=rate, prompt_tokens=None, output_tokens=None
+        )
+        return replace(snapshot, observation=Observation(evidence=Evidence.FRESH, readings=seen))
+
+    world = World(policy=policy(**ZERO), replicas=1, see=see)
+    world.run(quiet)
+    assert world.replicas == 0
+    world.run(busy - quiet)
+    assert world.replicas >= 1
+
+
+def test_the_budget_caps_and_says_what_the_objective_becomes():
+    bounds = {"min": 1, "max": 40, "budgetPerHour": 6.0, "gpuPricePerHour": 2.0}
+    world = World(policy=policy(bounds=bounds), load=lambda _: 150.0, replicas=2)
+    world.run(15 * MINUTE)
+    assert world.replicas == 3
+    status, reason, message = condition(world.decisions[-1], "WithinBudget")
+    assert (status, reason) == ("False", "Budget")
+    assert "becomes" in message
+
+
+@pytest.mark.parametrize(("slower", "planned"), [(1.3, 1.3), (4.0, 1.5)])
+def test_a_slower_model_is_planned_with_within_limits_and_told(slower: float, planned: float):
+    def see(_seconds: float, snapshot: Snapshot) -> Snapshot:
+        pods = snapshot.target.pods.ready
+        itl_s = CAPACITY.means(Load(rate_per_s=100.0, prompt_tokens=PROMPT, output_tokens=OUTPUT), pods).itl_s
+        seen = readings(snapshot.now_s, 100.0, pods, itl_s=slower * itl_s)
+        return replace(snapshot, observation=Observation(evidence=Evidence.FRESH, readings=seen))
+
+    world = World(load=lambda _: 100.0, replicas=6, see=see)
+    world.run(20 * MINUTE)
+    last = world.decisions[-1]
+    assert last.demand.slowdown == pytest.approx(planned, rel=0.02)
+    assert condition(last, "ProfileFresh")[:2] == ("False", "ProfileStale")
+    assert Code.RECALIBRATED in codes(last)
+    if slower > 1.5:
+        assert not any(write.replicas < write.before for _, write in world.writes)
+
+
+def test_a_grace_period_shorter_than_the_longest_stream_is_told():
+    world = World(see=lambda _, s: replace(s, target=replace(s.target, grace_s=1.0)))
+    assert Code.GRACE_TOO_SHORT in codes(world.run(MINUTE)[-1])
+    world = World(see=lambda _, s: replace(s, target=replace(s.target, grace_s=600.0)))
+    assert Code.GRACE_TOO_SHORT not in codes(world.run(MINUTE)[-1])
+
+
+@pytest.mark.parametrize(
+    ("spec", "killed", "code"), [({"paused": True}, False, Code.PAUSED), ({}, True, Code.KILL_SWITCH)]
+)
+def test_paused_or_killed_nothing_is_written_and_what_would_be_is_shown(spec, killed, code):
+    world = World(policy=policy(**spec), load=lambda _: 300.0, replicas=1, see=lambda _, s: replace(s, killed=killed))
+    decision = world.run(5 * MINUTE)[-1]
+    assert world.writes == []
+    assert decision.proposed is not None
+    assert code in codes(decision)
+
+
+def test_advice_alone_writes_nothing():
+    world = World(policy=policy(mode="Advise"), load=lambda _: 300.0, replicas=1)
+    decision = world.run(5 * MINUTE)[-1]
+    assert world.writes == []
+    assert decision.proposed is not None
+    assert condition(decision, "ScalingActive")[:2] == ("False", "AdviseOnly")
+
+
+def test_a_target_that_was_made_again_starts_with_an_empty_memory():
+    world = World(load=lambda _: 20.0, replicas=6)
+    world.run(10 * MINUTE)
+    world.see = lambda _, s: replace(s, target=None, target_problem="Deployment serving/chat is not there")
+    decision = world.tick()
+    assert (decision.desired, Code.TARGET_MISSING in codes(decision)) == (None, True)
+    world.see = lambda _, s: replace(s, target=replace(s.target, uid="two"))
+    world.tick()
+    assert world.memory.target_uid == "two"
+    assert len(world.memory.demand) == 1
+
+
+def test_without_its_profile_a_policy_holds_and_says_so():
+    world = World(replicas=3)
+    world.capacity = None
+    world.see = lambda _, s: replace(s, profile=None, profile_problem="EngineProfile serving/x is not there")
+    decision = world.tick()
+    assert (decision.write, decision.desired) == (None, 3)
+    assert condition(decision, "ProfileFresh")[1] == "ProfileMissing"
+
+
+def test_a_schedule_holds_its_minimum_in_its_own_time_zone():
+    schedule = {"name": "day", "start": "09:00", "end": "17:00", "timeZone": "Europe/Berlin", "min": 8}
+    world = World(policy=policy(bounds={"min": 1, "max": 40, "schedules": [schedule]}), load=lambda _: 20.0)
+    world.run(5 * MINUTE)
+    assert START % 86400 == 8 * 3600  # 08:00 UTC is 09:00 in Berlin in winter
+    assert world.replicas == 8
+    assert Code.SCHEDULE in codes(world.decisions[0])
+
+
+def test_at_a_steady_load_nothing_is_written():
+    world = World(load=lambda _: 60.0, replicas=2)
+    world.run(20 * MINUTE)
+    settled = len(world.writes)
+    world.run(60 * MINUTE)
+    assert len(world.writes) == settled
+
+
+def test_the_same_snapshot_and_memory_make_the_same_decision():
+    world = World(load=lambda s: 60.0 + s / 30.0)
+    world.run(10 * MINUTE)
+    snapshot = world.snapshot()
+    assert decide(snapshot, world.memory, world.capacity) == decide(snapshot, world.memory, world.capacity)
