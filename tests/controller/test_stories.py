@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -51,7 +52,7 @@ def test_load_falls_and_one_replica_goes_a_minute_after_the_window():
     assert len(downs) >= 2
     assert all(write.replicas == write.before - 1 for _, write in downs)
     times = [at for at, _ in downs]
-    assert all(later - earlier >= MINUTE for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= MINUTE for earlier, later in itertools.pairwise(times))
     assert times[0] >= 10 * MINUTE + 240.0
     assert world.meets(20.0, world.replicas)
     assert any(Code.DEMAND_FELL in codes(decision) for decision in decisions)

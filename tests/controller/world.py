@@ -58,7 +58,7 @@ class World:
     scaler: Scaler | None = None
     capacity: CapacityModel | None = CAPACITY
     now_s: float = START
-    memory: Memory = Memory(target_uid="one", since_s=START)
+    memory: Memory = field(default_factory=lambda: Memory(target_uid="one", since_s=START))
     see: Callable[[float, Snapshot], Snapshot] = lambda _seconds, snapshot: snapshot
     """What is otherwise with the snapshot at a time."""
     writes: list[tuple[float, Write]] = field(default_factory=list)
