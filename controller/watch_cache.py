@@ -1,0 +1,132 @@
+"""A list of objects kept up to date by a watch, in a thread of its own: read as often as one likes, at no cost.
+
+List in pages, then watch from that version on; a broken stream goes on where it stopped, a version that the server
+forgot (410) begins with a new list (Kubernetes API concepts, "Efficient detection of changes").
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from controller.kubernetes_api import ApiError, Document, Kubernetes
+
+T = TypeVar("T")
+Key = tuple[str, str]
+"""Namespace and name."""
+
+WATCH_S = 240
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
+_GONE = 410
+
+
+class WatchCache(Generic[T]):
+    """Objects of one kind, each reduced to what is used of it."""
+
+    def __init__(
+        self, api: Kubernetes, path: str, reduce: Callable[[Document], T], *, optional: bool = False, **query: Any
+    ) -> None:
+        """`optional`: the kind may not exist (a CRD that is not installed): then there are none."""
+        self.path = path
+        self._api, self._reduce, self._optional, self._query = api, reduce, optional, query
+        self._objects: dict[Key, T] = {}
+        self._lock = threading.Lock()
+        self._stop, self._synced = threading.Event(), threading.Event()
+        self._problem: ApiError | None = None
+        self._heard_s = 0.0
+        self._thread = threading.Thread(target=self._run, name=f"watch {path}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to list and watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End with the next event, or at the end of the process."""
+        self._stop.set()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it was listed once within a time."""
+        return self._synced.wait(timeout_s)
+
+    def objects(self) -> dict[Key, T]:
+        """All of them now; a copy."""
+        with self._lock:
+            return dict(self._objects)
+
+    @property
+    def problem(self) -> ApiError | None:
+        """What stands in the way now; None where all is well."""
+        return self._problem
+
+    def silent_s(self) -> float:
+        """Seconds since the server was heard of last; infinite before that."""
+        return time.monotonic() - self._heard_s if self._heard_s else float("inf")
+
+    def _run(self) -> None:
+        pause_s, version = _FIRST_PAUSE_S, ""
+        while not self._stop.is_set():
+            try:
+                version = version or self._listed()
+                version = self._watched(version)
+                pause_s = _FIRST_PAUSE_S
+            except ApiError as error:
+                if error.status == _GONE:
+                    version = ""
+                    continue
+                if error.status == 404 and self._optional:
+                    self._replace({})
+                    error, pause_s = None, _LONGEST_PAUSE_S  # type: ignore[assignment] # it is not installed
+                elif error.status:
+                    version = ""
+                self._problem = error
+                self._stop.wait(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 -- so that caches do not ask as one
+                pause_s = min(_LONGEST_PAUSE_S, 2.0 * pause_s)
+
+    def _listed(self) -> str:
+        found: dict[Key, T] = {}
+        version = ""
+        for page in self._api.pages(self.path, **self._query):
+            for item in page.items:
+                found[_key(item)] = self._reduce(item)
+            version = page.resource_version
+        self._replace(found)
+        return version
+
+    def _replace(self, found: dict[Key, T]) -> None:
+        with self._lock:
+            self._objects = found
+        self._heard()
+
+    def _heard(self) -> None:
+        self._heard_s, self._problem = time.monotonic(), None
+        self._synced.set()
+
+    def _watched(self, version: str) -> str:
+        for kind, item in self._api.watch(self.path, version, timeout_s=WATCH_S, **self._query):
+            if self._stop.is_set():
+                return version
+            if kind == "ERROR":
+                status = int(item.get("code") or 0)
+                raise ApiError(
+                    status=status, reason=str(item.get("reason")), verb="WATCH", path=self.path,
+                    message=str(item.get("message"))[:500],
+                )  # fmt: skip
+            version = str(item.get("metadata", {}).get("resourceVersion") or version)
+            self._heard()
+            if kind == "DELETED":
+                with self._lock:
+                    self._objects.pop(_key(item), None)
+            elif kind in ("ADDED", "MODIFIED"):
+                reduced = self._reduce(item)
+                with self._lock:
+                    self._objects[_key(item)] = reduced
+        self._heard()  # the server ended a quiet watch as agreed
+        return version
+
+
+def _key(item: Document) -> Key:
+    metadata = item.get("metadata", {})
+    return str(metadata.get("namespace", "")), str(metadata.get("name", ""))
