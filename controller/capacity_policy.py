@@ -27,7 +27,9 @@ class TargetRef(FileModel):
     """What is scaled: anything with a `/scale` subresource, in the policy's namespace."""
 
     api_version: Text
+    """Such as apps/v1."""
     kind: Text
+    """Deployment, StatefulSet, LeaderWorkerSet, or another kind with a `/scale` subresource."""
     name: Text
 
 
@@ -37,31 +39,42 @@ class NameRef(FileModel):
     name: Text
 
 
-Labels = Annotated[dict[Text, Text], Field(min_length=1, max_length=16)]
+LABEL_NAME = "^[a-zA-Z_][a-zA-Z0-9_]{0,199}$"
+LabelName = Annotated[str, Field(pattern=LABEL_NAME)]
+Labels = Annotated[dict[LabelName, Text], Field(min_length=1, max_length=16)]
 
 
 class ArrivalsCounter(FileModel):
     """A counter of requests before they reach an engine, such as the gateway's: the only one that sees them at zero."""
 
     metric: Annotated[str, Field(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]{0,199}$")]
+    """Its name in Prometheus."""
     match_labels: Labels
+    """Labels that select this target's requests."""
 
 
 class MetricsSource(FileModel):
     """Which series are the target's."""
 
     match_labels: Labels
+    """Labels that select this target's series, such as namespace and model_name."""
     arrivals: ArrivalsCounter | None = None
+    """A counter of requests before the engines, such as the gateway's; needed to scale from zero."""
 
 
 class StatedWorkload(FileModel):
     """Lengths of requests where the engine's own histograms are not to be used."""
 
     input_tokens: Tokens | None = None
+    """Mean prompt tokens; with outputTokens, or neither."""
     output_tokens: Tokens | None = None
+    """Mean output tokens."""
     input_cv: Annotated[float, Field(ge=0.0, le=20.0)] = 0.0
+    """Coefficient of variation of the prompt tokens; 0 is fixed length."""
     output_cv: Annotated[float, Field(ge=0.0, le=20.0)] = 1.0
+    """Coefficient of variation of the output tokens."""
     burstiness: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
+    """Squared coefficient of variation of the times between arrivals; Poisson is 1."""
 
     @model_validator(mode="after")
     def _both_or_none(self) -> StatedWorkload:
@@ -76,10 +89,15 @@ class Schedule(FileModel):
     name: Text
     days: Annotated[tuple[Day, ...], Field(min_length=1, max_length=7)] = DAYS
     start: Clock
+    """HH:MM, on the days named."""
     end: Clock
+    """HH:MM; before `start` it is on the next day."""
     time_zone: Annotated[str, Field(min_length=1, max_length=64)] = "UTC"
+    """A name of the IANA time zone database, such as Europe/Berlin."""
     min: Replicas | None = None
+    """In place of bounds.min."""
     max: Replicas | None = None
+    """In place of bounds.max."""
 
     @field_validator("time_zone")
     @classmethod
@@ -97,13 +115,19 @@ class Bounds(FileModel):
     """What no decision passes."""
 
     min: Replicas = 1
+    """Least replicas; 0 needs metrics.arrivals."""
     max: Annotated[int, Field(ge=1, le=MAX_REPLICAS)]
+    """Most replicas."""
     max_gpus: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(default=None, alias="maxGPUs")
+    """Most GPUs of all replicas together."""
     budget_per_hour: Annotated[float, Field(gt=0.0, le=1e9, allow_inf_nan=False)] | None = None
+    """Most that all replicas may cost an hour, in the currency of gpuPricePerHour."""
     gpu_price_per_hour: Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)] | None = Field(
         default=None, alias="gpuPricePerHour"
     )
+    """Price of one GPU for an hour."""
     schedules: Annotated[tuple[Schedule, ...], Field(max_length=50)] = ()
+    """Other bounds at certain hours."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Bounds:
@@ -124,6 +148,7 @@ class ScalingPolicy(FileModel):
 
     type: Literal["Pods", "Percent"]
     value: Annotated[int, Field(ge=1, le=100_000)]
+    """Pods, or percent of the replicas."""
     period_seconds: Annotated[int, Field(ge=1, le=1800)]
 
 
@@ -131,20 +156,35 @@ class ScalingRules(FileModel):
     """Speed in one direction, as in autoscaling/v2: the most of the policies (`Max`), the least (`Min`) or none."""
 
     stabilization_window_seconds: Seconds = 0
+    """For so long a change must be wanted without a break."""
     policies: Annotated[tuple[ScalingPolicy, ...], Field(min_length=1, max_length=10)]
+    """How much in how long."""
     select_policy: Literal["Max", "Min", "Disabled"] = "Max"
+    """Which of the policies counts; Disabled: never in this direction."""
 
 
-def _rules(kind: str, value: int, *, window_s: int) -> ScalingRules:
-    """One policy a minute."""
-    policies = [{"type": kind, "value": value, "periodSeconds": 60}]
-    return ScalingRules.model_validate({"stabilizationWindowSeconds": window_s, "policies": policies})
+def _each_minute(kind: str, value: int) -> tuple[ScalingPolicy, ...]:
+    return (ScalingPolicy.model_validate({"type": kind, "value": value, "periodSeconds": 60}),)
+
+
+class ScaleUpRules(ScalingRules):
+    """Speed of growth: at most twice as many a minute, at once, where nothing else is said."""
+
+    policies: Annotated[tuple[ScalingPolicy, ...], Field(min_length=1, max_length=10)] = _each_minute("Percent", 100)
+
+
+class ScaleDownRules(ScalingRules):
+    """Speed of shrinking: one pod a minute after five minutes, where nothing else is said."""
+
+    stabilization_window_seconds: Seconds = 300
+    policies: Annotated[tuple[ScalingPolicy, ...], Field(min_length=1, max_length=10)] = _each_minute("Pods", 1)
 
 
 class Forecast(FileModel):
     """How far ahead, and with which caution, load is planned for."""
 
     quantile: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
+    """Of the load's forecast: higher is more cautious."""
     horizon: Literal["coldStart"] | Annotated[int, Field(ge=0, le=7200)] = "coldStart"
     """Seconds, or the profile's cold start (p95)."""
 
@@ -152,8 +192,8 @@ class Forecast(FileModel):
 class Behavior(FileModel):
     """How fast the target moves."""
 
-    scale_up: ScalingRules = _rules("Percent", 100, window_s=0)
-    scale_down: ScalingRules = _rules("Pods", 1, window_s=300)
+    scale_up: ScaleUpRules = ScaleUpRules()
+    scale_down: ScaleDownRules = ScaleDownRules()
     forecast: Forecast = Forecast()
 
 
@@ -162,15 +202,21 @@ class PolicySpec(FileModel):
 
     target_ref: TargetRef
     hpa_ref: NameRef | None = None
+    """The HorizontalPodAutoscaler on the target: its minReplicas and maxReplicas are moved, not the target."""
     scaled_object_ref: NameRef | None = None
+    """The KEDA ScaledObject on the target: its bounds are moved, never those of the HPA that it owns."""
     profile_ref: NameRef
+    """The EngineProfile of the target."""
     metrics: MetricsSource
     workload: StatedWorkload = StatedWorkload()
     objectives: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(min_length=1, max_length=20)]
+    """Such as ttft:p99<=500ms; all must hold. Metrics: ttft, itl, tpot, e2e, queue; statistics: mean, p50 to p99.9."""
     bounds: Bounds
     behavior: Behavior = Behavior()
     mode: Literal["Advise", "Enforce"] = "Advise"
+    """Advise writes the status only; Enforce writes the replicas too."""
     paused: bool = False
+    """Decides and tells, writes no replicas."""
 
     @field_validator("objectives")
     @classmethod
@@ -185,7 +231,8 @@ class PolicySpec(FileModel):
     def _one_scaler(self) -> PolicySpec:
         if self.hpa_ref is not None and self.scaled_object_ref is not None:
             raise ValueError("hpaRef and scaledObjectRef exclude each other: KEDA owns its HPA")
-        if self.bounds.min == 0 and self.metrics.arrivals is None:
+        at_times = any(each.min == 0 for each in self.bounds.schedules)
+        if (self.bounds.min == 0 or at_times) and self.metrics.arrivals is None:
             raise ValueError("bounds.min 0 needs metrics.arrivals: with no replica no engine counts what arrives")
         return self
 

@@ -47,6 +47,7 @@ class Gpu(FileModel):
     """GPUs of one replica."""
 
     type: Annotated[str, Field(min_length=1, max_length=100)]
+    """Such as A100-SXM4-80GB."""
     per_replica: Annotated[int, Field(ge=1, le=4096)] = 1
     tensor_parallel: Annotated[int, Field(ge=1, le=4096)] = 1
     pipeline_parallel: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -59,12 +60,14 @@ class Limits(FileModel):
     max_num_seqs: Annotated[int, Field(ge=1, le=100_000)] = 256
     max_num_batched_tokens: Annotated[int, Field(ge=1, le=100_000_000)] = 2048
     kv_cache_tokens: Count | None = None
+    """Tokens that fit in KV memory, as the engine reports them at start-up."""
     kv_block_size: Annotated[int, Field(ge=1, le=65536)] = 16
     chunked_prefill: bool = True
     max_batch_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
     instances: Annotated[int, Field(ge=1, le=10_000)] = 1
     preferred_batch_sizes: Annotated[tuple[Count, ...], Field(max_length=1000)] = ()
     max_queue_delay: Annotated[float, Field(ge=0.0, le=3600.0)] = 0.0
+    """Seconds."""
     sequence_batching: Literal["direct", "oldest"] | None = None
     max_candidate_sequences: Annotated[int, Field(ge=1, le=100_000)] = 1
     decoupled: bool = False
@@ -266,8 +269,9 @@ class Provenance(FileModel):
     date: Annotated[Text, BeforeValidator(str)] | None = None
     points: Annotated[int, Field(ge=0)] | None = None
     median_error: Annotated[float, Field(ge=0.0)] | None = None
+    """Of the fit, as a fraction."""
     cross_validated_error: Annotated[float, Field(ge=0.0)] | None = None
-    notes: tuple[Text, ...] = ()
+    notes: Annotated[tuple[Text, ...], Field(max_length=100)] = ()
 
 
 class Spec(FileModel):
@@ -280,13 +284,17 @@ class Spec(FileModel):
     gpu: Gpu
     limits: Limits = Limits()
     step_time: StepTimeTerms | None = None
+    """Of vllm and triton-trtllm; without it the terms are fitted to the measurements."""
     service_time: Annotated[tuple[BatchTime, ...], Field(max_length=10_000)] = ()
+    """Of engine triton: the time of a batch by its size, ascending."""
     hold_time: Annotated[tuple[HeldTime, ...], Field(max_length=10_000)] = ()
+    """Of engine triton, for sequences and streams: how long a slot is held, by how many are."""
     step_time_uncertainty: StepTimeUncertainty | None = None
     first_token_overhead: Term = 0.0
+    """Seconds before the first token beside the steps."""
     cold_start: ColdStart | None = None
     measurements: Annotated[tuple[MeasuredPoint, ...], Field(max_length=100_000)] = ()
-    provenance: tuple[Provenance, ...] = ()
+    provenance: Annotated[tuple[Provenance, ...], Field(max_length=100)] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
