@@ -9,7 +9,7 @@ pip := $(run) -m pip --disable-pip-version-check --quiet
 pythons := python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types layers control-plane test unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching networks networks-batching docs wheel clean
+.PHONY: help setup demo check format lint types layers control-plane test test-cluster unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching networks networks-batching docs wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,15 +56,24 @@ format: $(VENV)/.installed-dev  ## format the code and repair what the linter ca
 	$(run) -m ruff check --fix .
 	$(run) -m ruff format .
 
-test: check unit  ## check, then every test
-
-control-plane: $(VENV)/.installed-dev  ## build what the tests start for real (Prometheus), once, into the user's cache
-	@$(run) -m scripts.control_plane
+# `K8S=1.28` is the oldest Kubernetes that is supported; without it the newest is taken.
+export K8S
 
 # Where it cannot be built, the tests that need it fail and say so; the others run all the same.
-unit: $(VENV)/.installed-dev  ## every test, without the checks
+test: check  ## check, then every test, those on the control plane included
 	@$(run) -m scripts.control_plane > /dev/null || true
 	$(run) -m pytest $(PYTEST_ARGS)
+
+control-plane: $(VENV)/.installed-dev  ## build what the tests start for real (Kubernetes, Prometheus), once, into the user's cache
+	@$(run) -m scripts.control_plane
+
+test-cluster: $(VENV)/.installed-dev  ## the tests on a real control plane; K8S=1.28 for the oldest Kubernetes
+	@$(run) -m scripts.control_plane > /dev/null || true
+	$(run) -m pytest tests/cluster $(PYTEST_ARGS)
+
+unit: $(VENV)/.installed-dev  ## every other test, without the checks
+	@$(run) -m scripts.control_plane prometheus > /dev/null || true
+	$(run) -m pytest --ignore=tests/cluster $(PYTEST_ARGS)
 
 fuzz: $(VENV)/.installed-dev  ## the property tests with new random examples, many of them
 	HYPOTHESIS_PROFILE=fuzz $(run) -m pytest $(PYTEST_ARGS)
