@@ -54,7 +54,7 @@ def scaler_patch(write: Write, seen: Document, least: str, most: str) -> list[di
         # Somebody else was there between: a test that must fail lets the server say so in its own words.
         return [{"op": "test", "path": f"/spec/{least}", "value": write.before}]
     version = str((seen.get("metadata") or {}).get("resourceVersion", ""))
-    patch = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
+    patch: list[dict[str, Any]] = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
     for name, value in ((least, write.replicas), (most, write.maximum)):
         if value is not None and spec.get(name) != value:
             patch.append({"op": "add", "path": f"/spec/{name}", "value": value})

@@ -61,8 +61,8 @@ class Telemetry:
             metric.labels(*key).set(float("nan") if value is None else value)
         for condition in decision.conditions:
             self._condition.labels(*key, condition.type).set(condition.status == "True")
-        for value in decision.predicted:
-            self._predicted.labels(*key, value.objective).set(float("nan") if value.value_s is None else value.value_s)
+        for each in decision.predicted:
+            self._predicted.labels(*key, each.objective).set(float("nan") if each.value_s is None else each.value_s)
 
     def wrote(self, policy: str, result: str) -> None:
         """Count a patch: written, refused or failed."""
