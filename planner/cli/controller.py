@@ -48,8 +48,9 @@ def run(**options: Any) -> int:
 
     Policies in Advise mode only get a status. With --once the decisions are printed as sentences.
     """
-    from controller.explanation import explanation
     from controller.prometheus_observer import PrometheusObserver
+
+    from controller.explanation import explanation
     from controller.run import Settings
     from controller.run import run as run_controller
 
