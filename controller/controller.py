@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -26,7 +26,6 @@ from controller.policy_status import status_of
 from controller.snapshot import Observation
 from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
 from controller.telemetry import Telemetry
-from controller.writes import remembered
 
 LOG = logging.getLogger("replicast.controller")
 SYNC_S = 60.0
@@ -122,7 +121,7 @@ class Controller:
             if outcome.decision.write is not None and self._may_write():
                 entry = self._act(policy, entry)
                 if entry.written:
-                    after = remembered(after, outcome.decision.write, now_s)
+                    after = replace(after, written=outcome.decision.write.replicas)
                     writes += 1
             self.memories[key] = after
             writes += self._record(key, policy, profile, entry, now_s)
@@ -163,10 +162,10 @@ class Controller:
         except ApiError as error:
             self.telemetry.wrote(policy.key, "refused" if error.status else "failed")
             LOG.warning("%s: %s", policy.key, error)
-            return Entry(snapshot=entry.snapshot, memory=entry.memory, decision=entry.decision, error=str(error))
+            return replace(entry, error=str(error))
         self.telemetry.wrote(policy.key, "written")
         LOG.info("%s: %s %d to %d", policy.key, write.lever, write.before, write.replicas)
-        return Entry(snapshot=entry.snapshot, memory=entry.memory, decision=entry.decision, written=True)
+        return replace(entry, written=True)
 
     def _record(self, key: Key, policy: CapacityPolicy, profile: Profile | None, entry: Entry, now_s: float) -> int:
         """Metrics, log, status and events; returns the number of writes to the API server."""
