@@ -17,7 +17,7 @@ from controller.recalibration import Drift
 from controller.rivals import Rivalry, rivalry
 from controller.snapshot import EngineReadings, Snapshot
 from controller.step import Step
-from controller.writes import current_of, write_for
+from controller.writes import current_of, seen, write_for
 from planner.units import format_seconds
 
 REMEMBERED_S = 1800.0
@@ -29,6 +29,8 @@ LONGEST_WINDOW_S = 3600.0
 def decide(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -> Outcome:
     """The decision and the next memory."""
     memory = _of_this_target(snapshot, memory)
+    if snapshot.target is not None:
+        memory = seen(snapshot, memory)
     rival = rivalry(snapshot, memory)
     memory = rival.memory
     found = obstacles(snapshot, rival, capacity)
@@ -55,6 +57,7 @@ def decide(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -
         *reasons,
         *drift_told(drift),
         *_grace(snapshot, capacity, planned, desired),
+        *_scaler_differs(snapshot, desired),
     )
     decision = Decision(
         at_s=snapshot.now_s,
@@ -139,6 +142,15 @@ def _grace(snapshot: Snapshot, capacity: CapacityModel, planned: PlannedLoad, de
         f"{format_seconds(longest_s)}: scaling down would cut it off"
     )
     return (Reason(code=Code.GRACE_TOO_SHORT, message=message),)
+
+
+def _scaler_differs(snapshot: Snapshot, desired: int) -> tuple[Reason, ...]:
+    """The scaler's own metrics ask for more: it gets more, as it is the safety net."""
+    scaler = snapshot.scaler
+    if scaler is None or scaler.desired is None or scaler.desired <= desired:
+        return ()
+    message = f"{scaler.kind} {scaler.name} asks for {scaler.desired} by its own metrics, the model for {desired}"
+    return (Reason(code=Code.SCALER_DIFFERS, message=message),)
 
 
 def _once(reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:

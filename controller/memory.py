@@ -15,7 +15,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """A number of replicas that we wrote."""
+    """A number of replicas that was seen to change, whoever changed it."""
 
     at_s: float
     before: int
@@ -33,6 +33,8 @@ class Memory:
     """Requests per second that arrived, tick by tick."""
     recommended: tuple[Sample, ...] = ()
     """Replicas that were needed, tick by tick."""
+    current: int | None = None
+    """What the lever said last."""
     changes: tuple[Change, ...] = ()
     slowdown: float = 1.0
     """Measured over predicted speed: the profile's step times are multiplied by it."""

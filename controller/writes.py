@@ -36,9 +36,10 @@ def write_for(snapshot: Snapshot, desired: int, limits: Limits) -> Write | None:
     )
 
 
-def remembered(memory: Memory, write: Write, at_s: float) -> Memory:
-    """The memory once a patch has been made; one that was refused is not remembered."""
-    changes = tuple(each for each in memory.changes if each.at_s > at_s - REMEMBERED_S)
-    if write.replicas != write.before:
-        changes = (*changes, Change(at_s=at_s, before=write.before, after=write.replicas))
-    return replace(memory, changes=changes, written=write.replicas)
+def seen(snapshot: Snapshot, memory: Memory) -> Memory:
+    """The memory with what the lever says now: a change counts for the pace, whether it was ours or another leader's."""
+    now_s, current = snapshot.now_s, current_of(snapshot)
+    changes = tuple(each for each in memory.changes if each.at_s > now_s - REMEMBERED_S)
+    if memory.current is not None and memory.current != current:
+        changes = (*changes, Change(at_s=now_s, before=memory.current, after=current))
+    return replace(memory, current=current, changes=changes)

@@ -22,6 +22,8 @@ _COMMANDS = {
         "Engine profiles: import, fit, check, list, show, sweep, learn from live metrics.",
     ),
     "advise": ("planner.cli.advise", "Which engine and topology serve a set of needs, and why."),
+    "controller": ("planner.cli.controller", "The control loop that keeps replicas right, in a cluster."),
+    "explain": ("planner.cli.explain", "The last decision on a policy, as a person would tell it."),
     "completion": ("planner.cli.completion", "Shell completion for bash, zsh or fish."),
 }
 

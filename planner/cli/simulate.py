@@ -13,6 +13,7 @@ from models.prediction import Routing
 from models.workload import ClosedArrivals, Workload
 from planner.caveats import profile_caveats
 from planner.cli.command import Command
+from planner.cli.finite_range import FiniteRange
 from planner.cli.interruptible import interruptible
 from planner.cli.options import (
     objective_option,
@@ -24,6 +25,7 @@ from planner.cli.options import (
     width,
     workload_options,
 )
+from planner.cli.simulate_serve import ServeOptions, refuse_idle, serve_until_stopped
 from planner.objective import parse_objectives, unit_warnings
 from planner.plan import Answer, load_assumptions
 from planner.profile import load_profile
@@ -36,7 +38,9 @@ Examples:
   planner simulate --profile llama-3.1-8b-a100-vllm --replicas 2 --qps 20 \\
       --input-tokens 512 --output-tokens 128
   planner simulate --profile llama-3.1-8b-a100-vllm --replicas 1 --concurrency 32 \\
-      --input-tokens 512 --output-tokens 128 --requests 50000 --seed 7 -o json"""
+      --input-tokens 512 --output-tokens 128 --requests 50000 --seed 7 -o json
+  planner simulate --profile llama-3.1-8b-a100-vllm --replicas 2 --qps 20 --speed 10 \\
+      --input-tokens 512 --output-tokens 128 --serve 8000"""
 
 
 @click.command(cls=Command, epilog=_EPILOG)
@@ -49,13 +53,40 @@ Examples:
     help="Requests to serve, all replicas together.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Seed of the chance.")
+@click.option(
+    "--serve",
+    metavar="[HOST:]PORT",
+    help="Go on without an end and show each replica's metrics to Prometheus there, as a real engine does.",
+)
+@click.option(
+    "--speed",
+    type=FiniteRange(0.001, 10_000.0),
+    default=1.0,
+    show_default=True,
+    help="With --serve: simulated seconds a second.",
+)
+@click.option("--model-name", metavar="NAME", help="With --serve: the metrics' label.  [default: the profile's model]")
+@click.option(
+    "--metric-names",
+    type=click.Choice(["newest", "oldest"]),
+    default="newest",
+    show_default=True,
+    help="With --serve: vLLM's names of today, or its first ones.",
+)
 @output_options
+@click.pass_context
 def simulate(
+    context: click.Context,
+    /,
     profile_name: str | None,
     replicas: int,
     slo: tuple[str, ...],
     requests: int,
     seed: int,
+    serve: str | None,
+    speed: float,
+    model_name: str | None,
+    metric_names: str,
     form: str,
     gpu_price: float | None,
     **options: Any,
@@ -64,10 +95,19 @@ def simulate(
 
     Slower than `planner predict` and independent of it: the two check each other. The first run on a machine compiles
     the simulator (some seconds).
+
+    With --serve it is a service to try things out on, with dashboards, alerts or a controller: it runs until Ctrl-C, in
+    real time or faster, and its load and its replicas can be changed over HTTP while it runs (it says how).
     """
+    refuse_idle(context, serve)
     name = require_profile(profile_name)
     objectives = parse_objectives(slo)
     profile = load_profile(name)
+    if serve is not None:
+        chosen = ServeOptions(
+            address=serve, replicas=replicas, seed=seed, speed=speed, model_name=model_name, metric_names=metric_names
+        )
+        return serve_until_stopped(profile, options, chosen)
     if profile.spec.engine == "triton":
         from planner.cli.batching import question_of, simulate_batcher
 

@@ -13,7 +13,6 @@ from controller.decision import Decision, Write
 from controller.memory import Memory
 from controller.reasons import Code
 from controller.snapshot import EngineReadings, Evidence, Observation, Pods, Scaler, Snapshot, Target, Writer
-from controller.writes import remembered
 from planner.profile import load_profile
 
 PROFILE = "llama-3.1-8b-a100-vllm"
@@ -102,7 +101,7 @@ class World:
         write = outcome.decision.write
         if write is not None:
             self.writes.append((self.since_s, write))
-            self.memory = remembered(self.memory, write, self.now_s)
+            self.memory = replace(self.memory, written=write.replicas)
             self.apply(write)
         self.now_s += TICK_S
         return outcome.decision

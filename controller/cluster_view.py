@@ -1,0 +1,147 @@
+"""What of the cluster belongs to one policy: its target, its scaler, and who else is about. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from controller.capacity_policy import CapacityPolicy, PolicySpec
+from controller.cluster_objects import Autoscaler, Disruptions, Pod, Workload
+from controller.snapshot import Pods, Scaler, Target
+
+Key = tuple[str, str]
+KINDS = {
+    "Deployment": "apps/v1 deployments",
+    "StatefulSet": "apps/v1 statefulsets",
+    "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1 leaderworkersets",
+}
+"""What may be scaled, with group, version and plural."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterView:
+    """All that the caches hold at one moment."""
+
+    workloads: Mapping[str, Mapping[Key, Workload]]
+    """By kind."""
+    pods: Mapping[str, Sequence[Pod]]
+    """By namespace."""
+    hpas: Mapping[Key, Autoscaler] = field(default_factory=dict)
+    scaled_objects: Mapping[Key, Autoscaler] = field(default_factory=dict)
+    budgets: Mapping[Key, Disruptions] = field(default_factory=dict)
+    free_gpus: Mapping[str, int] = field(default_factory=dict)
+    """By namespace, where a quota counts them."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """By kind of object: why its cache cannot be believed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetView:
+    """The parts of a snapshot that the cluster tells."""
+
+    target: Target | None = None
+    target_problem: str = ""
+    scaler: Scaler | None = None
+    scaler_problem: str = ""
+    unmanaged_scaler: str = ""
+    gpus_free: int | None = None
+
+
+def target_view(view: ClusterView, policy: CapacityPolicy) -> TargetView:
+    """What one policy sees."""
+    namespace, spec = policy.metadata.namespace, policy.spec
+    target, problem = _target(view, namespace, spec)
+    scaler, scaler_problem = _scaler(view, namespace, spec)
+    return TargetView(
+        target=target,
+        target_problem=problem,
+        scaler=scaler,
+        scaler_problem=scaler_problem,
+        unmanaged_scaler=_unmanaged(view, namespace, spec),
+        gpus_free=view.free_gpus.get(namespace),
+    )
+
+
+def _target(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Target | None, str]:
+    ref = spec.target_ref
+    if ref.kind not in KINDS or ref.api_version != KINDS[ref.kind].split()[0]:
+        return None, f"{ref.kind} of {ref.api_version} is not scaled here; {', '.join(KINDS)} are"
+    if ref.kind in view.problems:
+        return None, view.problems[ref.kind]
+    found = view.workloads[ref.kind].get((namespace, ref.name))
+    if found is None:
+        return None, f"{ref.kind} {namespace}/{ref.name} is not there"
+    if "Pod" in view.problems:
+        return None, view.problems["Pod"]
+    mine = [pod for pod in view.pods.get(namespace, ()) if found.selector and found.selector <= pod.labels]
+    unschedulable, failing = sum(pod.unschedulable for pod in mine), sum(pod.failing for pod in mine)
+    ready = min(found.ready, sum(pod.ready for pod in mine)) if ref.kind != "LeaderWorkerSet" else found.ready
+    allowed = [
+        each.allowed
+        for (space, _), each in view.budgets.items()
+        if space == namespace and each.selector <= found.selector
+    ]
+    return (
+        Target(
+            uid=found.uid,
+            replicas=found.replicas,
+            pods=Pods(
+                ready=ready,
+                starting=max(0, found.replicas - ready - unschedulable - failing),
+                unschedulable=unschedulable,
+                failing=failing,
+                outdated=found.outdated,
+            ),
+            rolling=found.outdated > 0,
+            writer=found.writer,
+            gitops=found.gitops,
+            grace_s=found.grace_s,
+            disruptions_allowed=min(allowed) if allowed else None,
+        ),
+        "",
+    )
+
+
+def _scaler(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Scaler | None, str]:
+    kind: Literal["HorizontalPodAutoscaler", "ScaledObject"]
+    if spec.hpa_ref is not None:
+        kind, name, known = "HorizontalPodAutoscaler", spec.hpa_ref.name, view.hpas
+    elif spec.scaled_object_ref is not None:
+        kind, name, known = "ScaledObject", spec.scaled_object_ref.name, view.scaled_objects
+    else:
+        return None, ""
+    if kind in view.problems:
+        return None, view.problems[kind]
+    found = known.get((namespace, name))
+    if found is None:
+        return None, f"{kind} {namespace}/{name} is not there"
+    if found.target != (spec.target_ref.kind, spec.target_ref.name):
+        return None, f"{kind} {namespace}/{name} scales {' '.join(found.target)}, not the policy's target"
+    return (
+        Scaler(
+            kind=kind,
+            name=name,
+            uid=found.uid,
+            min_replicas=found.min_replicas,
+            max_replicas=found.max_replicas,
+            desired=found.desired,
+            writer=found.writer,
+            keda_owned=bool(found.owner),
+        ),
+        "",
+    )
+
+
+def _unmanaged(view: ClusterView, namespace: str, spec: PolicySpec) -> str:
+    """A scaler on the target beside the one that the policy names; KEDA's own HPA belongs to its ScaledObject."""
+    target = (spec.target_ref.kind, spec.target_ref.name)
+    for kind, known, named in (
+        ("HPA", view.hpas, spec.hpa_ref),
+        ("ScaledObject", view.scaled_objects, spec.scaled_object_ref),
+    ):
+        for (space, name), found in sorted(known.items()):
+            owned = spec.scaled_object_ref is not None and found.owner == spec.scaled_object_ref.name
+            if space == namespace and found.target == target and not owned and (named is None or named.name != name):
+                return f"{kind} {name}"
+    return ""

@@ -1,0 +1,224 @@
+"""The loop: observe, decide, act, record; every policy once a tick."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from controller.apply import apply, path
+from controller.caches import POLICIES, Caches
+from controller.capacity_policy import CapacityPolicy
+from controller.cluster_view import TargetView
+from controller.decide import decide
+from controller.decision import Decision
+from controller.decision_log import DecisionLog, Entry
+from controller.events import event_object, events
+from controller.kubernetes_api import ApiError, Kubernetes
+from controller.leader import Leadership
+from controller.memory import Memory
+from controller.notable_change import notable_change
+from controller.policy_status import status_of
+from controller.snapshot import Observation
+from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
+from controller.telemetry import Telemetry
+
+LOG = logging.getLogger("replicast.controller")
+SYNC_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What Prometheus is asked about for one policy."""
+
+    policy: CapacityPolicy
+    engine: str
+    ready: int | None
+    """Ready pods of the target; None where they are not known."""
+
+
+class Observer(Protocol):
+    """Looks at the load of all policies at once."""
+
+    def __call__(self, asked: Mapping[Key, Asked], now_s: float) -> Mapping[Key, Observation]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ticked:
+    """What one tick made."""
+
+    decisions: Mapping[Key, Decision]
+    unreadable: Mapping[Key, str]
+    """Policies that could not be understood, and why."""
+    writes: int
+    seconds: float
+
+    @property
+    def undecided(self) -> dict[Key, str]:
+        """Policies on which nothing could be concluded, and why."""
+        blind = {
+            key: "; ".join(reason.message for reason in decision.reasons)
+            for key, decision in self.decisions.items()
+            if decision.needed is None
+        }
+        return {**self.unreadable, **blind}
+
+
+@dataclass
+class Controller:
+    """Everything that a tick needs; the memory of each policy is kept between ticks."""
+
+    api: Kubernetes
+    caches: Caches
+    observe: Observer
+    leader: Leadership
+    telemetry: Telemetry
+    log: DecisionLog | None = None
+    dry_run: bool = False
+    kill_switch: Path | None = None
+    """A file that stops all writes while it is there and does not say `false`."""
+    clock: Callable[[], float] = time.time
+    memories: dict[Key, Memory] = field(default_factory=dict)
+    _last: dict[Key, Decision] = field(default_factory=dict)
+    _shown: dict[Key, Decision] = field(default_factory=dict)
+    """The decision that each status tells."""
+
+    def run(self, stop: threading.Event, interval_s: float) -> None:
+        """Tick until told to stop. A tick that fails is told of, and the next one comes all the same."""
+        while not stop.is_set():
+            began_s = time.monotonic()
+            try:
+                self.tick()
+            except Exception:
+                LOG.exception("tick failed")
+            stop.wait(max(0.1, interval_s - (time.monotonic() - began_s)))
+
+    def tick(self) -> Ticked:
+        """Look at every policy once."""
+        began_s, now_s = time.monotonic(), self.clock()
+        policies, unreadable = self._policies()
+        seen = views(self.caches.view(), policies)
+        profiles = self.caches.profiles.objects()
+        asked = _asked(policies, seen, profiles)
+        observations = self.observe(asked, now_s) if asked else {}
+        others, killed = shared_targets(policies), self._killed()
+        decisions, writes = {}, 0
+        for key, policy in policies.items():
+            profile = profiles.get((key[0], policy.spec.profile_ref.name))
+            snapshot = snapshot_of(
+                policy, now_s=now_s, seen=seen[key], observation=observations.get(key), profile=profile,
+                others=others[key], killed=killed,
+            )  # fmt: skip
+            memory = self.memories.get(key, Memory())
+            outcome = decide(snapshot, memory, None if profile is None else profile.capacity)
+            decisions[key] = outcome.decision
+            entry = Entry(snapshot=snapshot, memory=memory, decision=outcome.decision)
+            after = outcome.memory
+            if outcome.decision.write is not None and self._may_write():
+                entry = self._act(policy, entry)
+                if entry.written:
+                    after = replace(after, written=outcome.decision.write.replicas)
+                    writes += 1
+            self.memories[key] = after
+            writes += self._record(key, policy, profile, entry, now_s)
+        self._forget(policies)
+        seconds = time.monotonic() - began_s
+        self.telemetry.ticked(seconds)
+        self.telemetry.leading.set(self.leader.leads())
+        return Ticked(decisions=decisions, unreadable=unreadable, writes=writes, seconds=seconds)
+
+    def _policies(self) -> tuple[dict[Key, CapacityPolicy], dict[Key, str]]:
+        good: dict[Key, CapacityPolicy] = {}
+        bad: dict[Key, str] = {}
+        for key, each in sorted(self.caches.policies.objects().items()):
+            if isinstance(each, str):
+                bad[key] = each
+            else:
+                good[key] = each
+        return good, bad
+
+    def _may_write(self) -> bool:
+        return not self.dry_run and self.leader.leads()
+
+    def _killed(self) -> bool:
+        if self.kill_switch is None:
+            return False
+        try:
+            return self.kill_switch.read_text(encoding="utf-8").strip().lower() != "false"
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # what cannot be read may say stop
+
+    def _act(self, policy: CapacityPolicy, entry: Entry) -> Entry:
+        write = entry.decision.write
+        assert write is not None
+        try:
+            apply(self.api, policy, write)
+        except ApiError as error:
+            self.telemetry.wrote(policy.key, "refused" if error.status else "failed")
+            LOG.warning("%s: %s", policy.key, error)
+            return replace(entry, error=str(error))
+        self.telemetry.wrote(policy.key, "written")
+        LOG.info("%s: %s %d to %d", policy.key, write.lever, write.before, write.replicas)
+        return replace(entry, written=True)
+
+    def _record(self, key: Key, policy: CapacityPolicy, profile: Profile | None, entry: Entry, now_s: float) -> int:
+        """Metrics, log, status and events; returns the number of writes to the API server."""
+        decision, before = entry.decision, self._last.get(key)
+        self.telemetry.decided(decision)
+        moved = entry.written or bool(entry.error) or notable_change(before, decision)
+        if self.log is not None and moved:
+            self.log.add(entry, None if profile is None or profile.capacity is None else profile.capacity.profile)
+        self._last[key] = decision
+        if not self._may_write():
+            return 0
+        return self._tell_status(key, policy, entry) + self._tell_events(policy, decision, before, now_s)
+
+    def _tell_status(self, key: Key, policy: CapacityPolicy, entry: Entry) -> int:
+        if not entry.error and not notable_change(self._shown.get(key), entry.decision):
+            return 0
+        where = f"{path(POLICIES, policy.metadata.namespace, policy.metadata.name)}/status"
+        try:
+            self.api.patch(where, {"status": status_of(entry.decision)})
+        except ApiError as error:
+            LOG.warning("%s: %s", policy.key, error)
+            return 0
+        self._shown[key] = entry.decision
+        return 1
+
+    def _tell_events(self, policy: CapacityPolicy, decision: Decision, before: Decision | None, now_s: float) -> int:
+        told = 0
+        for each in events(decision, before):
+            try:
+                self.api.create(path("v1 events", policy.metadata.namespace), event_object(policy, each, now_s))
+                told += 1
+            except ApiError as error:
+                LOG.warning("%s: %s", policy.key, error)
+        return told
+
+    def _forget(self, policies: Mapping[Key, CapacityPolicy]) -> None:
+        gone = [key for key in self.memories if key not in policies]
+        for key in gone:
+            del self.memories[key]
+            self._last.pop(key, None)
+            self._shown.pop(key, None)
+
+
+def _asked(
+    policies: Mapping[Key, CapacityPolicy], seen: Mapping[Key, TargetView], profiles: Mapping[Key, Profile]
+) -> dict[Key, Asked]:
+    """Policies with a usable profile: of the others nothing can be concluded from their metrics."""
+    found = {}
+    for key, policy in policies.items():
+        profile = profiles.get((key[0], policy.spec.profile_ref.name))
+        if profile is None or profile.capacity is None:
+            continue
+        target = seen[key].target
+        ready = None if target is None else target.pods.ready
+        found[key] = Asked(policy=policy, engine=profile.capacity.profile.spec.engine, ready=ready)
+    return found

@@ -1,0 +1,115 @@
+"""The controller put together from its settings: what `planner controller run` does."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import socket
+import sys
+import threading
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from controller.caches import Caches
+from controller.controller import SYNC_S, Controller, Observer, Ticked
+from controller.decision_log import DecisionLog
+from controller.kubernetes_api import Kubernetes
+from controller.leader import Alone, LeaderElection
+from controller.telemetry import Telemetry, serve
+from models.errors import InvalidInput
+
+LEASE = "replicast-controller"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a user says."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    namespace: str = ""
+    """Of the policies; empty for all."""
+    interval_s: float = 15.0
+    once: bool = False
+    dry_run: bool = False
+    leader_elect: bool = True
+    lease_namespace: str = "replicast-system"
+    listen: str | None = None
+    decision_log: Path | None = None
+    kill_switch: Path | None = None
+
+
+def run(settings: Settings, observe: Observer) -> Ticked | None:
+    """Tick once, or until a signal says stop. Raises InvalidInput where it cannot begin."""
+    _log_as_json()
+    api = Kubernetes.connect(settings.kubeconfig, settings.context)
+    caches, telemetry = Caches(api, settings.namespace), Telemetry()
+    log = None if settings.decision_log is None else DecisionLog(settings.decision_log)
+    late = caches.start(SYNC_S if not settings.once else SYNC_S / 2.0)
+    if late and settings.once:
+        caches.stop()
+        raise InvalidInput(f"the cluster cannot be read: {'; '.join(late)}", remedy="check kubeconfig and RBAC rules")
+    election = None
+    if settings.leader_elect and not settings.once:
+        identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+        election = LeaderElection(api, namespace=settings.lease_namespace, name=LEASE, identity=identity)
+    controller = Controller(
+        api=api, caches=caches, observe=observe, leader=election or Alone(), telemetry=telemetry, log=log,
+        dry_run=settings.dry_run, kill_switch=settings.kill_switch,
+    )  # fmt: skip
+    try:
+        if settings.once:
+            return controller.tick()
+        stop = _until_told()
+        pages: Any = None
+        if settings.listen is not None:
+            pages = serve(settings.listen, telemetry, healthy=lambda: True, ready=lambda: caches.synced)
+        if election is not None:
+            election.start()
+        controller.run(stop, settings.interval_s)
+        if pages is not None:
+            pages.shutdown()
+        return None
+    finally:
+        if election is not None:
+            election.stop()
+        caches.stop()
+        if log is not None:
+            log.close()
+
+
+def _until_told() -> threading.Event:
+    """Set by SIGTERM and SIGINT; the tick that is under way is finished."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+class _Json(logging.Formatter):
+    """One object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        document = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            document["error"] = f"{record.exc_info[0].__name__}: {record.exc_info[1]}"
+            document["trace"] = self.formatException(record.exc_info)
+        return json.dumps(document)
+
+
+def _log_as_json() -> None:
+    """Everything from `info` up, on stderr; the client's own chatter only as warnings."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json())
+    root = logging.getLogger("replicast")
+    root.handlers, root.propagate = [handler], False
+    root.setLevel(logging.INFO)

@@ -1,0 +1,100 @@
+"""From what the caches and Prometheus say to one snapshot a policy."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from controller.capacity_model import CapacityModel
+from controller.capacity_policy import CapacityPolicy
+from controller.cluster_view import ClusterView, TargetView, target_view
+from controller.decision_log import digest
+from controller.kubernetes_api import Document
+from controller.snapshot import Evidence, Observation, Snapshot
+from models.errors import InvalidInput
+from planner.profile import EngineProfile
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """An EngineProfile as the cache keeps it: ready to answer, or why it cannot."""
+
+    capacity: CapacityModel | None
+    name: str = ""
+    problem: str = ""
+
+
+def profile_of(item: Document) -> Profile:
+    """Of an EngineProfile object. What the server adds to its metadata is left aside."""
+    metadata = item.get("metadata") or {}
+    name = f"{metadata.get('namespace')}/{metadata.get('name')}"
+    content = {**item, "metadata": {"name": metadata.get("name")}}
+    content.pop("status", None)
+    try:
+        profile = EngineProfile.model_validate(content)
+        if profile.spec.engine == "triton":
+            profile.to_batcher() if profile.to_slots() is None else None
+        else:
+            profile.to_engine()
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        return Profile(capacity=None, problem=f"EngineProfile {name}: {where}: {first['msg']}"[:500])
+    except InvalidInput as error:
+        return Profile(capacity=None, problem=f"EngineProfile {name}: {error}; {error.remedy}"[:500])
+    return Profile(capacity=CapacityModel(profile), name=digest(profile))
+
+
+def shared_targets(policies: Mapping[Key, CapacityPolicy]) -> dict[Key, tuple[str, ...]]:
+    """For each policy the others that name its target."""
+    by_target: dict[tuple[str, str, str], list[Key]] = defaultdict(list)
+    for key, policy in policies.items():
+        ref = policy.spec.target_ref
+        by_target[policy.metadata.namespace, ref.kind, ref.name].append(key)
+    return {
+        key: tuple("/".join(other) for other in sorted(keys) if other != key)
+        for keys in by_target.values()
+        for key in keys
+    }
+
+
+def snapshot_of(
+    policy: CapacityPolicy,
+    *,
+    now_s: float,
+    seen: TargetView,
+    observation: Observation | None,
+    profile: Profile | None,
+    others: tuple[str, ...],
+    killed: bool,
+) -> Snapshot:
+    """One policy at one moment."""
+    missing = f"EngineProfile {policy.metadata.namespace}/{policy.spec.profile_ref.name} is not there"
+    usable = profile is not None and profile.capacity is not None
+    return Snapshot(
+        now_s=now_s,
+        policy=policy.key,
+        generation=policy.metadata.generation,
+        spec=policy.spec,
+        observation=observation or Observation(evidence=Evidence.ABSENT, message="nothing was asked for it yet"),
+        profile=profile.name if usable and profile is not None else None,
+        profile_problem="" if usable else (missing if profile is None else profile.problem),
+        target=seen.target,
+        target_problem=seen.target_problem,
+        scaler=seen.scaler,
+        scaler_problem=seen.scaler_problem,
+        other_policies=others,
+        unmanaged_scaler=seen.unmanaged_scaler,
+        gpus_free=seen.gpus_free,
+        killed=killed,
+    )
+
+
+def views(view: ClusterView, policies: Mapping[Key, CapacityPolicy]) -> dict[Key, TargetView]:
+    """What each policy sees of the cluster."""
+    return {key: target_view(view, policy) for key, policy in policies.items()}
