@@ -37,7 +37,7 @@ def write_for(snapshot: Snapshot, desired: int, limits: Limits) -> Write | None:
 
 
 def seen(snapshot: Snapshot, memory: Memory) -> Memory:
-    """The memory with what the lever says now: a change counts for the pace, whether it was ours or another leader's."""
+    """The memory with what the lever says now: a change counts for the pace, whoever made it."""
     now_s, current = snapshot.now_s, current_of(snapshot)
     changes = tuple(each for each in memory.changes if each.at_s > now_s - REMEMBERED_S)
     if memory.current is not None and memory.current != current:
