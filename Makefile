@@ -9,7 +9,7 @@ pip := $(run) -m pip --disable-pip-version-check --quiet
 pythons := python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types layers control-plane test test-cluster unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching networks networks-batching docs wheel clean
+.PHONY: help setup demo check format lint types layers control-plane test test-cluster unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching networks networks-batching docs crds wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +117,9 @@ networks: $(VENV)/.installed-dev  ## learn models/learned.py again from simulati
 
 docs: $(VENV)/.installed-dev  ## write the command reference in README.md from the commands' own help
 	$(run) scripts/readme_help.py --write
+
+crds: $(VENV)/.installed-dev  ## write deploy/crds, deploy/rbac.yaml and docs/custom-resources.md from the code
+	$(run) -m scripts.custom_resources --write
 
 wheel: $(VENV)/.installed-dev  ## build dist/replicast-*.whl
 	$(run) -m build --wheel --no-isolation --outdir dist

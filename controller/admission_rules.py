@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controller.capacity_policy import LABEL_NAME
+from controller.cluster_view import KINDS
 
 OBJECTIVE_FORM = (
     r"^\s*(?i:ttft|itl|tpot|e2e|queue)\s*:\s*(?i:mean|p[0-9]{1,3}([.][0-9]{1,6})?)\s*(<=|≤|<)\s*"
@@ -38,6 +39,8 @@ _LABEL_NAMES = Rule(
     message="the name of a label has letters, digits and _, and does not begin with a digit",
 )
 
+_SCALED = {kind: place.split()[0] for kind, place in KINDS.items()}
+
 POLICY_RULES: dict[Place, tuple[Rule, ...]] = {
     Place(type="PolicySpec"): (
         Rule(
@@ -66,6 +69,15 @@ POLICY_RULES: dict[Place, tuple[Rule, ...]] = {
     ),
     Place(type="MetricsSource", field="matchLabels"): (_LABEL_NAMES,),
     Place(type="ArrivalsCounter", field="matchLabels"): (_LABEL_NAMES,),
+    Place(type="TargetRef"): (
+        Rule(
+            rule=" || ".join(
+                f"(self.apiVersion == '{version}' && self.kind == '{kind}')" for kind, version in _SCALED.items()
+            ),
+            message="what can be scaled is a "
+            + " or a ".join(f"{kind} of {version}" for kind, version in _SCALED.items()),
+        ),
+    ),
     Place(type="StatedWorkload"): (
         Rule(
             rule="has(self.inputTokens) == has(self.outputTokens)",

@@ -24,12 +24,12 @@ DAYS: tuple[Day, ...] = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 class TargetRef(FileModel):
-    """What is scaled: anything with a `/scale` subresource, in the policy's namespace."""
+    """What is scaled, by its `/scale` subresource, in the policy's namespace."""
 
     api_version: Text
-    """Such as apps/v1."""
+    """apps/v1, or leaderworkerset.x-k8s.io/v1."""
     kind: Text
-    """Deployment, StatefulSet, LeaderWorkerSet, or another kind with a `/scale` subresource."""
+    """Deployment, StatefulSet or LeaderWorkerSet."""
     name: Text
 
 

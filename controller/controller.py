@@ -18,7 +18,7 @@ from controller.decide import decide
 from controller.decision import Decision
 from controller.decision_log import DecisionLog, Entry
 from controller.events import event_object, events
-from controller.kubernetes_api import ApiError, Kubernetes
+from controller.kubernetes_api import ApiError, Document, Kubernetes
 from controller.leader import Leadership
 from controller.memory import Memory
 from controller.notable_change import notable_change
@@ -86,6 +86,7 @@ class Controller:
     _last: dict[Key, Decision] = field(default_factory=dict)
     _shown: dict[Key, Decision] = field(default_factory=dict)
     """The decision that each status tells."""
+    _statuses: dict[Key, Document] = field(default_factory=dict)
 
     def run(self, stop: threading.Event, interval_s: float) -> None:
         """Tick until told to stop. A tick that fails is told of, and the next one comes all the same."""
@@ -184,11 +185,12 @@ class Controller:
             return 0
         where = f"{path(POLICIES, policy.metadata.namespace, policy.metadata.name)}/status"
         try:
-            self.api.patch(where, {"status": status_of(entry.decision)})
+            status = status_of(entry.decision, self._statuses.get(key))
+            self.api.patch(where, {"status": status})
         except ApiError as error:
             LOG.warning("%s: %s", policy.key, error)
             return 0
-        self._shown[key] = entry.decision
+        self._shown[key], self._statuses[key] = entry.decision, status
         return 1
 
     def _tell_events(self, policy: CapacityPolicy, decision: Decision, before: Decision | None, now_s: float) -> int:
@@ -207,6 +209,7 @@ class Controller:
             del self.memories[key]
             self._last.pop(key, None)
             self._shown.pop(key, None)
+            self._statuses.pop(key, None)
 
 
 def _asked(

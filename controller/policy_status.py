@@ -95,9 +95,9 @@ class PolicyStatus(FileModel):
 
 
 def status_of(decision: Decision, previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The whole status; fields that are not known are absent, so apply it whole (server-side apply, or replace).
+    """The whole status as a merge patch (RFC 7396): what is not known is None, so that nothing old stays behind.
 
-    `previous` is the status that the object has: a condition that stays keeps the time of its last transition.
+    `previous` is the status that was written last: a condition that stays keeps the time of its last transition.
     """
     before = {each.get("type"): each for each in (previous or {}).get("conditions") or ()}
     status = PolicyStatus.model_validate(
@@ -116,16 +116,15 @@ def status_of(decision: Decision, previous: Mapping[str, Any] | None = None) -> 
             "conditions": [_condition(each, decision, before.get(each.type)) for each in decision.conditions],
         }
     )
-    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    known = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if "demand" in known:
+        known["demand"] = {**_nothing(DemandStatus), **known["demand"]}
+    return {**_nothing(PolicyStatus), **known}
 
 
-def says_the_same(status: Mapping[str, Any], previous: Mapping[str, Any]) -> bool:
-    """Whether nothing but the time of the decision differs: then there is nothing to write."""
-
-    def told(each: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in each.items() if name != "lastDecisionTime" and value not in ([], ())}
-
-    return told(status) == told(previous)
+def _nothing(model: type[FileModel]) -> dict[str, Any]:
+    """Every field of a type, to be removed."""
+    return {str(field.alias): None for field in model.model_fields.values()}
 
 
 def _condition(condition: Condition, decision: Decision, before: Mapping[str, Any] | None) -> dict[str, Any]:

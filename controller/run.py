@@ -19,10 +19,9 @@ from controller.controller import SYNC_S, Controller, Observer, Ticked
 from controller.decision_log import DecisionLog
 from controller.kubernetes_api import Kubernetes
 from controller.leader import Alone, LeaderElection
+from controller.permissions import LEASE
 from controller.telemetry import Telemetry, serve
 from models.errors import InvalidInput
-
-LEASE = "replicast-controller"
 
 
 @dataclass(frozen=True, kw_only=True)
