@@ -8,7 +8,8 @@ from typing import Literal
 Verb = Literal["get", "list", "watch", "create", "patch", "update"]
 LEASE = "replicast-controller"
 """The name of the lease that the leader holds, in the controller's own namespace."""
-_READ: tuple[Verb, ...] = ("get", "list", "watch")
+_READ: tuple[Verb, ...] = ("list", "watch")
+"""Watch caches never get a single object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +48,11 @@ EVERYWHERE: tuple[Permission, ...] = (
         why="replicas of such a target",
     ),
     Permission(
-        group="autoscaling", resources=("horizontalpodautoscalers",), verbs=(*_READ, "patch"),
+        group="autoscaling", resources=("horizontalpodautoscalers",), verbs=("get", *_READ, "patch"),
         why="minReplicas and maxReplicas of a target's HPA",
     ),
     Permission(
-        group="keda.sh", resources=("scaledobjects",), verbs=(*_READ, "patch"),
+        group="keda.sh", resources=("scaledobjects",), verbs=("get", *_READ, "patch"),
         why="minReplicaCount and maxReplicaCount where KEDA owns the HPA",
     ),
     Permission(
