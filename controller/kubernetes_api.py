@@ -16,6 +16,8 @@ from models.errors import InvalidInput
 
 CONNECT_S, ANSWER_S = 5.0, 15.0
 PAGE = 500
+CONNECTIONS = 32
+"""Each watch holds one."""
 MANAGER = "replicast"
 """The field manager of all our writes."""
 JSON_PATCH = "application/json-patch+json"
@@ -69,6 +71,7 @@ class Kubernetes:
             ) from None
         settings = client.Configuration()
         settings.retries = False
+        settings.connection_pool_maxsize = CONNECTIONS
         try:
             if kubeconfig is None and context is None:
                 try:

@@ -1,7 +1,8 @@
 """How fast a number of replicas may move: stabilisation windows and policies as in autoscaling/v2.
 
 Kubernetes, pkg/controller/podautoscaler/horizontal.go: stabilizeRecommendationWithBehaviors and
-calculateScaleUpLimitWithScalingRules / calculateScaleDownLimitWithBehaviors; KEP-853.
+calculateScaleUpLimitWithScalingRules / calculateScaleDownLimitWithBehaviors; KEP-853. Stricter than these in one thing:
+what was added in a period does not allow more to be removed in it, and the other way round.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def _limit_up(current: int, changes: Sequence[Change], rules: ScalingRules, now_
         return current
     limits = []
     for policy in rules.policies:
-        start = current - _moved(changes, now_s - policy.period_seconds)
+        start = current - _added(changes, now_s - policy.period_seconds)
         share = policy.value / 100.0
         # From zero a share of nothing would stay nothing for ever.
         grown = start + policy.value if policy.type == "Pods" else math.ceil(max(start, 1) * (1.0 + share))
@@ -55,12 +56,15 @@ def _limit_down(current: int, changes: Sequence[Change], rules: ScalingRules, no
         return current
     limits = []
     for policy in rules.policies:
-        start = current - _moved(changes, now_s - policy.period_seconds)
+        start = current + _removed(changes, now_s - policy.period_seconds)
         share = policy.value / 100.0
         limits.append(start - policy.value if policy.type == "Pods" else math.floor(start * (1.0 - share)))
     return max(0, min(limits) if rules.select_policy == "Max" else max(limits))
 
 
-def _moved(changes: Sequence[Change], since_s: float) -> int:
-    """Replicas added less those removed since then."""
-    return sum(change.after - change.before for change in changes if change.at_s > since_s)
+def _added(changes: Sequence[Change], since_s: float) -> int:
+    return sum(max(0, change.after - change.before) for change in changes if change.at_s > since_s)
+
+
+def _removed(changes: Sequence[Change], since_s: float) -> int:
+    return sum(max(0, change.before - change.after) for change in changes if change.at_s > since_s)

@@ -3,7 +3,7 @@
 Holt's linear trend (Holt 1957) as the state-space model ETS(A,A,N), whose errors at `h` steps have the variance
 `σ²·(1 + (h−1)·(α² + αβh + β²h(2h−1)/6))` (Hyndman, Koehler, Ord and Snyder 2008, Forecasting with Exponential
 Smoothing, table 6.1, with β for their αβ*). Both smoothing constants are those of the least squared one-step errors on
-a small grid. Counts of a Poisson stream are never surer than `√(rate/window)`.
+a small grid, errors of long ago counting less. Counts of a Poisson stream are never surer than `√(rate/window)`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 
 LEAST_SAMPLES = 6
 """With fewer no trend is told from noise: the forecast is the level, as uncertain as its samples differ."""
+_KEPT = 0.9
+"""Of an error's weight from one sample to the next: after a sudden change it takes some dozens to be sure again."""
 _LEVELS = np.array([0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
 _TRENDS = np.array([0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
 
@@ -84,17 +86,18 @@ def _best(rates: Array) -> _Smoothing:
     beta = np.minimum(beta, alpha)
     slope = float(np.polyfit(np.arange(4.0), rates[:4], 1)[0])
     level, trend = np.full(alpha.size, rates[0]), np.full(alpha.size, slope)
-    squares = np.zeros(alpha.size)
+    squares, weight = np.zeros(alpha.size), 0.0
     for rate in rates[1:]:
         error = rate - level - trend
         level = level + trend + alpha * error
         trend = trend + beta * error
-        squares += error**2
+        squares = _KEPT * squares + error**2
+        weight = _KEPT * weight + 1.0
     best = int(np.argmin(squares))
     return _Smoothing(
         alpha=float(alpha[best]),
         beta=float(beta[best]),
         level=float(level[best]),
         trend=float(trend[best]),
-        variance=float(squares[best]) / max(1, rates.size - 3),
+        variance=float(squares[best]) / weight,
     )

@@ -77,3 +77,8 @@ def test_nothing_shrinks_below_what_any_moment_of_the_window_needed(current: int
     assert min(current, needed) <= found <= max([current, needed])
     if found < current:
         assert found >= max([needed, *recent])
+
+
+def test_what_was_added_allows_no_more_to_be_removed():
+    grown = (Change(at_s=0.0, before=4, after=5),)
+    assert paced(5, 1, grown, up=DOUBLE, down=ONE, now_s=1.0) == 4

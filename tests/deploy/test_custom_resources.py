@@ -130,7 +130,9 @@ DURATIONS = st.one_of(
     st.tuples(NUMBERS, st.sampled_from(["", " "]), UNITS).map("".join), st.sampled_from(["1m30s", "1d12h", "2s500ms"])
 )
 SPACES = st.sampled_from(["", " ", "  "])
-STATISTICS = st.one_of(st.just("mean"), st.just("MEAN"), st.from_regex(r"[pP][0-9]{1,3}(\.[0-9]{1,6})?", fullmatch=True))
+STATISTICS = st.one_of(
+    st.just("mean"), st.just("MEAN"), st.from_regex(r"[pP][0-9]{1,3}(\.[0-9]{1,6})?", fullmatch=True)
+)
 WRITTEN = st.tuples(
     SPACES, st.sampled_from([*METRICS, "TTFT", "latency"]), SPACES, st.just(":"), SPACES, STATISTICS, SPACES,
     st.sampled_from(["<=", "≤", "<", ">=", "="]), SPACES, DURATIONS, SPACES,
