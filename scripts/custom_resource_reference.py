@@ -84,4 +84,6 @@ def _plain(value: Any) -> str:
     """A value as YAML has it in one line."""
     import yaml
 
-    return str(yaml.safe_dump(value, default_flow_style=True, width=1000, sort_keys=False)).removesuffix("...\n").strip()
+    return (
+        str(yaml.safe_dump(value, default_flow_style=True, width=1000, sort_keys=False)).removesuffix("...\n").strip()
+    )

@@ -29,9 +29,12 @@ POLICY_SCHEMA, PROFILE_SCHEMA = (
 )
 
 
-@pytest.mark.parametrize("place", made_files(), ids=str)
+MADE = made_files()
+
+
+@pytest.mark.parametrize("place", MADE, ids=str)
 def test_what_is_made_from_the_code_is_up_to_date(place):
-    assert (ROOT / place).read_text(encoding="utf-8") == made_files()[place], "run `make crds`"
+    assert (ROOT / place).read_text(encoding="utf-8") == MADE[place], "run `make crds`"
 
 
 def schemas(schema: dict[str, Any]):
@@ -130,7 +133,9 @@ DURATIONS = st.one_of(
     st.tuples(NUMBERS, st.sampled_from(["", " "]), UNITS).map("".join), st.sampled_from(["1m30s", "1d12h", "2s500ms"])
 )
 SPACES = st.sampled_from(["", " ", "  "])
-STATISTICS = st.one_of(st.just("mean"), st.just("MEAN"), st.from_regex(r"[pP][0-9]{1,3}(\.[0-9]{1,6})?", fullmatch=True))
+STATISTICS = st.one_of(
+    st.just("mean"), st.just("MEAN"), st.from_regex(r"[pP][0-9]{1,3}(\.[0-9]{1,6})?", fullmatch=True)
+)
 WRITTEN = st.tuples(
     SPACES, st.sampled_from([*METRICS, "TTFT", "latency"]), SPACES, st.just(":"), SPACES, STATISTICS, SPACES,
     st.sampled_from(["<=", "≤", "<", ">=", "="]), SPACES, DURATIONS, SPACES,
@@ -148,10 +153,12 @@ def test_the_server_takes_every_objective_that_the_code_understands(text):
 
 @given(st.from_regex(OBJECTIVE_FORM, fullmatch=True))
 def test_of_what_the_server_takes_the_code_minds_only_numbers_and_the_order_of_units(text):
+    said = ""
     try:
         parse_objective(text)
     except InvalidInput as error:
-        assert re.search(r"out of range|is not a percentile|is not a duration|not a finite", str(error)), error
+        said = str(error)
+    assert re.search(r"^$|out of range|is not a percentile|is not a duration|not a finite", said)
 
 
 @pytest.mark.parametrize("name", catalogue_names()[::4])
