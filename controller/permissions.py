@@ -1,4 +1,4 @@
-"""What the controller may do in a cluster, and what for: all of it, in one place. `deploy/rbac.yaml` is made from it."""
+"""What the controller may do in a cluster, and what for: all of it. `deploy/rbac.yaml` is made from it."""
 
 from __future__ import annotations
 

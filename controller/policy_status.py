@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -15,7 +16,7 @@ from planner.file_model import FileModel
 Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
 Code = Annotated[str, Field(min_length=1, max_length=63)]
 Message = Annotated[str, Field(max_length=1024)]
-Count = Annotated[int, Field(ge=0, le=100_000)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 _MOST_TOLD = 1024
 _BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 
@@ -40,7 +41,7 @@ class DemandStatus(FileModel):
 class ObjectiveStatus(FileModel):
     """An objective, and what it is predicted to be."""
 
-    objective: Annotated[str, Field(max_length=100)]
+    objective: Annotated[str, Field(max_length=253)]
     limit: float
     """Seconds."""
     value: float | None = None
@@ -76,10 +77,12 @@ class PolicyStatus(FileModel):
     observed_generation: int | None = None
     """Of the spec that was decided on."""
     last_decision_time: Time | None = None
+    """Of the decision that is told here; one that says the same is not written again."""
     current_replicas: Count | None = None
     """What is asked for now: the target's replicas, or the minimum of its scaler."""
     ready_replicas: Count | None = None
-    needed_replicas: int | None = None
+    """Pods (or groups of pods) of the target that serve."""
+    needed_replicas: Count | None = None
     """What the model needs for the planned load, before limits and pace."""
     desired_replicas: Count | None = None
     """After limits, stabilisation and pace; in Advise mode what would be written."""
@@ -153,14 +156,14 @@ def _demand(view: DemandView) -> dict[str, Any]:
 
 def _objectives(values: Sequence[ObjectiveValue]) -> list[dict[str, Any]]:
     return [
-        {"objective": each.objective, "limit": each.limit_s, "value": _rounded(each.value_s), "met": each.met}
+        {"objective": each.objective[:253], "limit": each.limit_s, "value": _rounded(each.value_s), "met": each.met}
         for each in values[:20]
     ]
 
 
 def _rounded(value: float | None) -> float | None:
-    """Three digits: what people read, and what a steady load does not move."""
-    return None if value is None else float(f"{value:.3g}")
+    """Three digits: what people read, and what a steady load does not move. JSON has no infinity."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.3g}")
 
 
 def _told(message: str) -> str:

@@ -1,6 +1,6 @@
 """Keep `deploy/crds`, `deploy/rbac.yaml` and the reference in docs equal to the code that they are made from.
 
-`python -m scripts.custom_resources` fails when they differ; with `--write` (that is `make crds`) it brings them together.
+`python -m scripts.custom_resources` fails when they differ; `--write` (that is `make crds`) brings them together.
 """
 
 from __future__ import annotations

@@ -145,7 +145,7 @@ def _field_docstrings(model: type[BaseModel]) -> dict[str, str]:
         (tree,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
         assert isinstance(tree, ast.ClassDef)
         for field, text in zip(tree.body, tree.body[1:], strict=False):
-            named = isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-            if named and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
-                said[str(model.model_fields[field.target.id].alias)] = " ".join(str(text.value.value).split())
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
+                    said[str(model.model_fields[name].alias)] = " ".join(words.split())
     return said

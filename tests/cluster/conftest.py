@@ -12,6 +12,7 @@ from kubernetes import client, config
 
 from scripts.control_plane import ControlPlaneMissing, program
 from tests.cluster.control_plane import ControlPlane, running_control_plane
+from tests.cluster.installation import install
 from tests.cluster.manifests import gpu_node
 
 
@@ -34,6 +35,12 @@ def administrator(control_plane) -> Iterator[client.ApiClient]:
     """A client that may do everything."""
     with config.new_client_from_config(config_file=str(control_plane.kubeconfig)) as connected:
         yield connected
+
+
+@pytest.fixture(scope="session")
+def installed(control_plane) -> None:
+    """Replicast's custom resources, roles and Deployment."""
+    install(control_plane)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,6 +86,12 @@ def test_a_condition_that_stays_keeps_its_time():
     assert transition(later(status="False", reason="MetricsStale")) == "2027-01-15T08:01:00Z"
 
 
+def test_an_endless_latency_and_a_long_objective_are_told_too():
+    endless = ObjectiveValue(objective="e2e:p99<=" + "0" * 300 + "1s", limit_s=1.0, value_s=float("inf"))
+    (told,) = status_of(Decision(**{**vars(DECISION), "predicted": (endless,)}))["predicted"]
+    assert told == {"objective": "e2e:p99<=" + "0" * 244, "limit": 1.0, "met": False}
+
+
 def test_a_long_message_is_cut():
     long = Decision(**{**vars(DECISION), "reasons": (Reason(code=Code.STEADY, message="x" * 5000),)})
     (told,) = status_of(long)["reasons"]

@@ -29,9 +29,12 @@ POLICY_SCHEMA, PROFILE_SCHEMA = (
 )
 
 
-@pytest.mark.parametrize("place", made_files(), ids=str)
+MADE = made_files()
+
+
+@pytest.mark.parametrize("place", MADE, ids=str)
 def test_what_is_made_from_the_code_is_up_to_date(place):
-    assert (ROOT / place).read_text(encoding="utf-8") == made_files()[place], "run `make crds`"
+    assert (ROOT / place).read_text(encoding="utf-8") == MADE[place], "run `make crds`"
 
 
 def schemas(schema: dict[str, Any]):
@@ -150,10 +153,12 @@ def test_the_server_takes_every_objective_that_the_code_understands(text):
 
 @given(st.from_regex(OBJECTIVE_FORM, fullmatch=True))
 def test_of_what_the_server_takes_the_code_minds_only_numbers_and_the_order_of_units(text):
+    said = ""
     try:
         parse_objective(text)
     except InvalidInput as error:
-        assert re.search(r"out of range|is not a percentile|is not a duration|not a finite", str(error)), error
+        said = str(error)
+    assert re.search(r"^$|out of range|is not a percentile|is not a duration|not a finite", said)
 
 
 @pytest.mark.parametrize("name", catalogue_names()[::4])

@@ -1,4 +1,4 @@
-"""Objects that are refused, and what is said about them: by the API server, and by the types where they too can tell."""
+"""Objects that are refused, and what the API server says about them."""
 
 from __future__ import annotations
 
