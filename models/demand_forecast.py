@@ -29,7 +29,7 @@ _TRENDS = np.array([0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
 
 @dataclass(frozen=True, kw_only=True)
 class DemandForecast:
-    """A normal law of the rate at the horizon."""
+    """A normal law of the rate at the horizon, as wide as errors upwards are: a sudden fall makes no peak likelier."""
 
     mean_per_s: float
     deviation_per_s: float
@@ -77,7 +77,7 @@ class _Smoothing:
     level: float
     trend: float
     variance: float
-    """Of one-step errors."""
+    """Of one-step errors upwards."""
 
 
 def _best(rates: Array) -> _Smoothing:
@@ -86,12 +86,13 @@ def _best(rates: Array) -> _Smoothing:
     beta = np.minimum(beta, alpha)
     slope = float(np.polyfit(np.arange(4.0), rates[:4], 1)[0])
     level, trend = np.full(alpha.size, rates[0]), np.full(alpha.size, slope)
-    squares, weight = np.zeros(alpha.size), 0.0
+    squares, above, weight = np.zeros(alpha.size), np.zeros(alpha.size), 0.0
     for rate in rates[1:]:
         error = rate - level - trend
         level = level + trend + alpha * error
         trend = trend + beta * error
         squares = _KEPT * squares + error**2
+        above = _KEPT * above + 2.0 * np.maximum(error, 0.0) ** 2
         weight = _KEPT * weight + 1.0
     best = int(np.argmin(squares))
     return _Smoothing(
@@ -99,5 +100,5 @@ def _best(rates: Array) -> _Smoothing:
         beta=float(beta[best]),
         level=float(level[best]),
         trend=float(trend[best]),
-        variance=float(squares[best]) / weight,
+        variance=float(above[best]) / weight,
     )

@@ -32,7 +32,7 @@ def knows(chat, *names: str):
     """Wait until the caches have these policies, and what they name."""
     key = (chat.namespace, "chat")
     eventually(lambda: set(chat.controller.caches.policies.objects()) == {(chat.namespace, name) for name in names})
-    eventually(lambda: chat.controller.caches.profiles.objects())
+    eventually(chat.controller.caches.profiles.objects)
     eventually(lambda: chat.controller.caches.view().workloads["Deployment"][key].ready >= 1)
 
 
