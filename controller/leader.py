@@ -45,14 +45,13 @@ class LeaderElection:
         self, api: Kubernetes, *, namespace: str, name: str, identity: str, times: LeaseTimes | None = None
     ) -> None:
         from kubernetes.leaderelection import electionconfig, leaderelection
-        from kubernetes.leaderelection.resourcelock.leaselock import LeaseLock
 
         self._times, self.identity = times or LeaseTimes(), identity
-        lock = LeaseLock(name, namespace, identity)
-        lock.api_instance = _coordination(api, self._times.deadline)
         self._stopped = threading.Event()
+        self._lock = _lease(name, namespace, identity, self._stopped)
+        self._lock.api_instance = _coordination(api, self._times.deadline)
         config = electionconfig.Config(
-            lock,
+            self._lock,
             lease_duration=self._times.lease,
             renew_deadline=self._times.deadline,
             retry_period=self._times.retry,
@@ -67,8 +66,15 @@ class LeaderElection:
         self._thread.start()
 
     def stop(self) -> None:
-        """No longer lead; the lease runs out by itself."""
+        """No longer lead, and give the lease back, so that the next may lead at once."""
+        led = self.leads()
         self._stopped.set()
+        if not led:
+            return
+        try:
+            self._lock.release()
+        except Exception as error:  # noqa: BLE001 -- it runs out by itself
+            logging.getLogger(__name__).warning("the lease was not given back: %s", type(error).__name__)
 
     def leads(self) -> bool:
         """Whether the lease is ours, and was renewed within the deadline."""
@@ -81,9 +87,33 @@ class LeaderElection:
         while not self._stopped.is_set():
             try:
                 self._election.run()
+            except InterruptedError:
+                return
             except Exception as error:  # noqa: BLE001 -- whatever the client's loop ends with, standing goes on
                 logging.getLogger(__name__).warning("leader election: %s", type(error).__name__)
             self._stopped.wait(self._times.retry)
+
+
+def _lease(name: str, namespace: str, identity: str, stopped: threading.Event) -> Any:
+    """The client's lock, which ends the client's endless loop once `stopped` is set, and can be given back."""
+    from kubernetes.leaderelection.resourcelock import leaselock
+
+    lock: Any = leaselock.LeaseLock
+
+    class Lease(lock):  # type: ignore[misc] # it has no annotations
+        def get(self, name: str, namespace: str) -> Any:
+            if stopped.is_set():
+                raise InterruptedError
+            return super().get(name, namespace)
+
+        def release(self) -> None:
+            lease: Any = self.api_instance.read_namespaced_lease(name, namespace)
+            if lease.spec.holder_identity == identity:
+                lease.spec.holder_identity, lease.spec.lease_duration_seconds = "", 1
+                self.api_instance.replace_namespaced_lease(name, namespace, lease)
+
+    made: Any = Lease
+    return made(name, namespace, identity)
 
 
 def _coordination(api: Kubernetes, deadline_s: int) -> Any:
