@@ -95,7 +95,8 @@ class _Group:
 
 def plan_queries(policies: Iterable[SeriesOf], *, window_s: int = 60) -> Plan:
     """The questions. A policy whose labels mean nothing is told of, and spoils no other's."""
-    asked, problems = [], {}
+    asked: list[SeriesOf] = []
+    problems: dict[str, str] = {}
     for policy in policies:
         try:
             _require_meant(policy)
@@ -109,10 +110,10 @@ def plan_queries(policies: Iterable[SeriesOf], *, window_s: int = 60) -> Plan:
     for index, groups in enumerate(chunks):
         for number, group in enumerate(groups):
             places = engines if group.kind else arrivals
-            for policy, labels in group.members:
-                places[policy] = Place(query=index, group=number, values=group.values(labels))
+            for name, labels in group.members:
+                places[name] = Place(query=index, group=number, values=group.values(labels))
     why = f"policies name their series by too many different sets of labels for {MAX_QUERIES} queries; name them alike"
-    problems.update((policy, f"spec.metrics: {why}") for group in left for policy, _ in group.members)
+    problems.update((name, f"spec.metrics: {why}") for group in left for name, _ in group.members)
     queries = tuple(_query(groups, window_s) for groups in chunks)
     return Plan(queries=queries, engines=engines, arrivals=arrivals, problems=problems)
 
@@ -124,6 +125,8 @@ def _require_meant(policy: SeriesOf) -> None:
     for labels in (policy.source.match_labels, counter.match_labels if counter else {}):
         for name, value in labels.items():
             matcher(name, [value])
+            if name == MEANING:
+                raise InvalidInput(f"{name} is a label of our own")
     if counter is not None:
         chosen([counter.metric], [])
 

@@ -48,7 +48,7 @@ def chosen(names: Sequence[str], matchers: Sequence[str]) -> str:
 
 
 def matcher(name: str, values: Sequence[str]) -> str:
-    """`name="value"`, or `name=~"one|other"` with whatever a regular expression would read as more than text escaped."""
+    """`name="value"`, or `name=~"one|other"` with what a regular expression would read as more than text escaped."""
     require_label(name)
     if len(values) == 1:
         return f"{name}={quoted(values[0])}"
