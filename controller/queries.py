@@ -19,6 +19,7 @@ from planner.promql import chosen, matcher
 
 MEANING = "replicast_meaning"
 """The label of an answer's rows: number of the group and meaning, as in `0/running`."""
+WINDOW_S = 60
 MAX_QUERIES = 10
 GROUPS_PER_QUERY = 6
 """Each is about 5 kB."""
@@ -60,6 +61,8 @@ class Query:
 class Plan:
     """All questions of a tick, and where each policy finds its answers."""
 
+    window_s: int
+    """Of rates and means."""
     queries: tuple[Query, ...] = ()
     engines: Mapping[str, Place] = field(default_factory=dict)
     arrivals: Mapping[str, Place] = field(default_factory=dict)
@@ -93,8 +96,8 @@ class _Group:
         return tuple(labels[name] for name in self.labels)
 
 
-def plan_queries(policies: Iterable[SeriesOf], *, window_s: int = 60) -> Plan:
-    """The questions. A policy whose labels mean nothing is told of, and spoils no other's."""
+def plan_queries(policies: Iterable[SeriesOf], *, window_s: int = WINDOW_S) -> Plan:
+    """The questions, with rates and means over a window of several scrapes. A policy whose labels mean nothing is told of, and spoils no other's."""
     asked: list[SeriesOf] = []
     problems: dict[str, str] = {}
     for policy in policies:
@@ -115,7 +118,7 @@ def plan_queries(policies: Iterable[SeriesOf], *, window_s: int = 60) -> Plan:
     why = f"policies name their series by too many different sets of labels for {MAX_QUERIES} queries; name them alike"
     problems.update((name, f"spec.metrics: {why}") for group in left for name, _ in group.members)
     queries = tuple(_query(groups, window_s) for groups in chunks)
-    return Plan(queries=queries, engines=engines, arrivals=arrivals, problems=problems)
+    return Plan(window_s=window_s, queries=queries, engines=engines, arrivals=arrivals, problems=problems)
 
 
 def _require_meant(policy: SeriesOf) -> None:

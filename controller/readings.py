@@ -19,7 +19,8 @@ _RATES = (Meaning.SUCCEEDED, Meaning.FAILED, Meaning.REJECTED)
 
 def pods_of(values: Values) -> int:
     """Pods that report."""
-    return round(values.get(Meaning.PODS, 0.0) + values.get(Meaning.INSTANCES, 0.0))
+    counted = values.get(Meaning.PODS, 0.0) + values.get(Meaning.INSTANCES, 0.0)
+    return round(counted) if math.isfinite(counted) else 0
 
 
 def contradictions(values: Values, *, pods: int) -> Iterator[str]:
