@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from controller.answers import Answer, Unanswered
+from controller.answers import Answer, Unanswered, Values
 from controller.meanings import Meaning
 from controller.queries import Plan
 from controller.readings import contradictions
@@ -33,16 +33,19 @@ def gateway_arrivals(policy: str, plan: Plan, answers: Sequence[Answer], trust: 
     answer = answers[place.query]
     if isinstance(answer, Unanswered):
         return GatewayArrivals(problem=f"{_COUNTER}: {answer.message}", unanswered=True)
-    values = answer.at(place)
-    rate, newest_s = values.get(Meaning.ARRIVED), values.get(Meaning.NEWEST)
+    problem = _problem(answer.at(place), answer.server_s, plan.window_s, trust)
+    if problem:
+        return GatewayArrivals(problem=f"{_COUNTER}{problem}")
+    return GatewayArrivals(per_s=answer.at(place)[Meaning.ARRIVED], newest_s=answer.at(place)[Meaning.NEWEST])
+
+
+def _problem(values: Values, now_s: float, window_s: int, trust: Trust) -> str:
+    newest_s = values.get(Meaning.NEWEST)
     if newest_s is None:
-        return GatewayArrivals(problem=f"{_COUNTER} has no series")
+        return " has no series"
     wrong = next(contradictions(values, pods=1), None)
     if wrong is not None:
-        return GatewayArrivals(problem=f"{_COUNTER}: {wrong}")
-    age_s = answer.server_s - newest_s
-    if age_s > trust.stale_after_s:
-        return GatewayArrivals(problem=f"{_COUNTER}: its newest sample is {format_seconds(age_s)} old")
-    if rate is None:
-        return GatewayArrivals(problem=f"{_COUNTER} has fewer than two samples in {plan.window_s} s")
-    return GatewayArrivals(per_s=rate, newest_s=newest_s)
+        return f": {wrong}"
+    if now_s - newest_s > trust.stale_after_s:
+        return f": its newest sample is {format_seconds(now_s - newest_s)} old"
+    return "" if Meaning.ARRIVED in values else f" has fewer than two samples in {window_s} s"

@@ -97,7 +97,10 @@ class _Group:
 
 
 def plan_queries(policies: Iterable[SeriesOf], *, window_s: int = WINDOW_S) -> Plan:
-    """The questions, with rates and means over a window of several scrapes. A policy whose labels mean nothing is told of, and spoils no other's."""
+    """The questions, with rates and means over a window of several scrapes.
+
+    A policy whose labels mean nothing is told of, and spoils no other's.
+    """
     asked: list[SeriesOf] = []
     problems: dict[str, str] = {}
     for policy in policies:
