@@ -9,8 +9,7 @@ from controller.answers import Answer, Unanswered, Values
 from controller.meanings import Meaning
 from controller.queries import Plan
 from controller.readings import contradictions
-from controller.trust import Trust
-from planner.units import format_seconds
+from controller.trust import Trust, at
 
 _COUNTER = "the counter of spec.metrics.arrivals"
 
@@ -47,5 +46,5 @@ def _problem(values: Values, now_s: float, window_s: int, trust: Trust) -> str:
     if wrong is not None:
         return f": {wrong}"
     if now_s - newest_s > trust.stale_after_s:
-        return f": its newest sample is {format_seconds(now_s - newest_s)} old"
+        return f": its newest sample is of {at(newest_s)}"
     return "" if Meaning.ARRIVED in values else f" has fewer than two samples in {window_s} s"

@@ -11,8 +11,7 @@ from controller.meanings import Meaning
 from controller.queries import Plan
 from controller.readings import contradictions, engine_readings, pods_of
 from controller.snapshot import EngineReadings, Evidence, Observation, Target
-from controller.trust import Trust
-from planner.units import format_seconds
+from controller.trust import Trust, at
 
 
 def observe_all(
@@ -33,7 +32,7 @@ def observe(policy: str, plan: Plan, answers: Sequence[Answer], target: Target |
         return Observation(evidence=Evidence.UNREACHABLE, message=answer.message)
     if abs(answer.skew_s) > trust.skew_s:
         ahead = "ahead of" if answer.skew_s > 0.0 else "behind"
-        told = f"Prometheus's clock is {format_seconds(abs(answer.skew_s))} {ahead} the controller's"
+        told = f"Prometheus's clock is more than {trust.skew_s:g} s {ahead} the controller's"
         return Observation(evidence=Evidence.SKEWED, message=told)
     return _Case(
         answer=answer,
@@ -110,15 +109,14 @@ class _Case:
 
     def _ahead(self) -> str:
         ahead_s = self.values.get(Meaning.NEWEST, 0.0) - self.answer.server_s
-        return f"a sample is {format_seconds(ahead_s)} in the future" if ahead_s > self.trust.skew_s else ""
+        return f"a sample is more than {self.trust.skew_s:g} s in the future" if ahead_s > self.trust.skew_s else ""
 
     def _stale(self) -> str:
         newest_s = self.values.get(Meaning.NEWEST)
         if newest_s is None:
             return "no engine says how many requests wait, so that nothing tells of when they reported"
-        age_s = self.answer.server_s - newest_s
-        if age_s > self.trust.stale_after_s:
-            return f"the newest sample is {format_seconds(age_s)} old"
+        if self.answer.server_s - newest_s > self.trust.stale_after_s:
+            return f"the newest sample is of {at(newest_s)}"
         if self.values.get(Meaning.SCRAPES, 0.0) < 2.0:
             return f"there are fewer than two scrapes in {self.window_s} s, so that nothing tells of rates"
         return ""
@@ -130,9 +128,9 @@ class _Case:
         pods = pods_of(self.values)
         if self._ready is not None and pods < self._ready:
             yield f"{pods} of {self._ready} ready pods report"
-        age_s = self.answer.server_s - self.values.get(Meaning.OLDEST, self.answer.server_s)
-        if age_s > self.trust.stale_after_s:
-            yield f"a pod has not reported for {format_seconds(age_s)}"
+        oldest_s = self.values.get(Meaning.OLDEST, self.answer.server_s)
+        if self.answer.server_s - oldest_s > self.trust.stale_after_s:
+            yield f"a pod has not reported since {at(oldest_s)}"
         if self.arrivals is not None and self.arrivals.per_s is None:
             yield f"{self.arrivals.problem}; arrivals are those that the engines count"
 

@@ -1,8 +1,9 @@
-"""What a sample must be, to be believed."""
+"""What a sample must be, to be believed, and how its time is told."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,3 +18,8 @@ class Trust:
     def stale_after_s(self) -> float:
         """Age of a sample that no longer tells of the present."""
         return max(self.least_stale_s, 3.0 * self.scrape_interval_s)
+
+
+def at(time_s: float) -> str:
+    """A time, and not an age: a message that says the same at every tick is written once."""
+    return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%dT%H:%M:%SZ}"
