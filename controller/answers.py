@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -66,7 +67,7 @@ def read_answer(query: Query, rows: Iterable[Row], *, asked_s: float, answered_s
             continue
         values = tuple(row.labels.get(label, "") for label in query.labels[int(number)])
         found.setdefault((int(number), values), {})[meaning] = row.value
-    if server_s is None:
+    if server_s is None or not math.isfinite(server_s):
         return Unanswered(message="Prometheus answers without the time that it was asked for: is it Prometheus?")
     return Answered(asked_s=asked_s, answered_s=answered_s, server_s=server_s, rows=found)
 

@@ -279,6 +279,7 @@ def test_rows_that_were_not_asked_for_are_left_out():
     assert answer == Answered(asked_s=NOW, answered_s=NOW, server_s=NOW, rows={(0, ("x",)): {M.PODS: 2.0}})
 
 
-def test_an_answer_without_the_time_is_none():
-    answer = read_answer(PLAN.queries[0], [], asked_s=NOW, answered_s=NOW)
+@pytest.mark.parametrize("told", [[], rows(("0/now", NAN)), rows(("0/pods", 1.0))], ids=["nothing", "NaN", "others"])
+def test_an_answer_without_the_time_is_none(told):
+    answer = read_answer(PLAN.queries[0], told, asked_s=NOW, answered_s=NOW)
     assert "is it Prometheus?" in answer.message
