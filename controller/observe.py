@@ -60,7 +60,8 @@ class _Case:
         wrong = "; ".join(list(contradictions(self.values, pods=pods_of(self.values)))[:3])
         if wrong:
             return Observation(evidence=Evidence.CONTRADICTORY, message=wrong)
-        if not self.values or self._wanted == 0:
+        # Functions over a window tell of pods for as long after they have gone.
+        if Meaning.NEWEST not in self.values or self._wanted == 0:
             return self._silent()
         doubts = (
             (Evidence.CONTRADICTORY, self._of_nobody()),
@@ -82,6 +83,8 @@ class _Case:
     def _silent(self) -> Observation:
         """No engine is to report, or none does: the counter before them may still tell of the load."""
         why = "no engine reports under spec.metrics.matchLabels"
+        if self.values:
+            why = f"no engine reports any more how many requests wait; one did within {self.window_s} s"
         if self._wanted == 0:
             why = "no pod is to run, so no engine reports"
         elif self._ready == 0:
@@ -108,13 +111,11 @@ class _Case:
         )
 
     def _ahead(self) -> str:
-        ahead_s = self.values.get(Meaning.NEWEST, 0.0) - self.answer.server_s
+        ahead_s = self.values[Meaning.NEWEST] - self.answer.server_s
         return f"a sample is more than {self.trust.skew_s:g} s in the future" if ahead_s > self.trust.skew_s else ""
 
     def _stale(self) -> str:
-        newest_s = self.values.get(Meaning.NEWEST)
-        if newest_s is None:
-            return "no engine says how many requests wait, so that nothing tells of when they reported"
+        newest_s = self.values[Meaning.NEWEST]
         if self.answer.server_s - newest_s > self.trust.stale_after_s:
             return f"the newest sample is of {at(newest_s)}"
         if self.values.get(Meaning.SCRAPES, 0.0) < 2.0:

@@ -44,6 +44,7 @@ HEALTHY = {
     M.SCRAPES: 4.0,
     M.RESETS: 0.0,
 }
+OF_THE_PRESENT = {M.RUNNING, M.WAITING, M.PODS, M.NEWEST, M.OLDEST}
 GATEWAY = {M.ARRIVED: 12.0, M.NEWEST: NOW - 5.0}
 NOTHING: dict[M, float] = {}
 
@@ -59,6 +60,8 @@ class Case:
     values: dict[M, float] = field(default_factory=dict)
     """Other than those of healthy engines."""
     silent: bool = False
+    gone: bool = False
+    """Only what functions over the window say of the past is left."""
     gateway: dict[M, float] | Unanswered | None = None
     target: Target | None = field(default_factory=lambda: target(3))
     server_s: float = NOW
@@ -66,6 +69,8 @@ class Case:
 
 def answered(case: Case) -> Answered:
     values = NOTHING if case.silent else {**HEALTHY, **case.values}
+    if case.gone:
+        values = {meaning: value for meaning, value in values.items() if meaning not in OF_THE_PRESENT}
     rows = {(0, ("serving",)): values} if values else {}
     return Answered(asked_s=NOW - 0.5, answered_s=NOW + 0.5, server_s=case.server_s, rows=rows)
 
@@ -112,6 +117,7 @@ CASES = {
     ),
     "scrapes are too few for a rate": Case(Evidence.STALE, "fewer than two scrapes in 60 s", {M.SCRAPES: 1.0}),
     "no series": Case(Evidence.ABSENT, "no engine reports under spec.metrics.matchLabels", silent=True),
+    "all pods went just now": Case(Evidence.ABSENT, "no engine reports any more how many requests wait", gone=True),
     "no pod is ready": Case(Evidence.ABSENT, "no pod is ready yet", silent=True, target=target(0, 2, starting=2)),
     "none is to run": Case(
         Evidence.ABSENT,
