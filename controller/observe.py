@@ -119,7 +119,7 @@ class _Case:
         if self.answer.server_s - newest_s > self.trust.stale_after_s:
             return f"the newest sample is of {at(newest_s)}"
         if self.values.get(Meaning.SCRAPES, 0.0) < 2.0:
-            return f"there are fewer than two scrapes in {self.window_s} s, so that nothing tells of rates"
+            return f"there are fewer than two scrapes in {self.window_s} s: a window takes four scrape intervals"
         return ""
 
     def _partial(self) -> str:

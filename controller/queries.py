@@ -171,8 +171,16 @@ def _query(groups: Sequence[_Group], window_s: int) -> Query:
     parts = [_told("vector(time())", f"0/{Meaning.NOW}")]
     for number, group in enumerate(groups):
         parts += [_told(expression, f"{number}/{meaning}") for meaning, expression in group.asked(window_s)]
-    return Query(text="\nor ".join(parts), labels=tuple(group.labels for group in groups))
+    return Query(text=_one_of(parts), labels=tuple(group.labels for group in groups))
 
 
 def _told(expression: str, what: str) -> str:
     return f'label_replace({expression}, "{MEANING}", "{what}", "", "")'
+
+
+def _one_of(parts: Sequence[str]) -> str:
+    """All rows of all parts, as a tree: `a or b or c or …` would go through the rows of `a` once for each of the rest."""
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    return f"({_one_of(parts[:middle])}\nor {_one_of(parts[middle:])})"

@@ -212,8 +212,8 @@ def test_both_sides_prove_who_they_are(keys, tmp_path):
         assert sample.value == 1.0
         assert "has a certificate that is not trusted" in refused()
         assert "has a certificate that is not trusted" in refused(authority=keys / "stranger.pem")
-        assert "certificate" in refused(authority=keys / "authority.pem")
-        assert "certificate" in refused(**proven("stranger"))
+        assert "does not accept our certificate" in refused(authority=keys / "authority.pem")
+        assert "does not accept our certificate" in refused(**proven("stranger"))
 
 
 def test_keys_that_are_none(keys, tmp_path):
