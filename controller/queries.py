@@ -179,7 +179,7 @@ def _told(expression: str, what: str) -> str:
 
 
 def _one_of(parts: Sequence[str]) -> str:
-    """All rows of all parts, as a tree: `a or b or c or …` would go through the rows of `a` once for each of the rest."""
+    """All rows of all parts, as a tree: `a or b or c or …` goes through the rows of `a` once for each of the rest."""
     if len(parts) == 1:
         return parts[0]
     middle = len(parts) // 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 
 import pytest
@@ -24,6 +24,7 @@ from tests.cluster.moving_pages import MovingPage
 from tests.cluster.prometheus import running_prometheus, value_of
 from tests.cluster.trtllm_pages import trtllm_pages
 from tests.controller.test_queries import HOSTILE, fleet, series_of, unread
+from tests.controller.world import World, condition
 
 WINDOW_S = 10
 TRUST = Trust(scrape_interval_s=1.0, least_stale_s=5.0)
@@ -115,13 +116,14 @@ def policies():
     yield series_of("odd", namespace=ODD)
     yield series_of("behind the gateway", arrivals=GATEWAY, namespace="mixed", model_name="tiny-llama")
     yield series_of("asleep", arrivals=GATEWAY, namespace="nowhere", model_name="tiny-llama")
+    yield series_of("short", namespace="mixed", model_name="tiny-llama")
     yield series_of("no such", namespace="mixed", model_name="another")
     for index, value in enumerate(HOSTILE):
         yield unread(f"hostile/{index}", value)
 
 
 def targets() -> dict[str, Target]:
-    ready = {**READY, "odd": 1, "behind the gateway": 2, "asleep": 0, "no such": 1}
+    ready = {**READY, "odd": 1, "behind the gateway": 2, "asleep": 0, "no such": 1, "short": 6}
     return {name: Target(uid=name, replicas=pods, pods=Pods(ready=pods)) for name, pods in ready.items()}
 
 
@@ -260,6 +262,28 @@ def test_doubt_is_named(first):
     assert first["old"].evidence is Evidence.STALE
     assert first["old"].message.startswith("the newest sample is of 20")
     assert first["no such"].evidence is Evidence.ABSENT
+
+
+DOUBTED = {
+    "strewn": Evidence.CONTRADICTORY,
+    "old": Evidence.STALE,
+    "no such": Evidence.ABSENT,
+    "short": Evidence.PARTIAL,
+}
+
+
+@pytest.mark.parametrize("name", DOUBTED)
+def test_in_doubt_nothing_is_scaled_down_and_all_goes_on_by_itself(first, name):
+    """Six replicas for the load of one, seen as Prometheus has it now for half an hour, and then as engines are."""
+    world = World(load=lambda _: 2.0, replicas=6)
+    world.see = lambda _, snapshot: replace(snapshot, observation=first[name])
+    for decision in world.run(1800.0):
+        assert decision.write is None or decision.write.replicas >= 6
+        assert condition(decision, "MetricsFresh")[:2] == ("False", DOUBTED[name].value)
+    assert world.replicas == 6
+    world.see = lambda _, snapshot: snapshot
+    world.run(1800.0)
+    assert world.replicas < 6
 
 
 def test_hostile_labels_choose_nothing_but_themselves(first):
