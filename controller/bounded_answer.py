@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
@@ -20,13 +21,15 @@ from models.errors import InvalidInput
 MAX_BYTES = 64 * 2**20
 """Of one answer. The largest that a history makes (`planner.metrics_history`) is a tenth of it."""
 _PIECE = 65_536
+MAX_QUESTION = 4_000
+"""Characters of parameters that go into an address: a proxy before the server often takes no more than 8 kB."""
 
 Answer = TypeVar("Answer")
 
 
 def bounded_session(address: str, *, retry: Retry, max_bytes: int = MAX_BYTES) -> Session:
     """A session whose every response, on the way of a redirect too, is read at once and up to `max_bytes`."""
-    session = Session()
+    session = _LongQuestions()
     for prefix in ("http://", "https://"):
         session.mount(prefix, _BoundedAdapter(address, max_bytes=max_bytes, max_retries=retry))
     return session
@@ -54,6 +57,15 @@ def within(seconds: float, ask: Callable[[], Answer]) -> Answer:
     if not answers:
         raise TimeoutError
     return answers[0]
+
+
+class _LongQuestions(Session):
+    """Puts parameters that are too long for an address into the body of a POST, which asks the same of PromQL's API."""
+
+    def request(self, method: str, url: str | bytes, params: Any = None, **options: Any) -> Response:  # type: ignore[override]
+        if params and len(urlencode(params)) > MAX_QUESTION:
+            return super().request("POST", url, data=params, **options)
+        return super().request(method, url, params=params, **options)
 
 
 class _BoundedAdapter(HTTPAdapter):

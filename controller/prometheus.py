@@ -1,14 +1,15 @@
-"""Prometheus over HTTP: queries over a range of time, and what goes wrong on the way in plain words."""
+"""Prometheus over HTTP: queries at a time and over a range, and what goes wrong on the way in plain words."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from models.errors import InvalidInput
@@ -24,6 +25,47 @@ _STATUS = re.compile(r"HTTP Status Code (\d+) \((.*)\)", re.DOTALL)
 _SAID = re.compile(r'"error": ?"((?:[^"\\]|\\.)*)"')
 
 
+class Sample(NamedTuple):
+    """One row of an answer to a query at a time."""
+
+    labels: Mapping[str, str]
+    time_s: float
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    """How the two prove to each other who they are, beyond what the system trusts. Files in PEM."""
+
+    authority: Path | None = None
+    """Whose certificates are trusted in place of the system's."""
+    certificate: Path | None = None
+    """Our own, for servers that ask for one."""
+    key: Path | None = None
+    """Of the certificate; None where its file holds both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrometheusSettings:
+    """A server and how a loop asks it: sooner without an answer than late."""
+
+    url: str
+    bearer_token_file: Path | None = None
+    tls: Tls = Tls()
+    timeout_s: int = 5
+    answer_s: float = 10.0
+
+    def connect(self) -> Prometheus:
+        """Raises InvalidInput where a file or the URL means nothing; nothing is asked yet."""
+        return Prometheus(
+            self.url,
+            bearer_token_file=self.bearer_token_file,
+            tls=self.tls,
+            timeout_s=self.timeout_s,
+            answer_s=self.answer_s,
+        )
+
+
 class Prometheus:
     """A server that answers PromQL: Prometheus, Thanos, Mimir, VictoriaMetrics."""
 
@@ -32,31 +74,40 @@ class Prometheus:
         url: str,
         *,
         bearer_token_file: Path | None = None,
+        tls: Tls = Tls(),
         timeout_s: int = TIMEOUT_S,
         answer_s: float = ANSWER_S,
     ) -> None:
-        """`url` may hold `user:password@`, which no message or file repeats."""
+        """`url` may hold `user:password@`, which no message or file repeats.
+
+        The token is read again for every question, as it may be replaced at any time.
+        """
         try:
             from prometheus_api_client import PrometheusConnect
             from urllib3.util.retry import Retry
 
+            from controller.bearer_token import BearerToken
             from controller.bounded_answer import bounded_session
         except ImportError as missing:
             raise InvalidInput(
                 f"Prometheus needs the package {missing.name or 'prometheus_api_client'}, which is not installed",
                 remedy="install it beside Replicast: pip install 'replicast[prometheus]' in its environment",
             ) from None
-        self._address, auth = _without_credentials(url)
-        headers = {}
-        if bearer_token_file is not None:
-            headers["Authorization"] = f"Bearer {_token(bearer_token_file)}"
-        # A query that took too long once is not asked again: `read=False` tells of it as it is.
+        self._address, password = _without_credentials(url)
+        token = None if bearer_token_file is None else BearerToken(bearer_token_file)
+        # A query that took too long once is not asked again: `read=False` tells of it as it is. All are only read.
         retry = Retry(
-            total=_RETRIES, read=False, backoff_factor=0.2, status_forcelist=[502, 503, 504], raise_on_status=False
+            total=_RETRIES,
+            read=False,
+            backoff_factor=0.2,
+            status_forcelist=[502, 503, 504],
+            allowed_methods=None,
+            raise_on_status=False,
         )
         session = bounded_session(self._address, retry=retry)
+        _prove(session, tls)
         self._client: Any = PrometheusConnect(
-            url=self._address, headers=headers, auth=auth, timeout=timeout_s, session=session
+            url=self._address, auth=password or token, timeout=timeout_s, session=session
         )
         # The client has put an adapter of its own before ours, for this address.
         session.mount(self._address, session.get_adapter("http://"))
@@ -82,6 +133,25 @@ class Prometheus:
                 ),
             )
             return [_series(entry) for entry in answer]
+
+    def instant(self, query: str, *, at_s: float | None = None) -> list[Sample]:
+        """The query's values at a time, by default the server's own present. Rows that hold no number are left out."""
+        from controller.bounded_answer import within
+
+        parameters = {} if at_s is None else {"time": f"{at_s:.3f}"}
+        with _told(self._address):
+            answer = within(self._answer_s, lambda: self._client.custom_query(query, params=parameters))
+            return [_sample(entry) for entry in answer if "histogram" not in entry]
+
+
+def _sample(entry: Any) -> Sample:
+    """One row. Raises where it is not of Prometheus's shape; a value may be NaN, a time may not."""
+    time, value = entry["value"]
+    if not math.isfinite(time):
+        raise ValueError("a time that is no time")
+    return Sample(
+        labels={str(name): str(text) for name, text in entry["metric"].items()}, time_s=time, value=float(value)
+    )
 
 
 def _series(entry: Any) -> Series:
@@ -109,11 +179,19 @@ def _without_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
     return urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", "")), auth
 
 
-def _token(path: Path) -> str:
-    token = read_text(path, what="bearer token file").strip()
-    if not token or not token.isprintable() or not token.isascii():
-        raise InvalidInput(f"bearer token file {path} holds no token", remedy="one line with the token alone")
-    return token
+def _prove(session: Any, tls: Tls) -> None:
+    for path, what in ((tls.authority, "authority"), (tls.certificate, "certificate"), (tls.key, "key")):
+        text = None if path is None else read_text(path, what=f"{what} file")
+        if text is not None and "-----BEGIN " not in text:
+            raise InvalidInput(f"{what} file {path} holds no PEM", remedy="text that begins with -----BEGIN")
+        if text is not None and "ENCRYPTED" in text:  # OpenSSL would ask at the terminal
+            raise InvalidInput(f"the key in {path} needs a password", remedy="keep it without one, readable to few")
+    if tls.key is not None and tls.certificate is None:
+        raise InvalidInput(f"the key {tls.key} has no certificate", remedy="name the certificate's file too")
+    if tls.authority is not None:
+        session.verify = str(tls.authority)
+    if tls.certificate is not None:
+        session.cert = str(tls.certificate) if tls.key is None else (str(tls.certificate), str(tls.key))
 
 
 @contextmanager
@@ -134,11 +212,8 @@ def _told(address: str) -> Iterator[None]:
         raise _no_prometheus(address, "its answer is not of Prometheus's shape") from None
     except PrometheusApiClientException as error:
         raise _refused(address, str(error)) from None
-    except exceptions.SSLError:
-        raise InvalidInput(
-            f"{address} has a certificate that is not trusted",
-            remedy="let REQUESTS_CA_BUNDLE name the file of the authority that signed it",
-        ) from None
+    except exceptions.SSLError as error:
+        raise _not_proven(address, str(error)) from None
     except (exceptions.Timeout, TimeoutError):
         raise InvalidInput(
             f"{address} did not answer in time", remedy="try a shorter --last or a longer --window"
@@ -150,6 +225,18 @@ def _told(address: str) -> Iterator[None]:
         ) from None
 
 
+def _not_proven(address: str, text: str) -> InvalidInput:
+    if "alert" in text.lower():
+        return InvalidInput(
+            f"{address} does not accept our certificate, or asks for one",
+            remedy="give the certificate and the key that its authority signed",
+        )
+    return InvalidInput(
+        f"{address} has a certificate that is not trusted",
+        remedy="let REQUESTS_CA_BUNDLE name the file of the authority that signed it",
+    )
+
+
 def _reason(error: Exception) -> str:
     text = str(error)
     for sign, said in (
@@ -159,6 +246,7 @@ def _reason(error: Exception) -> str:
         ("unreachable", "no route"),
         ("aborted", "it closed the connection"),
         ("redirects", "too many redirects"),
+        ("certificate required", "it asks for a certificate of ours"),
     ):
         if sign in text:
             return said

@@ -12,6 +12,7 @@ _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _METRIC = re.compile(r"[A-Za-z_:][A-Za-z0-9_:]*")
 _OURS = {"__name__", "le"}
 MAX_VALUE = 1000
+_META = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
 def parse_matches(texts: Sequence[str]) -> dict[str, str]:
@@ -34,11 +35,36 @@ def parse_matches(texts: Sequence[str]) -> dict[str, str]:
 
 def selector(names: Sequence[str], labels: Mapping[str, str]) -> str:
     """`{__name__=~"a|b",label="value"}`: series with one of the names and all of the labels."""
+    return chosen(names, [matcher(name, [value]) for name, value in labels.items()])
+
+
+def chosen(names: Sequence[str], matchers: Sequence[str]) -> str:
+    """Series with one of the names, whose labels match (`matcher`)."""
     for name in names:
         if not _METRIC.fullmatch(name):
             raise InvalidInput(f"{name[:80]!r} is no name of a metric")
     choice = f'__name__="{names[0]}"' if len(names) == 1 else f'__name__=~"{"|".join(names)}"'
-    return "{" + ",".join([choice, *(f"{name}={quoted(value)}" for name, value in labels.items())]) + "}"
+    return "{" + ",".join([choice, *matchers]) + "}"
+
+
+def matcher(name: str, values: Sequence[str]) -> str:
+    """`name="value"`, or `name=~"one|other"` with what a regular expression would read as more than text escaped."""
+    require_label(name)
+    if len(values) == 1:
+        return f"{name}={quoted(values[0])}"
+    return f"{name}=~{quoted('|'.join(_META.sub(_escaped, value) for value in values))}"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\{found[0]}"
+
+
+def require_label(name: str) -> None:
+    """Raises InvalidInput where it is no label's name, or one that chooses by something else than the series."""
+    if not _LABEL.fullmatch(name):
+        raise InvalidInput(f"{name[:80]!r} is no name of a label", remedy="letters, digits and _, no digit first")
+    if name in _OURS:
+        raise InvalidInput(f"{name} cannot choose series", remedy="choose by namespace, model_name, pod …")
 
 
 def quoted(value: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +19,8 @@ _LEFT = re.compile(r"_created[{ ]")
 
 Page = tuple[float, str]
 """Seconds from any origin, and the text."""
+Shown = str | Callable[[], str]
+"""A text, or what makes it anew for each scrape."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,7 @@ class Exposition:
     """A running server: what it shows by path."""
 
     address: str
-    pages: dict[str, str] = field(default_factory=dict)
+    pages: dict[str, Shown] = field(default_factory=dict)
 
 
 def samples_of(text: str) -> list[str]:
@@ -53,14 +55,14 @@ def ramp() -> list[Page]:
 
 
 @contextmanager
-def shown(pages: Mapping[str, str]) -> Iterator[Exposition]:
+def shown(pages: Mapping[str, Shown]) -> Iterator[Exposition]:
     """Serve pages by path."""
-    kept = dict(pages)
+    kept: dict[str, Shown] = dict(pages)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             page = kept.get(self.path)
-            body = (page or "").encode()
+            body = (page() if callable(page) else page or "").encode()
             self.send_response(404 if page is None else 200)
             self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))

@@ -72,7 +72,7 @@ def _until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
             with urllib.request.urlopen(f"{url}/-/ready", timeout=5):
                 return
         except urllib.error.HTTPError as refused:
-            if refused.code == 401:  # it asks for a password, so it is there
+            if refused.code in (400, 401):  # it asks for TLS or a password, so it is there
                 return
         except OSError:
             pass

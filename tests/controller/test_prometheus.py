@@ -2,17 +2,22 @@
 
 import gzip
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Event, Thread
+from urllib.parse import parse_qs
 
 import pytest
 
-from controller.prometheus import Prometheus
+from controller.prometheus import Prometheus, PrometheusSettings, Tls
 from models.errors import InvalidInput
+from tests.cluster.prometheus import running_prometheus
 
 
 @contextmanager
@@ -85,6 +90,145 @@ def test_an_answer_in_order():
     assert series.labels == {"pod": "a"}
     assert series.points[0] == (0.0, 1.0)
     assert series.points[1][1] != series.points[1][1]  # NaN stays what it is; the reader leaves it out
+
+
+def test_an_answer_of_one_time():
+    body = b'{"data": {"result": [{"metric": {"pod": "a"}, "value": [60.5, "NaN"]},'
+    body += b'{"metric": {}, "histogram": [60.5, {"count": "1"}]}]}}'
+    with answering(200, body) as url:
+        (sample,) = Prometheus(url).instant("up")
+    assert (sample.labels, sample.time_s) == ({"pod": "a"}, 60.5)
+    assert sample.value != sample.value  # NaN stays what it is
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data": {"result": [{"metric": {}, "values": [[1, "2"]]}]}}',
+        b'{"data": {"result": [{"metric": {}, "value": [1]}]}}',
+        b'{"data": {"result": [{"metric": {}, "value": [Infinity, "1"]}]}}',
+        b'{"data": {"result": [{"metric": {}, "value": ["1", "1"]}]}}',
+        b'{"data": {"result": [1, "2"]}}',
+        b'{"data": {"result": ["histogram", {}]}}',
+    ],
+)
+def test_an_answer_of_one_time_that_is_none(body):
+    with answering(200, body) as url, pytest.raises(InvalidInput, match="its answer is not of Prometheus's shape"):
+        Prometheus(url).instant("up")
+
+
+@dataclass
+class Asked:
+    method: str
+    path: str
+    body: str
+    token: str | None
+
+
+@contextmanager
+def listening() -> Iterator[tuple[str, list[Asked]]]:
+    """A server that remembers what it was asked, and has nothing; its URL and what it was asked."""
+    asked: list[Asked] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+            asked.append(Asked(self.command, self.path, body, self.headers.get("Authorization")))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"data": {"result": []}}')
+
+        do_POST = do_GET
+
+        def log_message(self, *arguments: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_question_too_long_for_an_address_goes_in_the_body():
+    long = "up or " * 1000 + "up"
+    with listening() as (url, asked):
+        Prometheus(url).instant("up", at_s=60.5)
+        Prometheus(url).instant(long, at_s=60.5)
+    short, posted = asked
+    assert (short.method, short.path, short.body) == ("GET", "/api/v1/query?query=up&time=60.500", "")
+    assert (posted.method, posted.path) == ("POST", "/api/v1/query")
+    assert parse_qs(posted.body) == {"query": [long], "time": ["60.500"]}
+
+
+def test_a_token_that_is_replaced_is_read_again(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("first\n", encoding="utf-8")
+    with listening() as (url, asked):
+        server = Prometheus(url, bearer_token_file=path)
+        server.instant("up")
+        path.write_text("second\n", encoding="utf-8")
+        server.instant("up")
+        path.write_text("", encoding="utf-8")
+        with pytest.raises(InvalidInput, match="holds no token"):
+            server.instant("up")
+    assert [each.token for each in asked] == ["Bearer first", "Bearer second"]
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory) -> Path:
+    """Keys and certificates of an authority, a server and a client, and of a stranger, made by `openssl`."""
+    folder = tmp_path_factory.mktemp("keys")
+    for name, authority in (("authority", ""), ("server", "authority"), ("client", "authority"), ("stranger", "")):
+        signed = ["-CA", f"{authority}.pem", "-CAkey", f"{authority}.key"] if authority else []
+        subject = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", *signed]
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        files = ["-keyout", f"{name}.key", "-out", f"{name}.pem"]
+        subprocess.run(["openssl", "req", "-x509", *key, *subject, *files], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+def test_both_sides_prove_who_they_are(keys, tmp_path):
+    server = {"cert_file": str(keys / "server.pem"), "key_file": str(keys / "server.key")}
+    server |= {"client_ca_file": str(keys / "authority.pem"), "client_auth_type": "RequireAndVerifyClientCert"}
+    with running_prometheus(tmp_path, {}, {"tls_server_config": server}) as plain:
+        url = plain.replace("http:", "https:")
+
+        def refused(**tls: Path) -> str:
+            with pytest.raises(InvalidInput) as told:
+                PrometheusSettings(url=url, tls=Tls(**tls)).connect().instant("vector(1)")
+            return str(told.value)
+
+        def proven(name: str) -> dict[str, Path]:
+            return {
+                "authority": keys / "authority.pem",
+                "certificate": keys / f"{name}.pem",
+                "key": keys / f"{name}.key",
+            }
+
+        (sample,) = PrometheusSettings(url=url, tls=Tls(**proven("client"))).connect().instant("vector(1)")
+        assert sample.value == 1.0
+        assert "has a certificate that is not trusted" in refused()
+        assert "has a certificate that is not trusted" in refused(authority=keys / "stranger.pem")
+        assert "does not accept our certificate" in refused(authority=keys / "authority.pem")
+        assert "does not accept our certificate" in refused(**proven("stranger"))
+
+
+def test_keys_that_are_none(keys, tmp_path):
+    def told(**tls: Path) -> str:
+        with pytest.raises(InvalidInput) as problem:
+            Prometheus("https://localhost", tls=Tls(**tls))
+        return str(problem.value)
+
+    locked, empty = tmp_path / "locked.key", tmp_path / "empty.pem"
+    locked.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n", encoding="utf-8")
+    empty.write_text("", encoding="utf-8")
+    assert "does not exist" in told(authority=keys / "nowhere.pem")
+    assert "holds no PEM" in told(authority=empty)
+    assert "needs a password" in told(certificate=keys / "client.pem", key=locked)
+    assert "has no certificate" in told(key=keys / "client.key")
 
 
 def test_a_circle_of_redirects():
