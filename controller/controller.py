@@ -23,7 +23,7 @@ from controller.leader import Leadership
 from controller.memory import Memory
 from controller.notable_change import notable_change
 from controller.policy_status import status_of
-from controller.snapshot import Observation
+from controller.snapshot import Observation, Target
 from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
 from controller.telemetry import Telemetry
 
@@ -37,8 +37,7 @@ class Asked:
 
     policy: CapacityPolicy
     engine: str
-    ready: int | None
-    """Ready pods of the target; None where they are not known."""
+    target: Target | None
 
 
 class Observer(Protocol):
@@ -221,7 +220,6 @@ def _asked(
         profile = profiles.get((key[0], policy.spec.profile_ref.name))
         if profile is None or profile.capacity is None:
             continue
-        target = seen[key].target
-        ready = None if target is None else target.pods.ready
-        found[key] = Asked(policy=policy, engine=profile.capacity.profile.spec.engine, ready=ready)
+        engine = profile.capacity.profile.spec.engine
+        found[key] = Asked(policy=policy, engine=engine, target=seen[key].target)
     return found

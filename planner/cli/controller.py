@@ -29,6 +29,10 @@ def controller() -> None:
 @click.option("--context", help="Context of the kubeconfig.  [default: the current one]")
 @click.option("--prometheus", "url", metavar="URL", help="The server that scrapes the engines.")
 @click.option("--bearer-token-file", type=click.Path(path_type=Path), help="A token for it; read again every tick.")
+@click.option("--ca-file", type=click.Path(path_type=Path), help="Authority that signed its certificate (PEM).")
+@click.option("--cert-file", type=click.Path(path_type=Path), help="Our own certificate, where it asks for one (PEM).")
+@click.option("--key-file", type=click.Path(path_type=Path), help="Its key, where the certificate's file has none.")
+@click.option("--scrape-interval", default="15s", show_default=True, help="Of the engines, as Prometheus is set up.")
 @click.option("--namespace", default="", help="Namespace of the policies.  [default: all]")
 @click.option("--interval", default="15s", show_default=True, help="Between two ticks.")
 @click.option("--window", default="1m", show_default=True, help="That rates are taken over.")
@@ -48,9 +52,9 @@ def run(**options: Any) -> int:
 
     Policies in Advise mode only get a status. With --once the decisions are printed as sentences.
     """
-    from controller.prometheus_observer import PrometheusObserver
-
     from controller.explanation import explanation
+    from controller.prometheus import PrometheusSettings, Tls
+    from controller.prometheus_observer import PrometheusObserver
     from controller.run import Settings
     from controller.run import run as run_controller
 
@@ -58,7 +62,10 @@ def run(**options: Any) -> int:
     window_s = _seconds(options["window"], "--window", 5.0, 3600.0)
     if options["url"] is None:
         raise InvalidInput("--prometheus is missing", remedy="such as --prometheus http://prometheus.monitoring:9090")
-    observer = PrometheusObserver(options["url"], bearer_token_file=options["bearer_token_file"], window_s=window_s)
+    tls = Tls(authority=options["ca_file"], certificate=options["cert_file"], key=options["key_file"])
+    server = PrometheusSettings(url=options["url"], bearer_token_file=options["bearer_token_file"], tls=tls)
+    scrape_s = _seconds(options["scrape_interval"], "--scrape-interval", 1.0, 600.0)
+    observer = PrometheusObserver(server, window_s=window_s, scrape_interval_s=scrape_s)
     settings = Settings(
         kubeconfig=options["kubeconfig"],
         context=options["context"],

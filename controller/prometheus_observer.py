@@ -1,0 +1,37 @@
+"""Looks at the load of all policies of a tick through Prometheus: plan, ask, believe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from controller.asking import ask
+from controller.controller import Asked
+from controller.observe import observe_all
+from controller.prometheus import PrometheusSettings
+from controller.queries import SeriesOf, plan_queries
+from controller.snapshot import Observation
+from controller.snapshots import Key
+from controller.trust import Trust
+
+
+class PrometheusObserver:
+    """One server, asked a bounded number of questions a tick."""
+
+    def __init__(self, settings: PrometheusSettings, *, window_s: float, scrape_interval_s: float = 15.0) -> None:
+        """Raises InvalidInput where URL or files mean nothing; the server is asked first at a tick."""
+        self._server = settings.connect()
+        self._window_s = round(window_s)
+        self._trust = Trust(scrape_interval_s=scrape_interval_s)
+
+    def __call__(self, asked: Mapping[Key, Asked], now_s: float) -> dict[Key, Observation]:
+        """What is believed of each policy's load. `now_s` is not used: the server's clock is held against ours."""
+        series = [
+            SeriesOf(policy=each.policy.key, engine=each.engine, source=each.policy.spec.metrics)
+            for each in asked.values()
+        ]
+        plan = plan_queries(series, window_s=self._window_s)
+        answers = ask(self._server, plan, clock=time.time)
+        targets = {each.policy.key: each.target for each in asked.values()}
+        found = observe_all(plan, answers, targets, self._trust)
+        return {key: found[each.policy.key] for key, each in asked.items() if each.policy.key in found}
