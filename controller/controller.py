@@ -43,7 +43,7 @@ class Asked:
 class Observer(Protocol):
     """Looks at the load of all policies at once."""
 
-    def __call__(self, asked: Mapping[Key, Asked], now_s: float) -> Mapping[Key, Observation]: ...
+    def __call__(self, asked: Mapping[Key, Asked]) -> Mapping[Key, Observation]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ class Controller:
         seen = views(self.caches.view(), policies)
         profiles = self.caches.profiles.objects()
         asked = _asked(policies, seen, profiles)
-        observations = self.observe(asked, now_s) if asked else {}
+        observations = self.observe(asked) if asked else {}
         others, killed = shared_targets(policies), self._killed()
         decisions, writes = {}, 0
         for key, policy in policies.items():

@@ -24,8 +24,8 @@ class PrometheusObserver:
         self._window_s = round(window_s)
         self._trust = Trust(scrape_interval_s=scrape_interval_s)
 
-    def __call__(self, asked: Mapping[Key, Asked], now_s: float) -> dict[Key, Observation]:
-        """What is believed of each policy's load. `now_s` is not used: the server's clock is held against ours."""
+    def __call__(self, asked: Mapping[Key, Asked]) -> dict[Key, Observation]:
+        """What is believed of each policy's load."""
         series = [
             SeriesOf(policy=each.policy.key, engine=each.engine, source=each.policy.spec.metrics)
             for each in asked.values()

@@ -77,9 +77,9 @@ class Serving:
     """Instead of healthy readings, by name of the policy."""
     now_s: float = 1_800_000_000.0
 
-    def observe(self, asked: Mapping[Key, Asked], now_s: float) -> dict[Key, Observation]:
+    def observe(self, asked: Mapping[Key, Asked]) -> dict[Key, Observation]:
         """Healthy readings of the rate, or what the test has put there."""
-        healthy = Observation(evidence=Evidence.FRESH, readings=readings(now_s, self.rate_per_s, 1))
+        healthy = Observation(evidence=Evidence.FRESH, readings=readings(self.now_s, self.rate_per_s, 1))
         return {key: self.observed.get(key[1], healthy) for key in asked}
 
     def tick(self, seconds: float = 15.0) -> Ticked:
@@ -122,7 +122,7 @@ def serving(control_plane: ControlPlane, namespace: str, **settings: Any) -> Ite
         control_plane=control_plane,
         namespace=namespace,
         controller=Controller(
-            api=api, caches=caches, observe=lambda *_: {}, leader=Alone(), telemetry=Telemetry(), **settings
+            api=api, caches=caches, observe=lambda _: {}, leader=Alone(), telemetry=Telemetry(), **settings
         ),
     )
     found.controller = replace(found.controller, observe=found.observe, clock=lambda: found.now_s)
