@@ -98,11 +98,11 @@ def policy(name: str, kind: str = "Deployment", group: str = "apps/v1", **spec: 
     }
 
 
-def crowded(asked: Mapping[Key, Asked], now_s: float) -> dict[Key, Observation]:
+def crowded(asked: Mapping[Key, Asked]) -> dict[Key, Observation]:
     """Of every policy: far more load than it has replicas for."""
     return {
-        key: Observation(evidence=Evidence.FRESH, readings=readings(now_s, 200.0, each.ready or 1))
-        for key, each in asked.items()
+        key: Observation(evidence=Evidence.FRESH, readings=readings(time.time(), 200.0, 1))
+        for key in asked
     }
 
 
