@@ -1,0 +1,63 @@
+"""The controller's decisions, read from its decision log while it grows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from controller.decision import Decision
+from controller.decision_log import Entry, read_entries
+from controller.reasons import Code
+
+_TELLING = (
+    Code.DEMAND_EXPECTED, Code.QUEUE_WAITS, Code.DEMAND_FELL, Code.PACED, Code.STABILIZING, Code.SCALER_DIFFERS,
+)  # fmt: skip
+"""Reasons that tell of the load, the most telling first."""
+
+
+@dataclass
+class Decisions:
+    """All so far, oldest first."""
+
+    log: Path
+    entries: list[Entry] = field(default_factory=list)
+    _size: int = 0
+
+    def look(self) -> list[Entry]:
+        """Those that are new."""
+        size = self.log.stat().st_size if self.log.exists() else 0
+        if size == self._size:
+            return []
+        found = [entry for entry, _ in read_entries(self.log)]
+        new, self.entries, self._size = found[len(self.entries) :], found, size
+        return new
+
+    @property
+    def written(self) -> list[Entry]:
+        """Those that moved something."""
+        return [entry for entry in self.entries if entry.written]
+
+    def most_interesting(self) -> Entry | None:
+        """The one that added most; of equals the one with most to say."""
+
+        def interest(entry: Entry) -> tuple[int, int, int]:
+            write, expected = entry.decision.write, any(each.code is Code.DEMAND_EXPECTED for each in entry.decision.reasons)
+            return (write.replicas - write.before if write is not None else 0, expected, len(entry.decision.reasons))
+
+        return max(self.written or self.entries, key=interest, default=None)
+
+
+def told(decision: Decision) -> str:
+    """In one line: what moved, or that nothing did, and the most telling reason."""
+    name = decision.policy.partition("/")[2]
+    write = decision.write
+    moved = f"{write.before} to {write.replicas}" if write is not None else f"stays at {decision.current}"
+    ranked = sorted(decision.reasons, key=lambda each: _TELLING.index(each.code) if each.code in _TELLING else len(_TELLING))
+    why = f"{ranked[0].message} ({ranked[0].code})" if ranked else decision.binding
+    return f"{at(decision)} {name} {moved}: {why}"
+
+
+def at(decision: Decision) -> str:
+    """Time of the day, UTC."""
+    return f"{datetime.fromtimestamp(decision.at_s, UTC):%H:%M:%S}"

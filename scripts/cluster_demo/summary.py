@@ -1,0 +1,51 @@
+"""What came of the demonstration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from controller.decision_log import Entry
+from planner.units import format_number, format_seconds
+from scripts.cluster_demo.decisions import Decisions
+from scripts.cluster_demo.processes import said
+from scripts.cluster_demo.record import Record
+
+
+def summary(records: Sequence[Record], decisions: Decisions, lost: dict[str, int]) -> Iterator[str]:
+    """Some lines for each model, and the decision most worth a look as `planner explain` tells it."""
+    yield "Summary"
+    for record in records:
+        yield from _of_model(record, lost[record.model.name])
+    yield f"  {len(decisions.entries)} decisions logged, {len(decisions.written)} of them written to the cluster"
+    best = decisions.most_interesting()
+    if best is None:
+        return
+    yield ""
+    yield from _explained(best, str(decisions.log))
+
+
+def _of_model(record: Record, lost: int) -> Iterator[str]:
+    model = record.model
+    low, high = (format_number(round(rate)) for rate in record.arriving())
+    least, most, last = record.ready()
+    seconds = record.looks[-1].at_s
+    always = most * seconds
+    saved = 1.0 - record.replica_seconds() / always if always else 0.0
+    yield (
+        f"  {model.name} ({model.engine}): {low} to {high} requests/s; ready replicas {least} to {most}, {last} at the end; "
+        f"{saved:.0%} fewer replica-seconds than {most} all the time"
+    )
+    yield (
+        f"    {model.watched} over {format_seconds(model.limit_s)} for {record.breached_s:.0f} s of {seconds:.0f} s"
+        + (f", not measured for {record.unmeasured_s:.0f} s" if record.unmeasured_s >= 1.0 else "")
+        + (f"; {lost} requests came while no pod served" if lost else "")
+    )
+
+
+def _explained(entry: Entry, log: str) -> Iterator[str]:
+    at = datetime.fromtimestamp(math.ceil(entry.decision.at_s), UTC)
+    arguments = ["explain", entry.decision.policy, "--decision-log", log, "--at", f"{at:%Y-%m-%dT%H:%M:%S}", "--replay"]
+    yield f"$ planner {' '.join(arguments)}"
+    yield from said(arguments).splitlines()
