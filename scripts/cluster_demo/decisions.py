@@ -10,10 +10,9 @@ from controller.decision import Decision
 from controller.decision_log import Entry, read_entries
 from controller.reasons import Code
 
-_TELLING = (
-    Code.DEMAND_EXPECTED, Code.QUEUE_WAITS, Code.DEMAND_FELL, Code.PACED, Code.STABILIZING, Code.SCALER_DIFFERS,
-)  # fmt: skip
-"""Reasons that tell of the load, the most telling first."""
+_RISE = (Code.DEMAND_EXPECTED, Code.QUEUE_WAITS, Code.PACED)
+_FALL = (Code.DEMAND_FELL, Code.STABILIZING, Code.PACED)
+"""Reasons that tell of a way to go, the most telling first."""
 
 
 @dataclass
@@ -53,7 +52,8 @@ def told(decision: Decision) -> str:
     name = decision.policy.partition("/")[2]
     write = decision.write
     moved = f"{write.before} to {write.replicas}" if write is not None else f"stays at {decision.current}"
-    ranked = sorted(decision.reasons, key=lambda each: _TELLING.index(each.code) if each.code in _TELLING else len(_TELLING))
+    telling = _FALL if write is not None and write.replicas < write.before else _RISE
+    ranked = sorted(decision.reasons, key=lambda each: telling.index(each.code) if each.code in telling else len(telling))
     why = f"{ranked[0].message} ({ranked[0].code})" if ranked else decision.binding
     return f"{at(decision)} {name} {moved}: {why}"
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from scripts.cluster_demo.measured import vector
 from scripts.cluster_demo.served_models import MODELS, NAMESPACE
@@ -90,7 +91,7 @@ def _handler(prometheus: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             try:
-                found = _document(self.path.partition("?")[0], prometheus)
+                found = _document(unquote(self.path.partition("?")[0]), prometheus)
             except OSError:
                 self._send(503, {"error": "Prometheus does not answer"})
                 return
