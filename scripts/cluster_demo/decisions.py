@@ -21,27 +21,38 @@ class Decisions:
 
     log: Path
     entries: list[Entry] = field(default_factory=list)
+    new: list[Entry] = field(default_factory=list)
+    """Those that the last look found."""
     _size: int = 0
 
-    def look(self) -> list[Entry]:
-        """Those that are new."""
+    def look(self) -> None:
+        """Read what has been added."""
         size = self.log.stat().st_size if self.log.exists() else 0
         if size == self._size:
-            return []
+            self.new = []
+            return
         found = [entry for entry, _ in read_entries(self.log)]
-        new, self.entries, self._size = found[len(self.entries) :], found, size
-        return new
+        self.new, self.entries, self._size = found[len(self.entries) :], found, size
 
     @property
     def written(self) -> list[Entry]:
         """Those that moved something."""
         return [entry for entry in self.entries if entry.written]
 
+    def latest(self, model: str) -> str:
+        """What was decided last on a model's policy, in one line."""
+        found = (entry.decision for entry in reversed(self.entries) if entry.decision.policy.endswith(f"/{model}"))
+        decision = next(found, None)
+        return "nothing yet" if decision is None else told(decision)
+
     def most_interesting(self) -> Entry | None:
         """The one that added most; of equals the one with most to say."""
 
         def interest(entry: Entry) -> tuple[int, int, int]:
-            write, expected = entry.decision.write, any(each.code is Code.DEMAND_EXPECTED for each in entry.decision.reasons)
+            write, expected = (
+                entry.decision.write,
+                any(each.code is Code.DEMAND_EXPECTED for each in entry.decision.reasons),
+            )
             return (write.replicas - write.before if write is not None else 0, expected, len(entry.decision.reasons))
 
         return max(self.written or self.entries, key=interest, default=None)
@@ -53,7 +64,9 @@ def told(decision: Decision) -> str:
     write = decision.write
     moved = f"{write.before} to {write.replicas}" if write is not None else f"stays at {decision.current}"
     telling = _FALL if write is not None and write.replicas < write.before else _RISE
-    ranked = sorted(decision.reasons, key=lambda each: telling.index(each.code) if each.code in telling else len(telling))
+    ranked = sorted(
+        decision.reasons, key=lambda each: telling.index(each.code) if each.code in telling else len(telling)
+    )
     why = f"{ranked[0].message} ({ranked[0].code})" if ranked else decision.binding
     return f"{at(decision)} {name} {moved}: {why}"
 

@@ -63,7 +63,18 @@ def running_engine(model: ServedModel, timing: Timing, folder: Path) -> Iterator
     found["metadata"] = {"name": found["metadata"]["name"]}
     file.write_text(yaml.safe_dump(found), encoding="utf-8")
     qps = f"{rate_at(model.curve, 0.0):g}"
-    arguments = ["simulate", "--profile", str(file), "--qps", qps, "--replicas", "1", "--serve", "127.0.0.1:0", *model.simulated_as]
+    arguments = [
+        "simulate",
+        "--profile",
+        str(file),
+        "--qps",
+        qps,
+        "--replicas",
+        "1",
+        "--serve",
+        "127.0.0.1:0",
+        *model.simulated_as,
+    ]
     with planner(arguments, log) as process:
         engine = Engine(model=model, url=_address(process, log))
         engine.keep([])
@@ -73,7 +84,9 @@ def running_engine(model: ServedModel, timing: Timing, folder: Path) -> Iterator
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline and process.poll() is None:
-        found = re.search(r"^serving .* at (http://\S+)$", log.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        found = re.search(
+            r"^serving .* at (http://\S+)$", log.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+        )
         if found is not None:
             return found[1]
         time.sleep(0.1)

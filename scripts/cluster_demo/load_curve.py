@@ -7,8 +7,17 @@ from collections.abc import Sequence
 Points = Sequence[tuple[float, float]]
 """Share of the curve that has passed, and requests a second; straight lines between."""
 
-CHAT: Points = ((0.0, 12.0), (0.10, 12.0), (0.32, 55.0), (0.42, 55.0), (0.50, 90.0), (0.58, 90.0), (0.72, 12.0), (1.0, 12.0))
-RERANKER: Points = ((0.0, 70.0), (0.18, 70.0), (0.40, 340.0), (0.60, 340.0), (0.75, 70.0), (1.0, 70.0))
+CHAT: Points = (
+    (0.0, 12.0),
+    (0.10, 12.0),
+    (0.32, 55.0),
+    (0.42, 55.0),
+    (0.50, 90.0),
+    (0.58, 90.0),
+    (0.70, 12.0),
+    (1.0, 12.0),
+)
+RERANKER: Points = ((0.0, 70.0), (0.12, 70.0), (0.48, 300.0), (0.62, 300.0), (0.74, 70.0), (1.0, 70.0))
 
 
 def rate_at(points: Points, share: float) -> float:

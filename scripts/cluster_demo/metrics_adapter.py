@@ -66,10 +66,21 @@ def registration(port: int) -> Iterator[Manifest]:
 def _document(path: str, prometheus: str) -> dict[str, Any] | None:
     if path == f"/apis/{GROUP}/{VERSION}":
         resources = [
-            {"name": f"pods/{name}", "singularName": "", "namespaced": True, "kind": "MetricValueList", "verbs": ["get"]}
+            {
+                "name": f"pods/{name}",
+                "singularName": "",
+                "namespaced": True,
+                "kind": "MetricValueList",
+                "verbs": ["get"],
+            }
             for name in sorted(_METRICS)
         ]
-        return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{GROUP}/{VERSION}", "resources": resources}
+        return {
+            "kind": "APIResourceList",
+            "apiVersion": "v1",
+            "groupVersion": f"{GROUP}/{VERSION}",
+            "resources": resources,
+        }
     asked = _ASKED.fullmatch(path)
     if asked is None or asked[1] not in _METRICS:
         return None

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
-from controller.decision_log import Entry
 from planner.units import format_number, format_seconds
 from scripts.cluster_demo.decisions import Decisions, told
 from scripts.cluster_demo.record import Record
@@ -23,7 +22,7 @@ _RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 class View(Protocol):
     """Shows how things stand."""
 
-    def show(self, share: float, records: Sequence[Record], decisions: Decisions, new: Sequence[Entry]) -> None: ...
+    def show(self, share: float, records: Sequence[Record], decisions: Decisions) -> None: ...
 
     def close(self) -> None: ...
 
@@ -41,9 +40,9 @@ class Lines:
     out: TextIO = field(default_factory=lambda: sys.stdout)
     _next_s: float = 0.0
 
-    def show(self, share: float, records: Sequence[Record], decisions: Decisions, new: Sequence[Entry]) -> None:
+    def show(self, share: float, records: Sequence[Record], decisions: Decisions) -> None:
         """Decisions that move at once, the state from time to time."""
-        for entry in new:
+        for entry in decisions.new:
             if entry.written or entry.error:
                 print(f"  decided {told(entry.decision)}", file=self.out, flush=True)
         now_s = share * self.timing.seconds
@@ -64,7 +63,7 @@ class Picture:
     out: TextIO = field(default_factory=lambda: sys.stdout)
     _drawn: int = 0
 
-    def show(self, share: float, records: Sequence[Record], decisions: Decisions, new: Sequence[Entry]) -> None:
+    def show(self, share: float, records: Sequence[Record], decisions: Decisions) -> None:
         """Over what was drawn before."""
         size = shutil.get_terminal_size()
         lines = [_clip(line, size.columns) for line in self._lines(share, records, decisions)][: size.lines - 1]
@@ -80,27 +79,28 @@ class Picture:
 
     def _lines(self, share: float, records: Sequence[Record], decisions: Decisions) -> list[str]:
         filled = round(40 * share)
-        lines = [f"{_BOLD}Load {_clock(share)} of 10:00 {'█' * filled}{'░' * (40 - filled)} {self.timing.speed:.1f} times as fast"]
+        bar, speed = "█" * filled + "░" * (40 - filled), self.timing.speed
+        lines = [f"{_BOLD}Load {_clock(share)} of 10:00{_PLAIN} {bar} {speed:.1f} times as fast"]
         for record in records:
-            lines += ["", *_block(record)]
-        lines += ["", f"{_BOLD}Decisions{_PLAIN} (UTC)  {len(decisions.entries)} logged, {len(decisions.written)} written"]
-        latest = [told(entry.decision) for entry in decisions.entries[-_SHOWN_DECISIONS:]]
-        return lines + latest + [""] * (_SHOWN_DECISIONS - len(latest))
+            lines += ["", *_block(record, decisions.latest(record.model.name))]
+        counts = f"{len(decisions.entries)} logged, {len(decisions.written)} written to the cluster; UTC"
+        moved = [told(entry.decision) for entry in decisions.written[-_SHOWN_DECISIONS:]]
+        return [*lines, "", f"{_BOLD}Decisions{_PLAIN} {counts}", *moved, *[""] * (_SHOWN_DECISIONS - len(moved))]
 
 
-def _block(record: Record) -> list[str]:
+def _block(record: Record, latest: str) -> list[str]:
     look, model = record.looks[-1], record.model
     breached = look.latency_s is not None and look.latency_s > model.limit_s
-    color = _RED if breached else _GREEN
     measured = "-" if look.latency_s is None else format_seconds(look.latency_s)
+    demand = f"{_number(look.arriving_per_s)} requests/s, planned for {_number(look.planned_per_s)}"
+    replicas = f"{look.asked} asked, {look.ready} ready, {_number(look.needed)} needed"
+    against = f"of {format_seconds(model.limit_s)}; broken for {record.breached_s:.0f} s so far"
     return [
         f"{_BOLD}{model.name}{_PLAIN} ({model.engine})",
-        f"  demand    {_number(look.arriving_per_s):>8} requests/s, planned for {_number(look.planned_per_s):>8}"
-        f"   {_spark([each.arriving_per_s for each in record.looks])}",
-        f"  replicas  {look.asked:>8} asked, {look.ready} ready, {_number(look.needed)} needed"
-        f"          {_spark([float(each.ready) for each in record.looks])}",
-        f"  {model.watched:<9} {color}{measured:>8}{_PLAIN} against {format_seconds(model.limit_s)}"
-        f"; broken for {record.breached_s:.0f} s so far",
+        f"  demand    {demand:<40} {_spark([each.arriving_per_s for each in record.looks])}",
+        f"  replicas  {replicas:<40} {_spark([float(each.ready) for each in record.looks])}",
+        f"  {model.watched:<9} {_RED if breached else _GREEN}{measured}{_PLAIN} {against}",
+        f"  latest    {latest}",
     ]
 
 
@@ -143,5 +143,3 @@ def _clip(line: str, columns: int) -> str:
             return line[:index] + "…"
         index += 1
     return line
-
-

@@ -1,4 +1,4 @@
-"""Processes of our own commands, in sessions of their own: Ctrl-C reaches the demonstration, which ends them in order."""
+"""`planner …` in sessions of their own: Ctrl-C reaches the demonstration alone, which ends them in order."""
 
 from __future__ import annotations
 

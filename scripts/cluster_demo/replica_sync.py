@@ -64,14 +64,18 @@ class ReplicaSync:
         changed = False
         for engine in self.engines:
             name = engine.model.name
-            ready = sorted(pod.metadata.name for pod in pods.items if pod.metadata.labels.get("app") == name and _serves(pod))
+            ready = sorted(
+                pod.metadata.name for pod in pods.items if pod.metadata.labels.get("app") == name and _serves(pod)
+            )
             if self._serving.get(name) != ready:
                 engine.keep(ready)
                 self._serving[name], changed = ready, True
             self.seen[name] = Replicas(asked=asked.get(name, 0), ready=len(ready))
         if changed:
             written = self.targets.with_suffix(".new")
-            written.write_text(json.dumps([each for engine in self.engines for each in engine.targets()]), encoding="utf-8")
+            written.write_text(
+                json.dumps([each for engine in self.engines for each in engine.targets()]), encoding="utf-8"
+            )
             written.replace(self.targets)
 
 

@@ -33,14 +33,14 @@ def _of_model(record: Record, lost: int) -> Iterator[str]:
     seconds = record.looks[-1].at_s
     always = most * seconds
     saved = 1.0 - record.replica_seconds() / always if always else 0.0
-    yield (
-        f"  {model.name} ({model.engine}): {low} to {high} requests/s; ready replicas {least} to {most}, {last} at the end; "
-        f"{saved:.0%} fewer replica-seconds than {most} all the time"
-    )
+    yield f"  {model.name} ({model.engine}), {low} to {high} requests/s"
+    fewer = f"{saved:.0%} fewer replica-seconds than {most} all along"
+    yield f"    ready replicas {least} to {most}, {last} at the end: {fewer}"
+    unmeasured = f", not measured for {record.unmeasured_s:.0f} s" if record.unmeasured_s >= 1.0 else ""
+    unserved = f"; {lost} requests came while no pod served" if lost else ""
     yield (
         f"    {model.watched} over {format_seconds(model.limit_s)} for {record.breached_s:.0f} s of {seconds:.0f} s"
-        + (f", not measured for {record.unmeasured_s:.0f} s" if record.unmeasured_s >= 1.0 else "")
-        + (f"; {lost} requests came while no pod served" if lost else "")
+        f"{unmeasured}{unserved}"
     )
 
 

@@ -1,7 +1,7 @@
-"""How long each thing takes in a demonstration of so many seconds: the load's ten minutes pass faster, nothing else does.
+"""How long each thing takes in a demonstration of so many seconds: the load's ten minutes pass faster, nothing else.
 
-Engines, Kubernetes, Prometheus and the controller share one clock, the wall's, so that rates and latencies are what they
-say. What a real cluster does in minutes (cold starts, stabilisation) is set as much shorter as the load's curve is.
+Engines, Kubernetes, Prometheus and the controller share one clock, the wall's, so that rates and latencies are what
+they say. What a real cluster does in minutes (cold starts, stabilisation) is set as much shorter as the load's curve is.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Timing:
     @property
     def settle_s(self) -> int:
         """Stabilisation before anything is scaled down."""
-        return max(3, round(self.seconds / 10.0))
+        return max(3, round(self.seconds / 7.5))
 
     @property
     def line_every_s(self) -> float:

@@ -70,14 +70,14 @@ class ControlPlane:
 
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """What kubectl answers; `text` is its standard input."""
-        command = [program("kubectl"), "--kubeconfig", self.kubeconfig, *arguments]
+        command = [str(program("kubectl")), "--kubeconfig", str(self.kubeconfig), *arguments]
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=60)
         if done.returncode != 0:
             raise RuntimeError(f"kubectl {' '.join(arguments)}: {done.stderr}")
         return done.stdout
 
     def _kwokctl(self, *arguments: str) -> None:
-        command = [program("kwokctl"), "--name", NAME, *arguments]
+        command = [str(program("kwokctl")), "--name", NAME, *arguments]
         done = subprocess.run(
             command, env=environment(self.folder), capture_output=True, text=True, check=False, timeout=120
         )
