@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from controller.tls import Tls
 from models.errors import InvalidInput
-from planner.files import read_text
 from planner.metrics_server import Series
 
 TIMEOUT_S = 30
@@ -31,18 +31,6 @@ class Sample(NamedTuple):
     labels: Mapping[str, str]
     time_s: float
     value: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tls:
-    """How the two prove to each other who they are, beyond what the system trusts. Files in PEM."""
-
-    authority: Path | None = None
-    """Whose certificates are trusted in place of the system's."""
-    certificate: Path | None = None
-    """Our own, for servers that ask for one."""
-    key: Path | None = None
-    """Of the certificate; None where its file holds both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +93,8 @@ class Prometheus:
             raise_on_status=False,
         )
         session = bounded_session(self._address, retry=retry)
-        _prove(session, tls)
+        tls.require_readable()
+        session.verify, session.cert = tls.verified_by, tls.proof
         self._client: Any = PrometheusConnect(
             url=self._address, auth=password or token, timeout=timeout_s, session=session
         )
@@ -179,21 +168,6 @@ def _without_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
     return urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", "")), auth
 
 
-def _prove(session: Any, tls: Tls) -> None:
-    for path, what in ((tls.authority, "authority"), (tls.certificate, "certificate"), (tls.key, "key")):
-        text = None if path is None else read_text(path, what=f"{what} file")
-        if text is not None and "-----BEGIN " not in text:
-            raise InvalidInput(f"{what} file {path} holds no PEM", remedy="text that begins with -----BEGIN")
-        if text is not None and "ENCRYPTED" in text:  # OpenSSL would ask at the terminal
-            raise InvalidInput(f"the key in {path} needs a password", remedy="keep it without one, readable to few")
-    if tls.key is not None and tls.certificate is None:
-        raise InvalidInput(f"the key {tls.key} has no certificate", remedy="name the certificate's file too")
-    if tls.authority is not None:
-        session.verify = str(tls.authority)
-    if tls.certificate is not None:
-        session.cert = str(tls.certificate) if tls.key is None else (str(tls.certificate), str(tls.key))
-
-
 @contextmanager
 def _told(address: str) -> Iterator[None]:
     """What can go wrong, as one message each."""
@@ -226,14 +200,16 @@ def _told(address: str) -> Iterator[None]:
 
 
 def _not_proven(address: str, text: str) -> InvalidInput:
-    if "alert" in text.lower():
+    if "CERTIFICATE_VERIFY_FAILED" in text:
         return InvalidInput(
-            f"{address} does not accept our certificate, or asks for one",
-            remedy="give the certificate and the key that its authority signed",
+            f"{address} has a certificate that is not trusted",
+            remedy="let REQUESTS_CA_BUNDLE name the file of the authority that signed it",
         )
+    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER" in text:
+        return InvalidInput(f"{address} does not speak TLS", remedy="is it http:// there?")
     return InvalidInput(
-        f"{address} has a certificate that is not trusted",
-        remedy="let REQUESTS_CA_BUNDLE name the file of the authority that signed it",
+        f"{address} does not accept our certificate, or asks for one",
+        remedy="give the certificate and the key that its authority signed",
     )
 
 
@@ -246,7 +222,8 @@ def _reason(error: Exception) -> str:
         ("unreachable", "no route"),
         ("aborted", "it closed the connection"),
         ("redirects", "too many redirects"),
-        ("certificate required", "it asks for a certificate of ours"),
+        ("reset by peer", "it closed the connection"),
+        ("Broken pipe", "it closed the connection"),
     ):
         if sign in text:
             return said
