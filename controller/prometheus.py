@@ -1,18 +1,18 @@
-"""Prometheus over HTTP: queries at a time and over a range, and what goes wrong on the way in plain words."""
+"""Prometheus over HTTP: queries at a time and over a range."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from controller.tls import Tls
+from controller.prometheus_errors import told
+from controller.tls import SYSTEM, Tls
 from models.errors import InvalidInput
 from planner.metrics_server import Series
 
@@ -21,8 +21,6 @@ TIMEOUT_S = 30
 ANSWER_S = 90.0
 """One answer from the question to its last byte, repetitions included."""
 _RETRIES = 2
-_STATUS = re.compile(r"HTTP Status Code (\d+) \((.*)\)", re.DOTALL)
-_SAID = re.compile(r'"error": ?"((?:[^"\\]|\\.)*)"')
 
 
 class Sample(NamedTuple):
@@ -39,7 +37,7 @@ class PrometheusSettings:
 
     url: str
     bearer_token_file: Path | None = None
-    tls: Tls = Tls()
+    tls: Tls = SYSTEM
     timeout_s: int = 5
     answer_s: float = 10.0
 
@@ -62,7 +60,7 @@ class Prometheus:
         url: str,
         *,
         bearer_token_file: Path | None = None,
-        tls: Tls = Tls(),
+        tls: Tls = SYSTEM,
         timeout_s: int = TIMEOUT_S,
         answer_s: float = ANSWER_S,
     ) -> None:
@@ -111,7 +109,7 @@ class Prometheus:
         """The query's value at start, start + step … end, seconds since 1970."""
         from controller.bounded_answer import within
 
-        with _told(self._address):
+        with told(self._address):
             answer = within(
                 self._answer_s,
                 lambda: self._client.custom_query_range(
@@ -128,7 +126,7 @@ class Prometheus:
         from controller.bounded_answer import within
 
         parameters = {} if at_s is None else {"time": f"{at_s:.3f}"}
-        with _told(self._address):
+        with told(self._address):
             answer = within(self._answer_s, lambda: self._client.custom_query(query, params=parameters))
             return [_sample(entry) for entry in answer if "histogram" not in entry]
 
@@ -166,93 +164,3 @@ def _without_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
     place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
     return urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", "")), auth
-
-
-@contextmanager
-def _told(address: str) -> Iterator[None]:
-    """What can go wrong, as one message each."""
-    from prometheus_api_client.exceptions import PrometheusApiClientException
-    from requests import exceptions
-
-    try:
-        yield
-    except InvalidInput:
-        raise
-    except exceptions.JSONDecodeError:
-        raise _no_prometheus(address, "it answers with something that is not JSON") from None
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        if isinstance(error, exceptions.RequestException):
-            raise InvalidInput(f"--prometheus {address} cannot be asked", remedy="check the URL") from None
-        raise _no_prometheus(address, "its answer is not of Prometheus's shape") from None
-    except PrometheusApiClientException as error:
-        raise _refused(address, str(error)) from None
-    except exceptions.SSLError as error:
-        raise _not_proven(address, str(error)) from None
-    except (exceptions.Timeout, TimeoutError):
-        raise InvalidInput(
-            f"{address} did not answer in time", remedy="try a shorter --last or a longer --window"
-        ) from None
-    except exceptions.RequestException as error:
-        raise InvalidInput(
-            f"{address} cannot be reached ({_reason(error)})",
-            remedy="is it running, and reachable from here? kubectl port-forward makes a service local",
-        ) from None
-
-
-def _not_proven(address: str, text: str) -> InvalidInput:
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        return InvalidInput(
-            f"{address} has a certificate that is not trusted",
-            remedy="let REQUESTS_CA_BUNDLE name the file of the authority that signed it",
-        )
-    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER" in text:
-        return InvalidInput(f"{address} does not speak TLS", remedy="is it http:// there?")
-    return InvalidInput(
-        f"{address} does not accept our certificate, or asks for one",
-        remedy="give the certificate and the key that its authority signed",
-    )
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    for sign, said in (
-        ("refused", "connection refused"),
-        ("resolve", "the name is not known"),
-        ("Name or service", "the name is not known"),
-        ("unreachable", "no route"),
-        ("aborted", "it closed the connection"),
-        ("redirects", "too many redirects"),
-        ("reset by peer", "it closed the connection"),
-        ("Broken pipe", "it closed the connection"),
-    ):
-        if sign in text:
-            return said
-    return type(error).__name__
-
-
-def _refused(address: str, text: str) -> InvalidInput:
-    match = _STATUS.search(text)
-    status, body = (int(match.group(1)), match.group(2)) if match else (0, text)
-    said = _SAID.search(body)
-    reason = "".join(character for character in (said.group(1) if said else "") if character.isprintable())[:300]
-    if status in (401, 403):
-        return InvalidInput(
-            f"{address} refuses the credentials (HTTP {status})",
-            remedy="give --bearer-token-file FILE, or http://USER:PASSWORD@HOST",
-        )
-    if status in (400, 422) and reason:
-        return InvalidInput(
-            f"{address} refuses the query: {reason}", remedy="try a shorter --last or a longer --window"
-        )
-    if status in (404, 405):
-        return _no_prometheus(address, f"there is no query API (HTTP {status})")
-    return InvalidInput(
-        f"{address} answers with HTTP {status}" + (f": {reason}" if reason else ""), remedy="look at that server's log"
-    )
-
-
-def _no_prometheus(address: str, why: str) -> InvalidInput:
-    return InvalidInput(
-        f"{address} is not Prometheus: {why}",
-        remedy="give the URL under which /api/v1/query lies, such as http://localhost:9090",
-    )

@@ -55,3 +55,7 @@ class Tls:
             raise InvalidInput(
                 f"{files} hold no certificate and the key that belongs to it", remedy="files in PEM"
             ) from None
+
+
+SYSTEM = Tls()
+"""What the system trusts, and no proof of our own."""
