@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +35,8 @@ class Sample(NamedTuple):
 class PrometheusSettings:
     """A server and how a loop asks it: sooner without an answer than late."""
 
-    url: str
+    url: str = field(repr=False)
+    """May hold a password."""
     bearer_token_file: Path | None = None
     tls: Tls = SYSTEM
     timeout_s: int = 5
