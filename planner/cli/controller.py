@@ -19,7 +19,7 @@ Examples (each needs a cluster with Replicast's custom resources, and a Promethe
       --decision-log decisions.jsonl"""
 
 
-@click.group("controller")
+@click.group("controller", epilog="\b\nExamples:\n  planner controller run --help")
 def controller() -> None:
     """The controller that keeps replicas right: advisory unless a policy says Enforce."""
 
