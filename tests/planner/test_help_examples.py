@@ -12,8 +12,10 @@ from pathlib import Path
 import click
 import pytest
 
+from controller.decision_log import Entry, line_of
 from planner.cli.main import cli
 from planner.profile import CATALOGUE
+from tests.controller.world import World
 
 ROOT = Path(__file__).parents[2]
 CALL = f"""#!{sys.executable}
@@ -52,6 +54,19 @@ FILES = {
     "*.yaml": PROFILE,
     "times.csv": "batch,mean_ms\n1,28\n8,84\n",
 }
+
+
+def decisions() -> str:
+    """A decision log of some minutes."""
+    world = World()
+    world.run(600.0)
+    profile = world.capacity.profile
+    return "".join(
+        line_of(Entry(snapshot=snapshot, memory=memory, decision=decision), profile) + "\n"
+        for snapshot, memory, decision in world.seen
+    )
+
+
 BATCHER = 'name: "reranker" max_batch_size: 8 dynamic_batching { }'
 
 
@@ -88,6 +103,8 @@ def test_an_example_runs_as_it_stands(tmp_path: Path, example: str) -> None:
     for name, text in FILES.items():
         if re.search(rf"(?<![\w-]){re.escape(name)}(?!\w)", example):
             (folder / name.replace("*", "4")).write_text(text, encoding="utf-8")
+    if "decisions.jsonl" in example:
+        (folder / "decisions.jsonl").write_text(decisions(), encoding="utf-8")
     if "--model-repository models" in example:
         (folder / "models" / "reranker").mkdir(parents=True)
         (folder / "models" / "reranker" / "config.pbtxt").write_text(BATCHER, encoding="utf-8")
