@@ -9,7 +9,7 @@ pip := $(run) -m pip --disable-pip-version-check --quiet
 pythons := python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types layers control-plane test tests test-cluster unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching networks networks-batching docs crds wheel clean
+.PHONY: help setup demo demo-cluster check format lint types layers control-plane test tests test-cluster unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching networks networks-batching docs crds wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ demo: $(VENV)/.installed  ## install, then size a chat service on a measured A10
 	@echo
 	$(bin)/planner size --profile llama-3.1-8b-a100-vllm --qps 20 --input-tokens 512 --output-tokens 128 \
 	    --slo 'ttft:p99<=500ms' --slo 'itl:p95<=60ms'
+
+demo-cluster: $(VENV)/.installed-dev  ## the controller at work on a real control plane under a load, without a GPU (three minutes)
+	@$(run) -m scripts.control_plane > /dev/null
+	@$(run) -m scripts.demo_cluster $(DEMO_ARGS)
 
 check: lint types layers  ## lint, format, strict types and the direction of imports
 

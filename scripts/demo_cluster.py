@@ -1,6 +1,6 @@
 """The whole product at work without a GPU: a real control plane and Prometheus, simulated engines, the controller.
 
-    python -m scripts.demo_cluster [--speed 4 | --seconds 150] [--decision-log FILE]
+    python -m scripts.demo_cluster [--speed 4 | --seconds 150] [--folder FOLDER]
 
 Real are kube-apiserver, etcd, the Deployment and HPA controllers, the scheduler, Prometheus and
 `planner controller run` in Enforce mode. KWOK plays the nodes and the pods' starts; `planner simulate --serve` plays
@@ -13,7 +13,8 @@ import argparse
 import signal
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from models.errors import InvalidInput
@@ -23,25 +24,29 @@ from scripts.cluster_demo.summary import summary
 from scripts.cluster_demo.timing import CURVE_S, SHORTEST_S, SPEED, Timing
 from scripts.control_plane import ControlPlaneMissing
 
+_ENDS = signal.SIGTERM, signal.SIGHUP
+
 
 def main() -> int:
     """Exit code 0 where all parts did their work."""
     options = _options()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDS:
         signal.signal(number, _interrupted)
     timing = Timing(seconds=options.seconds or CURVE_S / options.speed)
     try:
-        with tempfile.TemporaryDirectory(prefix="replicast-demo-") as folder, ExitStack() as parts:
-            parts.callback(lambda: _say("stopping all parts"))
-            stage = started(parts, timing, Path(folder), options.decision_log)
-            records, lost = played(stage)
-            print("\n" + "\n".join(summary(records, stage.decisions, lost)), flush=True)
-            # From here on nothing interrupts the cleaning up.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with _folder(options.folder) as folder, ExitStack() as parts:
+            try:
+                stage = started(parts, timing, folder)
+                records, lost = played(stage)
+                print("\n" + "\n".join(summary(records, stage.decisions, lost)), flush=True)
+            finally:
+                _say("stopping all parts")
+                for number in (signal.SIGINT, *_ENDS):  # nothing interrupts the cleaning up
+                    signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:
         _say("stopped")
         return 130
-    except (ControlPlaneMissing, RuntimeError, InvalidInput) as failed:
+    except (ControlPlaneMissing, RuntimeError, InvalidInput, OSError) as failed:
         _say(f"error: {failed}")
         return 1
     return 0
@@ -52,14 +57,26 @@ def _options() -> argparse.Namespace:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--speed", type=float, default=SPEED, help="how much faster the load's ten minutes pass")
     length.add_argument("--seconds", type=float, help="how long the load's ten minutes take")
-    parser.add_argument("--decision-log", type=Path, help="keep the controller's decisions in this new file")
+    parser.add_argument("--folder", type=Path, help="keep logs and decisions in this new folder")
     options = parser.parse_args()
     longest, seconds = CURVE_S * 2.0, options.seconds or CURVE_S / max(options.speed, 1e-9)
     if not SHORTEST_S <= seconds <= longest:
         parser.error(f"the load takes {SHORTEST_S:.0f} to {longest:.0f} seconds, not {seconds:.0f}")
-    if options.decision_log is not None and options.decision_log.exists():
-        parser.error(f"{options.decision_log} is there already; name a new file")
+    if options.folder is not None and options.folder.exists():
+        parser.error(f"{options.folder} is there already; name a new folder")
     return options
+
+
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    """That of all files: one that is kept, or one that is gone afterwards."""
+    if kept is not None:
+        kept.mkdir(parents=True)
+        yield kept.resolve()
+        return
+    # Programs that were just killed may still finish writing.
+    with tempfile.TemporaryDirectory(prefix="replicast-demo-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def _interrupted(*_: object) -> None:

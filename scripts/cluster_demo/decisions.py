@@ -46,14 +46,12 @@ class Decisions:
         return "nothing yet" if decision is None else told(decision)
 
     def most_interesting(self) -> Entry | None:
-        """The one that added most; of equals the one with most to say."""
+        """The one that added most; of equals one that looked ahead, and the largest."""
 
-        def interest(entry: Entry) -> tuple[int, int, int]:
-            write, expected = (
-                entry.decision.write,
-                any(each.code is Code.DEMAND_EXPECTED for each in entry.decision.reasons),
-            )
-            return (write.replicas - write.before if write is not None else 0, expected, len(entry.decision.reasons))
+        def interest(entry: Entry) -> tuple[int, bool, int]:
+            write = entry.decision.write
+            expected = any(each.code is Code.DEMAND_EXPECTED for each in entry.decision.reasons)
+            return (0, expected, 0) if write is None else (write.replicas - write.before, expected, write.replicas)
 
         return max(self.written or self.entries, key=interest, default=None)
 

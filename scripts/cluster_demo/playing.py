@@ -20,6 +20,7 @@ def played(stage: Stage) -> tuple[list[Record], dict[str, int]]:
     picture, began_s = view(stage.timing), time.monotonic()
     try:
         while (now_s := time.monotonic() - began_s) < stage.timing.seconds:
+            stage.controller.require_alive()
             share = now_s / stage.timing.seconds
             for engine in stage.engines:
                 engine.load(rate_at(engine.model.curve, share))
@@ -40,7 +41,7 @@ def _look(stage: Stage, record: Record, now_s: float, share: float) -> Look:
     model, replicas = record.model, stage.sync.seen[record.model.name]
     planned = needed = latency_s = None
     try:
-        page = shown(stage.controller)
+        page = shown(stage.controller.url)
         planned, needed = page.of("planned_requests_per_second", model.name), page.of("needed_replicas", model.name)
         query = model.latency.format(window=stage.timing.window_s)
         latency_s = vector(stage.prometheus, query, "").get("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -29,11 +30,10 @@ def planner(arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen[by
         _end(process)
 
 
-def said(arguments: Sequence[str]) -> str:
-    """What `planner …` says."""
-    done = subprocess.run(
-        [sys.executable, "-c", _PLANNER, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
-    )
+def said(arguments: Sequence[str], folder: Path) -> str:
+    """What `planner …` says in a folder."""
+    command, path = [sys.executable, "-c", _PLANNER, *arguments], {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=folder, env=path, capture_output=True, text=True, check=False, timeout=60)
     return done.stdout or done.stderr
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 from kubernetes import config
 
-from scripts.cluster_demo.controller_process import running_controller
+from scripts.cluster_demo.controller_process import RunningController, running_controller
 from scripts.cluster_demo.decisions import Decisions
 from scripts.cluster_demo.engine import Engine, running_engine
 from scripts.cluster_demo.metrics_adapter import registration, running_adapter
@@ -34,12 +34,11 @@ class Stage:
     engines: Sequence[Engine]
     sync: ReplicaSync
     prometheus: str
-    controller: str
-    """URL of its pages."""
+    controller: RunningController
     decisions: Decisions
 
 
-def started(parts: ExitStack, timing: Timing, folder: Path, log: Path | None) -> Stage:
+def started(parts: ExitStack, timing: Timing, folder: Path) -> Stage:
     """Start everything, telling what. Raises RuntimeError where a part does not start."""
     print(_introduction(timing), flush=True)
     _step("Kubernetes: kube-apiserver, etcd, controllers, scheduler, KWOK")
@@ -57,7 +56,7 @@ def started(parts: ExitStack, timing: Timing, folder: Path, log: Path | None) ->
     port = parts.enter_context(running_adapter(prometheus, plane.folder / "clusters" / "tests" / "pki"))
     _apply(plane, timing, port)
     _until_served(sync)
-    decisions = Decisions(log=log or folder / "decisions.jsonl")
+    decisions = Decisions(log=folder / "decisions.jsonl")
     _step("the controller, in Enforce mode")
     controller = parts.enter_context(
         running_controller(plane.kubeconfig, prometheus, timing, decisions.log, folder / "controller.log")

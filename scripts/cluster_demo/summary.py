@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from controller.decision_log import Entry
 from planner.units import format_number, format_seconds
@@ -23,7 +24,7 @@ def summary(records: Sequence[Record], decisions: Decisions, lost: dict[str, int
     if best is None:
         return
     yield ""
-    yield from _explained(best, str(decisions.log))
+    yield from _explained(best, decisions.log)
 
 
 def _of_model(record: Record, lost: int) -> Iterator[str]:
@@ -44,8 +45,9 @@ def _of_model(record: Record, lost: int) -> Iterator[str]:
     )
 
 
-def _explained(entry: Entry, log: str) -> Iterator[str]:
+def _explained(entry: Entry, log: Path) -> Iterator[str]:
     at = datetime.fromtimestamp(math.ceil(entry.decision.at_s), UTC)
-    arguments = ["explain", entry.decision.policy, "--decision-log", log, "--at", f"{at:%Y-%m-%dT%H:%M:%S}", "--replay"]
+    arguments = ["explain", entry.decision.policy, "--decision-log", log.name]
+    arguments += ["--at", f"{at:%Y-%m-%dT%H:%M:%S}", "--replay"]
     yield f"$ planner {' '.join(arguments)}"
-    yield from said(arguments).splitlines()
+    yield from said(arguments, log.parent).splitlines()

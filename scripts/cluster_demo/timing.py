@@ -1,7 +1,7 @@
 """How long each thing takes in a demonstration of so many seconds: the load's ten minutes pass faster, nothing else.
 
-Engines, Kubernetes, Prometheus and the controller share one clock, the wall's, so that rates and latencies are what
-they say. What a real cluster does in minutes (cold starts, stabilisation) is set as much shorter as the load's curve is.
+Engines, Kubernetes, Prometheus and the controller share the wall's clock, so that rates and latencies are what they
+say. What a real cluster does in minutes (cold starts, stabilisation) is set as much shorter as the load's curve is.
 """
 
 from __future__ import annotations

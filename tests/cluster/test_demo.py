@@ -27,11 +27,10 @@ def _programs():
 
 
 def started(folder: Path, *options: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "scripts.demo_cluster", *options]
+    command = [sys.executable, "-m", "scripts.demo_cluster", "--folder", str(folder), *options]
     return subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "TMPDIR": str(folder)}, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        command, cwd=ROOT, text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
 
 
 def left_in(folder: Path) -> list[str]:
@@ -45,33 +44,32 @@ def ready_seen(said: str, model: str) -> list[int]:
 
 
 def test_replicas_follow_the_load_up_and_down(tmp_path):
-    log = tmp_path / "decisions.jsonl"
-    demo = started(tmp_path, "--seconds", "40", "--decision-log", str(log))
+    folder = tmp_path / "demo"
+    demo = started(folder, "--seconds", "40")
     said, _ = demo.communicate(timeout=150)
     assert demo.returncode == 0, said
     for model in ("chat", "reranker"):
         ready = ready_seen(said, model)
         assert max(ready) >= ready[0] + 1, said
         assert ready[-1] < max(ready), said
-    entries = [entry for entry, _ in read_entries(log)]
+    entries = [entry for entry, _ in read_entries(folder / "decisions.jsonl")]
     moved = [entry.decision for entry in entries if entry.written]
     assert all(decision.reasons for decision in moved)
     assert {decision.policy for decision in moved} == {"serving/chat", "serving/reranker"}
     assert "$ planner explain serving/" in said
     assert "Replayed: the same decision." in said
-    assert left_in(tmp_path) == []
-    assert [each.name for each in tmp_path.iterdir()] == ["decisions.jsonl"]
+    assert left_in(folder) == []
 
 
 def test_ctrl_c_stops_every_part(tmp_path):
-    demo = started(tmp_path, "--seconds", "300")
+    folder = tmp_path / "demo"
+    demo = started(folder, "--seconds", "300")
     try:
-        eventually(lambda: len(left_in(tmp_path)), lambda seen: seen >= 5)
+        eventually(lambda: len(left_in(folder)), lambda seen: seen >= 5)
         time.sleep(3.0)  # somewhere in the middle of starting
     finally:
         os.killpg(demo.pid, signal.SIGINT)
     said, _ = demo.communicate(timeout=90)
     assert demo.returncode == 130, said
     assert "Traceback" not in said
-    assert left_in(tmp_path) == []
-    assert list(tmp_path.iterdir()) == []
+    assert left_in(folder) == []
