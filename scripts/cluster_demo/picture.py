@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from scripts.cluster_demo.record import Record
 from scripts.cluster_demo.timing import CURVE_S, Timing
 
 _BARS = " ▁▂▃▄▅▆▇█"
-_SPARK = 30
+_COLUMNS = 50
 _SHOWN_DECISIONS = 10
 _RED, _GREEN, _BOLD, _PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[1m", "\x1b[0m"
 
@@ -78,30 +79,31 @@ class Picture:
         self.out.flush()
 
     def _lines(self, share: float, records: Sequence[Record], decisions: Decisions) -> list[str]:
-        filled = round(40 * share)
-        bar, speed = "█" * filled + "░" * (40 - filled), self.timing.speed
+        filled = round(_COLUMNS * share)
+        bar, speed = "█" * filled + "░" * (_COLUMNS - filled), self.timing.speed
         lines = [f"{_BOLD}Load {_clock(share)} of 10:00{_PLAIN} {bar} {speed:.1f} times as fast"]
         for record in records:
-            lines += ["", *_block(record, decisions.latest(record.model.name))]
+            lines += ["", *self._block(record, decisions.latest(record.model.name))]
         counts = f"{len(decisions.entries)} logged, {len(decisions.written)} written to the cluster; UTC"
         moved = [told(entry.decision) for entry in decisions.written[-_SHOWN_DECISIONS:]]
         return [*lines, "", f"{_BOLD}Decisions{_PLAIN} {counts}", *moved, *[""] * (_SHOWN_DECISIONS - len(moved))]
 
-
-def _block(record: Record, latest: str) -> list[str]:
-    look, model = record.looks[-1], record.model
-    breached = look.latency_s is not None and look.latency_s > model.limit_s
-    measured = "-" if look.latency_s is None else format_seconds(look.latency_s)
-    demand = f"{_number(look.arriving_per_s)} requests/s, planned for {_number(look.planned_per_s)}"
-    replicas = f"{look.asked} asked, {look.ready} ready, {_number(look.needed)} needed"
-    against = f"of {format_seconds(model.limit_s)}; broken for {record.breached_s:.0f} s so far"
-    return [
-        f"{_BOLD}{model.name}{_PLAIN} ({model.engine})",
-        f"  demand    {demand:<40} {_spark([each.arriving_per_s for each in record.looks])}",
-        f"  replicas  {replicas:<40} {_spark([float(each.ready) for each in record.looks])}",
-        f"  {model.watched:<9} {_RED if breached else _GREEN}{measured}{_PLAIN} {against}",
-        f"  latest    {latest}",
-    ]
+    def _block(self, record: Record, latest: str) -> list[str]:
+        look, model = record.looks[-1], record.model
+        breached = look.latency_s is not None and look.latency_s > model.limit_s
+        measured = "-" if look.latency_s is None else format_seconds(look.latency_s)
+        demand = f"{_number(look.arriving_per_s)} requests/s, planned for {_number(look.planned_per_s)}"
+        needed = "-" if look.needed is None else f"{look.needed:.0f}"
+        replicas = f"{look.asked} asked, {look.ready} ready, {needed} needed"
+        against = f"of {format_seconds(model.limit_s)}; broken for {record.breached_s:.0f} s so far"
+        shares = [each.at_s / self.timing.seconds for each in record.looks]
+        return [
+            f"{_BOLD}{model.name}{_PLAIN} ({model.engine})",
+            f"  demand    {demand:<40} {_bars(shares, [each.arriving_per_s for each in record.looks])}",
+            f"  replicas  {replicas:<40} {_bars(shares, [float(each.ready) for each in record.looks])}",
+            f"  {model.watched:<9} {_RED if breached else _GREEN}{measured}{_PLAIN} {against}",
+            f"  latest    {latest}",
+        ]
 
 
 def _state(record: Record) -> str:
@@ -123,12 +125,14 @@ def _clock(share: float) -> str:
     return f"{seconds // 60:02d}:{seconds % 60:02d}"
 
 
-def _spark(values: Sequence[float]) -> str:
-    """All of them in one row of bars, from zero to the most."""
-    step = max(1, -(-len(values) // _SPARK))
-    shown = [max(values[start : start + step]) for start in range(0, len(values), step)]
-    most = max(shown, default=0.0) or 1.0
-    return "".join(_BARS[round((len(_BARS) - 1) * value / most)] for value in shown)
+def _bars(shares: Sequence[float], values: Sequence[float]) -> str:
+    """A row as wide as the whole load: the most in each column so far, from zero to the most of all."""
+    columns = [0.0] * _COLUMNS
+    for share, value in zip(shares, values, strict=True):
+        column = min(_COLUMNS - 1, int(share * _COLUMNS))
+        columns[column] = max(columns[column], value)
+    most = max(columns) or 1.0
+    return "".join(_BARS[math.ceil((len(_BARS) - 1) * value / most)] for value in columns)
 
 
 def _clip(line: str, columns: int) -> str:

@@ -38,7 +38,7 @@ def _of_model(record: Record, lost: int) -> Iterator[str]:
     fewer = f"{saved:.0%} fewer replica-seconds than {most} all along"
     yield f"    ready replicas {least} to {most}, {last} at the end: {fewer}"
     unmeasured = f", not measured for {record.unmeasured_s:.0f} s" if record.unmeasured_s >= 1.0 else ""
-    unserved = f"; {lost} requests came while no pod served" if lost else ""
+    unserved = f"; {lost} requests lost with pods that were removed (simulated ones do not drain)" if lost else ""
     yield (
         f"    {model.watched} over {format_seconds(model.limit_s)} for {record.breached_s:.0f} s of {seconds:.0f} s"
         f"{unmeasured}{unserved}"
