@@ -31,6 +31,7 @@ def decide(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -
     memory = _of_this_target(snapshot, memory)
     if snapshot.target is not None:
         memory = seen(snapshot, memory)
+    memory = _looked(snapshot, memory)
     rival = rivalry(snapshot, memory)
     memory = rival.memory
     found = obstacles(snapshot, rival, capacity)
@@ -86,6 +87,13 @@ def _of_this_target(snapshot: Snapshot, memory: Memory) -> Memory:
     return Memory(target_uid=snapshot.target.uid, since_s=snapshot.now_s)
 
 
+def _looked(snapshot: Snapshot, memory: Memory) -> Memory:
+    """Since when metrics have told something without a break."""
+    if not snapshot.observation.evidence.shows_growth or snapshot.observation.readings is None:
+        return replace(memory, blind=True)
+    return replace(memory, blind=False, back_s=snapshot.now_s) if memory.blind else memory
+
+
 def _held(snapshot: Snapshot, memory: Memory, found: Obstacles, rival: Rivalry) -> Outcome:
     """Nothing may be concluded: all stays as it is, and the reasons say why."""
     known = snapshot.target is not None
@@ -112,6 +120,8 @@ def _remembered(snapshot: Snapshot, memory: Memory, readings: EngineReadings) ->
     arriving = arrivals_per_s(readings)
     if arriving is None or not snapshot.observation.evidence.complete:
         return memory
+    if not memory.whole_window(snapshot.now_s, readings.window_s):
+        return replace(memory, last_fresh_s=snapshot.now_s)
     sample = Sample(at_s=snapshot.now_s, value=arriving)
     kept = [each for each in memory.demand if snapshot.now_s - REMEMBERED_S < each.at_s < snapshot.now_s]
     return replace(memory, demand=(*kept, sample), last_fresh_s=snapshot.now_s)
@@ -127,7 +137,7 @@ def _needed(snapshot: Snapshot, memory: Memory, requirement: Requirement) -> int
     idle = (
         all(each.value == 0.0 for each in memory.demand)
         and readings is not None
-        and not (readings.running or readings.waiting)
+        and not (readings.running or readings.waiting or arrivals_per_s(readings))
     )
     return 0 if idle and snapshot.spec.bounds.min == 0 else requirement.replicas
 

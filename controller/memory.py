@@ -41,9 +41,17 @@ class Memory:
     drifted: float | None = None
     """What `slowdown` would be without its limits."""
     last_fresh_s: float | None = None
+    blind: bool = False
+    """Whether metrics told nothing at the last tick."""
+    back_s: float | None = None
+    """When they told something again after they had not; None where they always did."""
     written: int | None = None
     """Replicas (or the scaler's minimum) that we wrote last."""
     rival_since_s: float | None = None
     rival_writes: int = 0
     """How often somebody undid what we wrote."""
     rival: str = ""
+
+    def whole_window(self, now_s: float, window_s: float) -> bool:
+        """Whether rates are of a whole window: those after an outage are of a part, and lower than what arrives."""
+        return not self.blind and (self.back_s is None or now_s - self.back_s >= window_s)

@@ -96,6 +96,10 @@ def _no_scale_down(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
     if seen_s < window_s:
         message = f"the load has been watched for {seen_s:.0f} s of the {window_s} s before anything is scaled down"
         yield Reason(code=Code.STABILIZING, message=message)
+    readings = snapshot.observation.readings
+    if readings is not None and not rival.memory.whole_window(snapshot.now_s, readings.window_s):
+        message = f"metrics are back for less than the {readings.window_s:.0f} s of their rates; nothing is scaled down"
+        yield Reason(code=Code.STABILIZING, message=message)
     if rival.memory.drifted is not None and Drift(measured=rival.memory.drifted).beyond_limits:
         message = (
             f"measured times are {rival.memory.drifted:.2f} of the profile's, more than may be put right: measure the "

@@ -84,6 +84,50 @@ def test_without_metrics_to_believe_all_is_held_and_told_and_goes_on_by_itself(e
     assert condition(world.tick(), "MetricsFresh")[0] == "True"
 
 
+def filling(begin_s: float, end_s: float):
+    """No metrics for a while; then rates over a window of a minute that fills, of 160 requests a second."""
+
+    def see(seconds: float, snapshot: Snapshot) -> Snapshot:
+        if begin_s <= seconds < end_s:
+            return without_metrics(Evidence.UNREACHABLE)(snapshot)
+        filled = min(1.0, max(0.25, (seconds - end_s) / MINUTE)) if seconds >= end_s else 1.0
+        seen = readings(snapshot.now_s, 160.0 * filled, 5)
+        return replace(snapshot, observation=Observation(evidence=Evidence.FRESH, readings=seen))
+
+    return see
+
+
+def test_after_an_outage_rates_of_part_of_a_window_are_no_trend():
+    world = World(replicas=2, see=filling(10 * MINUTE, 30 * MINUTE))
+    world.run(10 * MINUTE)
+    before, writes = world.replicas, len(world.writes)
+    world.run(25 * MINUTE)
+    assert (world.replicas, len(world.writes)) == (before, writes)
+    assert {each.value for each in world.memory.demand} == {160.0}
+
+
+def test_after_an_outage_rates_of_part_of_a_window_lower_nothing():
+    world = World(replicas=5, see=filling(0.0, 30 * MINUTE))
+    world.run(30 * MINUTE)
+    for decision in world.run(MINUTE):
+        assert (decision.desired, decision.write) == (5, None)
+        assert Code.STABILIZING in codes(decision)
+
+
+def test_a_first_request_after_an_outage_starts_a_replica_at_once():
+    """Of nothing remembered it does not follow that nothing comes."""
+
+    def see(seconds: float, snapshot: Snapshot) -> Snapshot:
+        if seconds < 5 * MINUTE:
+            return without_metrics(Evidence.ABSENT)(snapshot)
+        seen = readings(snapshot.now_s, 5.0, 0, arrived_per_s=5.0, running=None, prompt_tokens=None, output_tokens=None)
+        return replace(snapshot, observation=Observation(evidence=Evidence.FRESH, readings=seen))
+
+    world = World(policy=policy(**ZERO), replicas=0, see=see)
+    world.run(5 * MINUTE)
+    assert world.tick().write is not None
+
+
 def test_pods_that_do_not_report_may_raise_the_number_and_never_lower_it():
     def partly(rate: float):
         def see(_seconds: float, snapshot: Snapshot) -> Snapshot:
