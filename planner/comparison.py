@@ -1,0 +1,216 @@
+"""Profiles side by side on one workload, and which to choose: the cheapest, if the difference is more than the error.
+
+Ranked by cost an hour; where no price is known but all GPUs are of one type, by GPUs, which is the same order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from models.errors import InvalidInput
+from planner.compared import Candidate, Load, Row, sized
+from planner.hardware import find_model
+from planner.pareto import front
+from planner.prices import PriceRule
+from planner.units import format_share
+
+_SAME = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which to choose, why, and how sure that is."""
+
+    name: str | None
+    decided: bool
+    reason: str
+    runner_up: str | None = None
+    saving_per_hour: float | None = None
+    saving_share: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "name": self.name,
+            "decided": self.decided,
+            "reason": self.reason,
+            "runner_up": self.runner_up,
+            "saving_per_hour": self.saving_per_hour,
+            "saving_share": self.saving_share,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """The latency that stands against cost: that of the objective which binds most of the plans."""
+
+    metric: str
+    statistic: str
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.statistic}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Comparison:
+    """Rows in the order of their cost, the choice, and the Pareto front."""
+
+    load: Load
+    prices: PriceRule
+    rows: tuple[Row, ...]
+    """Those with a plan and a price first, cheapest first; then those without a price; then those without a plan."""
+    choice: Choice
+    axis: Axis | None
+    pareto: tuple[bool | None, ...]
+    """Of each row whether it is on the front; None where cost or plan is not known."""
+    warnings: tuple[str, ...]
+
+    @property
+    def feasible(self) -> bool:
+        """Whether any row has a plan."""
+        return any(row.feasible for row in self.rows)
+
+
+def compare(candidates: Sequence[Candidate], load: Load, prices: PriceRule, *, compile_hours: float) -> Comparison:
+    """Size every candidate and choose."""
+    if not candidates:
+        raise InvalidInput("there is nothing to compare", remedy="give --profile at least once, or --model")
+    rows = sorted((sized(each, load, prices, compile_hours=compile_hours) for each in candidates), key=_order)
+    axis = _axis(rows)
+    return Comparison(
+        load=load,
+        prices=prices,
+        rows=tuple(rows),
+        choice=choose(rows),
+        axis=axis,
+        pareto=_on_front(rows, axis),
+        warnings=tuple(_warnings(rows)),
+    )
+
+
+def _order(row: Row) -> tuple[int, float, int, str]:
+    if not row.feasible:
+        return 2, 0.0, 0, row.name
+    return (1, 0.0, row.gpus, row.name) if row.per_hour is None else (0, row.per_hour, row.gpus, row.name)
+
+
+def _measure(rows: Sequence[Row]) -> list[tuple[Row, float]]:
+    """Rows with what they are ranked by: dollars an hour, or GPUs where all are of one type and none has a price."""
+    planned = [row for row in rows if row.feasible]
+    priced = [(row, row.per_hour) for row in planned if row.per_hour is not None]
+    if not priced and len({row.candidate.gpu.lower() for row in planned}) == 1:
+        return sorted(((row, float(row.gpus)) for row in planned), key=lambda each: each[1])
+    return sorted(((row, cost) for row, cost in priced if cost is not None), key=lambda each: each[1])
+
+
+def choose(rows: Sequence[Row]) -> Choice:
+    """The cheapest plan, why, and whether the rest is dearer by more than the profiles' errors."""
+    ranked = _measure(rows)
+    if not ranked:
+        planned = any(row.feasible for row in rows)
+        reason = (
+            "no price is known of GPUs of different types: give --gpu-price TYPE=USD or --prices FILE"
+            if planned
+            else "no profile meets every objective"
+        )
+        return Choice(name=None, decided=False, reason=reason)
+    best, cost = ranked[0]
+    unpriced = sorted(row.name for row in rows if row.feasible and row not in [each for each, _ in ranked])
+    hole = f"; not ranked, for want of a price: {', '.join(unpriced)}" if unpriced else ""
+    if len(ranked) == 1:
+        alone = "the only one with a plan" if not unpriced else "the only one with a plan and a price"
+        return Choice(name=best.name, decided=not unpriced, reason=f"{best.name} is {alone}{hole}")
+    second, other = ranked[1]
+    decided, doubt = _decided(best, [row for row, _ in ranked[1:]])
+    if math.isclose(cost, other, rel_tol=_SAME):
+        alike = [row for row, each in ranked if math.isclose(each, cost, rel_tol=_SAME)]
+        best, why = _of_equals(alike)
+        second = next(row for row in alike if row is not best)
+        reason = f"{best.name} costs the same as {second.name}, and {why}"
+        return Choice(
+            name=best.name, decided=False, reason=reason + hole, runner_up=second.name,
+            saving_per_hour=0.0, saving_share=0.0,
+        )  # fmt: skip
+    share = 1.0 - cost / other
+    unit = "less an hour" if best.per_hour is not None else "fewer GPUs"
+    reason = f"{best.name} takes {format_share(share)} {unit} than {second.name}, the next{doubt}{hole}"
+    saving = None if best.per_hour is None else other - cost
+    return Choice(
+        name=best.name, decided=decided and not unpriced, reason=reason, runner_up=second.name,
+        saving_per_hour=saving, saving_share=share,
+    )  # fmt: skip
+
+
+def _of_equals(rows: Sequence[Row]) -> tuple[Row, str]:
+    """Of rows that cost the same the one that carries most more; then the one that is quicker set up."""
+
+    def worth(row: Row) -> tuple[float, float]:
+        return row.headroom or 0.0, -row.set_up.compile_hours
+
+    best = max(rows, key=worth)
+    if best.headroom is None:
+        return best, "comes first by set-up"
+    return best, f"carries more with it ({format_share(best.headroom)} above the asked rate)"
+
+
+def _decided(best: Row, others: Sequence[Row]) -> tuple[bool, str]:
+    """Whether the best is cheapest throughout its own and the others' ranges; a doubt in words where it is not."""
+    own = best.per_hour_between if best.per_hour is not None else _gpus_between(best)
+    if own is None:
+        return False, f"; not decided by error: {best.name} states none of its step time"
+    for other in others:
+        theirs = other.per_hour_between if best.per_hour is not None else _gpus_between(other)
+        if theirs is None:
+            return False, f"; how sure that is is not known: {other.name} states no error of its step time"
+        if theirs[0] <= own[1]:
+            return False, f"; not decided: within the profiles' errors {other.name} may cost no more"
+    return True, "; more than the profiles' errors can turn round"
+
+
+def _gpus_between(row: Row) -> tuple[float, float] | None:
+    if row.between is None:
+        return None
+    per_replica = row.gpus / int(row.fields["replicas"])
+    high = row.between.high
+    return row.between.low * per_replica, math.inf if high is None else high * per_replica
+
+
+def _axis(rows: Sequence[Row]) -> Axis | None:
+    binding = Counter(str(row.fields["binding"]["objective"]) for row in rows if row.feasible)
+    if not binding:
+        return None
+    metric, _, rest = binding.most_common(1)[0][0].partition(":")
+    return Axis(metric=metric, statistic=rest.partition("<=")[0])
+
+
+def _on_front(rows: Sequence[Row], axis: Axis | None) -> tuple[bool | None, ...]:
+    measured = {id(row): cost for row, cost in _measure(rows)}
+    points: dict[int, tuple[float, float]] = {}
+    for row in rows:
+        latency = None if axis is None else row.latency(axis.metric, axis.statistic)
+        if latency is not None and id(row) in measured:
+            points[id(row)] = measured[id(row)], latency
+    members = dict(zip(points, front(list(points.values())), strict=True))
+    return tuple(members.get(id(row)) for row in rows)
+
+
+def _warnings(rows: Sequence[Row]) -> list[str]:
+    notes = []
+    profiles = [row.candidate.profile for row in rows if row.candidate.profile is not None]
+    models = {str(find_model(p.spec.model) or p.spec.model): p.spec.model for p in profiles}
+    if len(models) > 1:
+        notes.append(
+            f"different models ({', '.join(sorted(models.values()))}): what their answers are worth is not compared"
+        )
+    kinds = sorted({row.price.pricing for row in rows if row.price.pricing})
+    if len(kinds) > 1:
+        notes.append(f"prices of different kinds ({', '.join(kinds)}) stand side by side")
+    bits = {p.spec.quantization for p in profiles}
+    if len(bits) > 1:
+        notes.append("different quantisations: the loss of quality is not modelled")
+    missing = dict.fromkeys(row.price.told for row in rows if row.price.usd_per_h is None)
+    return [*notes, *missing]
