@@ -128,7 +128,7 @@ def report(found: list[Pair]) -> str:
         "(`planner/variant_error.py`); of several changes at a time the root of the sum of squares.",
         "",
         "Not covered: no two shipped profiles of one engine differ by weight-only quantisation (AWQ, GPTQ, GGUF) or by",
-        "16 bits against fewer; what is measured of quantisation is FP8 against FP4. The loss of quality is not modelled.",
+        "16 bits against fewer; of quantisation FP8 against FP4 is what was measured. Loss of quality is not modelled.",
         "",
         "| changed | from | to | loads | TPOT, median error | signed | fit's own |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: |",

@@ -6,9 +6,9 @@ which it never pays, and one from which it always does.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from models.errors import InvalidInput, NoFeasiblePlan
@@ -102,7 +102,8 @@ def pairs(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
     """vLLM rows with TensorRT-LLM rows of the same model, GPU type, precision and GPUs a replica; both have plans."""
     for vllm in rows:
         for compiled in rows:
-            if vllm.feasible and compiled.feasible and _comparable(vllm, compiled):
+            measured = not (vllm.candidate.estimated or compiled.candidate.estimated)
+            if measured and vllm.feasible and compiled.feasible and _comparable(vllm, compiled):
                 yield vllm, compiled
 
 
@@ -123,12 +124,14 @@ def _kind(profile: EngineProfile) -> tuple[str, str, str, int]:
 def break_evens(
     rows: Sequence[Row], load: Load, prices: PriceRule, build: BuildCost, gains: Sequence[float]
 ) -> list[BreakEven]:
-    """Of every measured pair; with gains also of every vLLM row that has no TensorRT-LLM beside it."""
+    """Of every measured pair; with gains also of every measured vLLM row that has no TensorRT-LLM beside it."""
     found = [_break_even(vllm, compiled, load, build, None) for vllm, compiled in pairs(rows)]
     paired = {each.vllm.name for each in found}
     for row in rows:
         profile = row.candidate.profile
-        if profile is None or profile.spec.engine != "vllm" or not row.feasible or row.name in paired:
+        if profile is None or profile.spec.engine != "vllm" or row.candidate.estimated:
+            continue
+        if not row.feasible or row.name in paired:
             continue
         for gain in gains:
             supposed = sized(_supposed(row, profile, gain), load, prices, compile_hours=build.compile_hours)
@@ -169,7 +172,7 @@ def _break_even(vllm: Row, compiled: Row, load: Load, build: BuildCost, gain: fl
 def _told(
     vllm: Row, compiled: Row, build: BuildCost, saving: float | None, per_version: float | None, hours: float | None
 ) -> str:
-    counts = f"{vllm.fields['replicas']:,} replicas against {compiled.fields['replicas']:,}"
+    counts = f"{_counted(vllm)} against {_counted(compiled)}"
     if saving is None or per_version is None:
         return f"{counts}; no price, so no break-even"
     if saving <= 0.0:
@@ -179,6 +182,11 @@ def _told(
     if hours is None:
         return f"{counts}: {cost}; at {build.releases_per_month:g} releases a month it never pays"
     return f"{counts}: {cost}; paid after {_time(hours)}"
+
+
+def _counted(row: Row) -> str:
+    count = int(row.fields["replicas"])
+    return f"{count:,} replica{'' if count == 1 else 's'}"
 
 
 def _time(hours: float) -> str:
@@ -197,7 +205,7 @@ def _paying_rates(vllm: Row, compiled: Row, load: Load) -> tuple[float | None, f
     edges = [0.0, *sorted(rate for rate in {*steps[0], *steps[1]} if rate <= looked)]
     saves = [
         (low, _cost(vllm, steps[0], 0.5 * (low + high)) > _cost(compiled, steps[1], 0.5 * (low + high)))
-        for low, high in zip(edges, edges[1:], strict=False)
+        for low, high in pairwise(edges)
     ]
     first = next((rate for rate, does in saves if does), None)
     always = None

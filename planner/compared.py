@@ -1,14 +1,14 @@
-"""One row of a comparison: a profile sized for the workload, with cost, headroom and set-up; or why there is no plan."""
+"""One row of a comparison: a profile sized for the workload, its cost, headroom and set-up; or why it has no plan."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from models.errors import NoFeasiblePlan
-from models.objective import METRICS, Objective
+from models.objective import Objective
 from models.prediction import Routing
 from models.workload import OpenArrivals, Workload
 from planner.batching_answer import BatchingQuestion
@@ -268,16 +268,3 @@ def set_up_of(profile: EngineProfile, compile_hours: float) -> SetUp:
         compile_hours=compile_hours if compiles else 0.0,
         note=f"{measured}; {'engine build assumed (--compile-hours)' if compiles else 'nothing is compiled'}",
     )
-
-
-def scaled_rate(load: Load, rate_per_s: float) -> Load:
-    """The same load at another rate."""
-    assert load.arrivals is not None
-    return replace(
-        load,
-        arrivals=replace(load.arrivals, rate_per_s=rate_per_s),
-        workload=None if load.workload is None else load.workload.at_rate(rate_per_s),
-    )
-
-
-STATISTICS = tuple(METRICS)

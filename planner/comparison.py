@@ -6,6 +6,7 @@ Ranked by cost an hour; where no price is known but all GPUs are of one type, by
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 from models.errors import InvalidInput
 from planner.compared import Candidate, Load, Row, sized
-from planner.hardware import find_model
+from planner.hardware import find_model, precision_of
 from planner.pareto import front
 from planner.prices import PriceRule
 from planner.units import format_share
@@ -101,10 +102,10 @@ def _order(row: Row) -> tuple[int, float, int, str]:
 def _measure(rows: Sequence[Row]) -> list[tuple[Row, float]]:
     """Rows with what they are ranked by: dollars an hour, or GPUs where all are of one type and none has a price."""
     planned = [row for row in rows if row.feasible]
-    priced = [(row, row.per_hour) for row in planned if row.per_hour is not None]
-    if not priced and len({row.candidate.gpu.lower() for row in planned}) == 1:
-        return sorted(((row, float(row.gpus)) for row in planned), key=lambda each: each[1])
-    return sorted(((row, cost) for row, cost in priced if cost is not None), key=lambda each: each[1])
+    ranked = [(row, cost) for row in planned if (cost := row.per_hour) is not None]
+    if not ranked and len({row.candidate.gpu.lower() for row in planned}) == 1:
+        ranked = [(row, float(row.gpus)) for row in planned]
+    return sorted(ranked, key=lambda each: each[1])
 
 
 def choose(rows: Sequence[Row]) -> Choice:
@@ -123,21 +124,21 @@ def choose(rows: Sequence[Row]) -> Choice:
     hole = f"; not ranked, for want of a price: {', '.join(unpriced)}" if unpriced else ""
     if len(ranked) == 1:
         alone = "the only one with a plan" if not unpriced else "the only one with a plan and a price"
-        return Choice(name=best.name, decided=not unpriced, reason=f"{best.name} is {alone}{hole}")
+        return Choice(name=best.name, decided=not unpriced, reason=f"{alone}{hole}")
     second, other = ranked[1]
     decided, doubt = _decided(best, [row for row, _ in ranked[1:]])
     if math.isclose(cost, other, rel_tol=_SAME):
         alike = [row for row, each in ranked if math.isclose(each, cost, rel_tol=_SAME)]
         best, why = _of_equals(alike)
         second = next(row for row in alike if row is not best)
-        reason = f"{best.name} costs the same as {second.name}, and {why}"
+        reason = f"it costs the same as {second.name}, and {why}"
         return Choice(
             name=best.name, decided=False, reason=reason + hole, runner_up=second.name,
             saving_per_hour=0.0, saving_share=0.0,
         )  # fmt: skip
     share = 1.0 - cost / other
     unit = "less an hour" if best.per_hour is not None else "fewer GPUs"
-    reason = f"{best.name} takes {format_share(share)} {unit} than {second.name}, the next{doubt}{hole}"
+    reason = f"{format_share(share)} {unit} than {second.name}, the next{doubt}{hole}"
     saving = None if best.per_hour is None else other - cost
     return Choice(
         name=best.name, decided=decided and not unpriced, reason=reason, runner_up=second.name,
@@ -199,18 +200,39 @@ def _on_front(rows: Sequence[Row], axis: Axis | None) -> tuple[bool | None, ...]
 
 
 def _warnings(rows: Sequence[Row]) -> list[str]:
+    """What is doubtful about the comparison itself, then what is about single rows."""
     notes = []
     profiles = [row.candidate.profile for row in rows if row.candidate.profile is not None]
-    models = {str(find_model(p.spec.model) or p.spec.model): p.spec.model for p in profiles}
+    shapes = {each: find_model(each) for each in dict.fromkeys(p.spec.model for p in profiles)}
+    models = {each if shape is None else shape.name: each for each, shape in shapes.items()}
     if len(models) > 1:
-        notes.append(
-            f"different models ({', '.join(sorted(models.values()))}): what their answers are worth is not compared"
-        )
+        told = ", ".join(sorted(models.values()))
+        notes.append(f"different models ({told}): what their answers are worth is not compared")
     kinds = sorted({row.price.pricing for row in rows if row.price.pricing})
     if len(kinds) > 1:
         notes.append(f"prices of different kinds ({', '.join(kinds)}) stand side by side")
-    bits = {p.spec.quantization for p in profiles}
-    if len(bits) > 1:
-        notes.append("different quantisations: the loss of quality is not modelled")
+    if len({precision_of(p.spec.quantization) for p in profiles}) > 1:
+        notes.append("different quantisations: the loss of quality is not modelled; evaluate the answers")
     missing = dict.fromkeys(row.price.told for row in rows if row.price.usd_per_h is None)
-    return [*notes, *missing]
+    return [*notes, *missing, *_of_single_rows(rows)]
+
+
+def _of_single_rows(rows: Sequence[Row]) -> list[str]:
+    """Each warning once, figures apart, with the rows that it is about."""
+    about: dict[str, tuple[str, list[str]]] = {}
+    for row in rows:
+        for text in row.fields.get("warnings", ()):
+            if row.candidate.estimated and text.startswith("figures of the profile"):
+                continue  # its figures are derived: what is doubtful is told of the base
+            key = _FIGURE.sub("#", text).replace(row.name, "#")
+            about.setdefault(key, (text, []))[1].append(row.name)
+    told = sorted(about.values(), key=lambda each: -len(each[1]))
+    return [f"{_some(names)}: {text}" for text, names in told]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
+
+
+_FIGURE, _MOST_NAMES = re.compile(r"(?<![\w.-])\d[\d.,]*(?![\w-])"), 2

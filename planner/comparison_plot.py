@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from planner.comparison import Comparison, Row
+from planner.compared import Row
+from planner.comparison import Comparison
 from planner.plot import STYLE, write_picture
 
 
@@ -23,6 +24,7 @@ def draw_comparison(found: Comparison, path: Path) -> int:
         if on is not None
     ]
     priced = bool(points) and points[0][0].per_hour is not None
+    middle = 0.5 * (min(p[1] for p in points) + max(p[1] for p in points))
     with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(8, 5))
         for row, cost, latency, on in points:
@@ -31,7 +33,11 @@ def draw_comparison(found: Comparison, path: Path) -> int:
                 cost, latency, linestyle="none", markersize=8, marker="s" if estimated else "o",
                 color="tab:blue" if on else "tab:grey", fillstyle="none" if estimated else "full",
             )  # fmt: skip
-            axes.annotate(row.name, (cost, latency), xytext=(6, 4), textcoords="offset points", fontsize=7)
+            left = cost > middle  # names stay inside the picture
+            axes.annotate(
+                row.name, (cost, latency), xytext=(-6 if left else 6, 4), textcoords="offset points", fontsize=7,
+                ha="right" if left else "left",
+            )  # fmt: skip
         members = sorted((cost, latency) for _, cost, latency, on in points if on)
         axes.step(
             [cost for cost, _ in members], [latency for _, latency in members], where="post", color="tab:blue",

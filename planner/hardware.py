@@ -55,8 +55,9 @@ _PRECISIONS = {
     "awq": "int4",
     "gptq": "int4",
     "w4a16": "int4",
+    "gguf": "q4_k_m",
 }
-_NAMED = ("fp8", "nvfp4", "mxfp4", "awq", "gptq", "int8", "int4", "w8a8", "w4a16")
+_NAMED = ("fp8", "nvfp4", "mxfp4", "awq", "gptq", "int8", "int4", "w8a8", "w4a16", "gguf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,9 @@ class Gpu:
             return self.fp4_flops
         if precision in ("fp4", "fp8", "int8") and self.fp8_flops:
             return self.fp8_flops
+        if precision == "int8":
+            # Ampere: twice the 16-bit rate (NVIDIA A100 data sheet: 624 TOPS beside 312 TFLOPS; A30: 330 beside 165).
+            return 2.0 * self.bf16_flops
         return self.bf16_flops
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.architecture import ModelShape
-from planner.hardware import LAUNCH_S, Gpu, step_prior
+from planner.hardware import Gpu, step_prior
 
 Place = tuple[Gpu, str, int]
 """A GPU, the precision of the weights, and GPUs that share each layer."""

@@ -140,24 +140,26 @@ def _variant(base: EngineProfile, own: Target, target: Target, least_tokens: int
     if measured is not None:
         basis = f"measured: profile {measured.name}"
         return Variant(name=measured.name, target=target, profile=measured, estimated=False, basis=basis)
-    name = f"{base.name}~{','.join(_changes(own, target))}"
+    changes = _changes(own, target)
+    name = f"{base.name}~{','.join(changes.values())}"
     try:
         profile = derive(base, target, name=name, least_tokens=least_tokens)
-    except InvalidInput as error:
-        return Variant(name=name, target=target, profile=None, estimated=True, reason=str(error), remedy=error.remedy)
-    error, told = error_of([change.partition("=")[0] for change in _changes(own, target)])
+    except InvalidInput as wrong:
+        return Variant(name=name, target=target, profile=None, estimated=True, reason=str(wrong), remedy=wrong.remedy)
+    error, told = error_of(tuple(changes))
     basis = f"ESTIMATED from {base.name} by data sheets, steps ± {error:.0%} ({told})"
     return Variant(name=name, target=target, profile=profile, estimated=True, error=error, basis=basis)
 
 
-def _changes(own: Target, target: Target) -> list[str]:
-    changes = []
+def _changes(own: Target, target: Target) -> dict[str, str]:
+    """What differs, by dimension, in short words for a name."""
+    changes = {}
     if precision_of(own.quantization) != precision_of(target.quantization):
-        changes.append(f"quantization={target.quantization}")
+        changes["quantization"] = target.quantization if target.quantization != "none" else "16bit"
     if own.tensor_parallel != target.tensor_parallel:
-        changes.append(f"tp={target.tensor_parallel}")
+        changes["tp"] = f"tp{target.tensor_parallel}"
     if own.gpu.lower() != target.gpu.lower():
-        changes.append(f"gpu={target.gpu}")
+        changes["gpu"] = target.gpu.rpartition("-")[0] or target.gpu
     return changes
 
 
@@ -327,14 +329,14 @@ def _written(step_time: StepTime) -> StepTimeTerms:
             per_token_compute=step_time.per_token_compute_s, graph_sizes=step_time.graph_sizes,
         )  # fmt: skip
     terms = terms_of(step_time)
-    experts = isinstance(step_time, ExpertsStepTime)
+    experts = step_time if isinstance(step_time, ExpertsStepTime) else None
     return StepTimeTerms.model_construct(
         base=terms["base_s"],
         per_prefill_token=terms["per_prefill_token_s"],
         per_decode_sequence=terms["per_decode_s"],
         per_kv_token=terms["per_kv_token_s"],
         per_sqrt_decode=terms.get("per_sqrt_decode_s"),
-        experts=step_time.experts if experts else None,
-        experts_per_token=step_time.experts_per_token if experts else None,
+        experts=None if experts is None else experts.experts,
+        experts_per_token=None if experts is None else experts.experts_per_token,
         per_expert=terms.get("per_expert_s"),
     )

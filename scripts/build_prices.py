@@ -41,7 +41,7 @@ _TYPES = {
 """B300 and GB300 are named by GiB in the data sheets that profiles use, by GB in the prices: 288 GB are 268 GiB."""
 _PCIE = {("A100", "80"): "A100-PCIE-80GB", ("H100", "80"): "H100-PCIE-80GB"}
 _NOTES = (
-    "A100/80, H100/80 and H200/141 of the source are taken for the SXM modules; a row whose note says PCIe for the card",
+    "A100/80, H100/80 and H200/141 of the source are taken for SXM modules; a row whose note says PCIe for the card",
     "there are no reserved prices here: add your own",
     "of GCP only the host was read, without its GPUs: its rows have no price; add the GPUs' and the host's together",
     "tco is an estimate of what owning costs, rough a rounded planning figure; neither is a price that anybody asks",

@@ -42,10 +42,10 @@ Examples:
 
 @click.command(cls=Command, epilog=_EPILOG)
 @click.option("--profile", "profile_names", multiple=True, metavar="NAME|FILE|GLOB",
-              help="A profile file, a shipped one, or several by a pattern such as 'llama-3.1-70b-*'. Repeat.")  # fmt: skip
+              help="A profile file, a shipped one, or several: 'llama-3.1-70b-*'. Repeat.")  # fmt: skip
 @click.option("--model", "model_names", multiple=True, metavar="MODEL", help="All shipped profiles of a model. Repeat.")
 @click.option("--variants", multiple=True, metavar="WHAT=VALUES",
-              help="Variants of each profile: quantization=fp8,awq, tp=1,2,4, gpu=H200-SXM5-141GB. Repeat: combined.")  # fmt: skip
+              help="Variants of each: quantization=fp8,awq, tp=1,2, gpu=H200-SXM5-141GB. Repeat: combined.")  # fmt: skip
 @workload_options
 @objective_option
 @click.option("--max-replicas", type=click.IntRange(1, 10_000_000), default=MAX_REPLICAS, show_default=True,
@@ -128,7 +128,7 @@ def compare(
         releases_per_month=releases_per_month,
     )  # fmt: skip
     paying = break_evens(found.rows, load, rule, build, gains)
-    notes = _notes(load, rule.__str__(), candidates)
+    notes = _notes(load, str(rule), candidates)
     if plot is not None:
         _draw(found, plot)
     click.echo(_rendered(found, paying, notes, form), nl=False)
@@ -142,7 +142,7 @@ def _load(profiles: Sequence[EngineProfile], options: dict[str, Any], slo: Seque
     if batchers and len(batchers) < len(profiles):
         other = next(profile for profile in profiles if profile.spec.engine != "triton")
         raise InvalidInput(
-            f"{batchers[0].name} is of a dynamic batcher and {other.name} makes tokens: they have no workload in common",
+            f"{batchers[0].name} is of a dynamic batcher and {other.name} makes tokens: they share no workload",
             remedy="compare dynamic batchers among themselves",
         )
     if batchers:

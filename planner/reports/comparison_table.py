@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from planner.break_even import BreakEven
 from planner.compared import Row
 from planner.comparison import Comparison
+from planner.objective import as_written
 from planner.reports.table import WIDTH, Paint, plain, wrapped
 from planner.units import format_number, format_seconds, format_share
 
 _PERCENTILES = {"ttft": ("p50", "p99"), "itl": ("p95",), "e2e": ("p50", "p99"), "queue": ("p99",)}
-_LONGEST = 44
+_LONGEST = 48
 
 
 def comparison_table(
@@ -21,52 +22,48 @@ def comparison_table(
     """The answer of `planner compare`."""
     names = {row.name: _short(row.name) for row in found.rows}
     longest = max(len("profile"), *(len(name) for name in names.values()))
-    lines = [_money_head(longest)]
-    lines += [
-        _money(row, names[row.name].ljust(longest), on, paint) for row, on in zip(found.rows, found.pareto, strict=True)
-    ]
-    lines += ["", *_latency_lines(found, names, longest)]
+    lines = [*_money_lines(found, names, longest, paint), "", *_latency_lines(found, names, longest)]
     for row in found.rows:
         if not row.feasible:
             remedy = f"; {row.fields['remedy']}" if row.fields["remedy"] else ""
             lines += ["", *wrapped(f"No plan for {row.name}: {row.fields['reason']}{remedy}.", width)]
     lines += ["", *_choice(found, paint, width)]
     lines += _break_even_lines(break_evens, width)
-    told = [*_of_rows(found.rows), *notes]
+    told = [*_of_rows(found), *notes]
     for title, texts in (("Assumed:", told), (paint("Warnings:", "warn"), found.warnings)):
         if texts:
             lines += ["", title, *(line for text in texts for line in wrapped(text, width, "  - ", "    "))]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _money_head(longest: int) -> str:
-    return (
-        f"{'profile'.ljust(longest)}  replicas    range   GPUs  nodes   $ an hour  $/1M tokens  $/1k requests  "
-        "load  headroom  set-up"
-    )
+def _money_lines(found: Comparison, names: dict[str, str], longest: int, paint: Paint) -> list[str]:
+    """Counts and cost of every row; a star on the Pareto front."""
+    tokens = any((row.costs()["per_million_output_tokens"] is not None) for row in found.rows)
+    of_tokens = f"{'$/1M tokens':>13}" if tokens else ""
+    head = f"replicas    range   GPUs  nodes   $ an hour{of_tokens}{'$/1k requests':>15}  headroom"
+    lines = [f"{'profile'.ljust(longest)}  {head}"]
+    for row, on in zip(found.rows, found.pareto, strict=True):
+        name = names[row.name].ljust(longest)
+        star = "*" if on else " "
+        lines.append(f"{name} {star}{_money(row, tokens) if row.feasible else paint('no plan', 'bad')}")
+    return lines
 
 
-def _money(row: Row, name: str, on_front: bool | None, paint: Paint) -> str:
-    if not row.feasible:
-        return f"{name}  {paint('no plan', 'bad')}"
+def _money(row: Row, tokens: bool) -> str:
     costs = row.costs()
     replicas = f"{row.fields['replicas']:8,}  {_between(row):>7}  {row.gpus:5,}  {_or_dash(row.nodes):>5}"
-    money = (
-        f"{_dollars(costs['per_hour']):>10}  {_dollars(costs['per_million_output_tokens'], 3):>11}  "
-        f"{_dollars(costs['per_thousand_requests'], 3):>13}"
-    )
+    of_tokens = f"{_dollars(costs['per_million_output_tokens'], 3):>13}" if tokens else ""
+    money = f"{_dollars(costs['per_hour']):>10}{of_tokens}{_dollars(costs['per_thousand_requests'], 4):>15}"
     headroom = "—" if row.headroom is None else f"+{format_share(row.headroom)}"
-    load = format_share(row.fields["utilization"])
-    front = "  front" if on_front else ""
-    estimated = f"  ESTIMATED ±{row.candidate.error:.0%}" if row.candidate.estimated else ""
-    return f"{name}  {replicas}  {money}  {load:>4}  {headroom:>8}  {_set_up(row)}{front}{estimated}"
+    estimated = f"  ESTIMATED ± {format_share(row.candidate.error)}" if row.candidate.estimated else ""
+    return f"{replicas}  {money}  {headroom:>8}{estimated}"
 
 
 def _set_up(row: Row) -> str:
+    """Hours to build, and the cold start's p95 where it was measured."""
     start = row.set_up.cold_start_p95_s
-    cold = "—" if start is None else format_seconds(start)
-    build = f"{row.set_up.compile_hours:g} h + " if row.set_up.compile_hours else ""
-    return f"{build}{cold}".ljust(6)
+    build = [f"{row.set_up.compile_hours:g} h"] if row.set_up.compile_hours else []
+    return " + ".join([*build, *([] if start is None else [format_seconds(start)])]) or "—"
 
 
 def _between(row: Row) -> str:
@@ -85,20 +82,28 @@ def _dollars(amount: float | None, digits: int = 2) -> str:
 
 
 def _latency_lines(found: Comparison, names: dict[str, str], longest: int) -> list[str]:
-    """Percentiles of every metric there is, and what binds."""
+    """Percentiles of every metric there is, load, set-up and what binds."""
     planned = [row for row in found.rows if row.feasible]
     if not planned:
         return []
     there = planned[0].fields["predicted"]
     columns = [(metric, name) for metric, some in _PERCENTILES.items() if metric in there for name in some]
     head = "".join(f"{f'{metric} {name}':>10}" for metric, name in columns)
-    lines = [f"{'profile'.ljust(longest)}{head}  binding"]
+    widest = max(len("set-up"), *(len(_set_up(row)) for row in planned))
+    lines = [f"{'profile'.ljust(longest)}  {head}  {'load':>5}  {'set-up'.rjust(widest)}  binding"]
     for row in planned:
         cells = "".join(f"{format_seconds(row.latency(*column)):>10}" for column in columns)
-        binding = row.fields["binding"]
-        what = "throughput" if binding["constraint"] == "throughput" else binding["objective"]
-        lines.append(f"{names[row.name].ljust(longest)}{cells}  {what}")
+        load = f"{format_share(row.fields['utilization']):>5}  {_set_up(row).rjust(widest)}"
+        lines.append(f"{names[row.name].ljust(longest)}  {cells}  {load}  {_binding(found, row)}")
     return lines
+
+
+def _binding(found: Comparison, row: Row) -> str:
+    """`throughput`, or the objective as it was written."""
+    binding = row.fields["binding"]
+    if binding["constraint"] == "throughput":
+        return "throughput"
+    return next(as_written(each) for each in found.load.objectives if str(each) == binding["objective"])
 
 
 def _choice(found: Comparison, paint: Paint, width: int) -> list[str]:
@@ -139,15 +144,21 @@ def _rates(each: BreakEven) -> list[str]:
     return [f"{first}, and at every rate above {format_number(each.always_from_per_s)} (looked up to {to})."]
 
 
-def _of_rows(rows: Sequence[Row]) -> list[str]:
+def _of_rows(found: Comparison) -> list[str]:
     """What rows rest on, once each."""
-    prices = dict.fromkeys(f"{row.price.gpu}: {row.price.told}" for row in rows if row.price.usd_per_h is not None)
-    bases = [f"{row.name}: {row.candidate.basis}" for row in rows if row.candidate.basis]
-    compiled = [row for row in rows if row.set_up.compile_hours]
-    build = (
-        [f"building an engine takes {compiled[0].set_up.compile_hours:g} hours (--compile-hours)"] if compiled else []
-    )
-    return [*prices, *bases, *build]
+    rows = found.rows
+    notes = [f"{row.price.gpu}: {row.price.told}" for row in rows if row.price.usd_per_h is not None]
+    notes += [f"{row.name}: {row.candidate.basis}" for row in rows if row.candidate.basis and row.feasible]
+    notes += [
+        f"building an engine takes {row.set_up.compile_hours:g} hours (--compile-hours)"
+        for row in rows
+        if row.set_up.compile_hours
+    ]
+    if any(row.feasible and row.set_up.cold_start_p95_s is None for row in rows):
+        notes.append("set-up without a time: no profile there measured a cold start")
+    if any(found.pareto):
+        notes.append(f"* is on the Pareto front of cost and {found.axis}: no other is better in both")
+    return list(dict.fromkeys(notes))
 
 
 def _short(name: str) -> str:
