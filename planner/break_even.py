@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from models.errors import InvalidInput, NoFeasiblePlan
+from models.prediction import Routing
 from models.workload import OpenArrivals
 from planner.compared import Candidate, Load, Row, sized
 from planner.hardware import find_model, precision_of
@@ -23,7 +24,7 @@ from planner.variants import scaled, with_step_time
 
 HOURS_A_MONTH = 730.5
 """365.25 days × 24 / 12."""
-_MOST_REPLICAS = 16
+_MOST_REPLICAS = 12
 """Of which the highest rates are looked at to find the rate from which it pays."""
 
 
@@ -218,19 +219,24 @@ def _paying_rates(vllm: Row, compiled: Row, load: Load) -> tuple[float | None, f
 
 def _steps(row: Row, load: Load) -> list[float]:
     """The highest rate of 1, 2, … replicas within the objectives."""
-    assert load.workload is not None
     profile = row.candidate.profile
     assert profile is not None
-    found: list[float] = []
-    for replicas in range(1, _MOST_REPLICAS + 1):
-        try:
-            rate, _ = max_rate(
-                profile.to_engine(), load.workload, load.objectives, replicas=replicas, routing=load.routing
-            )
-        except NoFeasiblePlan:
-            return []
-        found.append(max(rate, found[-1] if found else 0.0))
-    return found
+    assert load.workload is not None
+    assert load.arrivals is not None
+    engine, workload = profile.to_engine(), load.workload
+
+    def highest(replicas: int) -> float:
+        return max_rate(engine, workload, load.objectives, replicas=replicas, routing=load.routing)[0]
+
+    counts = range(1, _MOST_REPLICAS + 1)
+    try:
+        if load.routing is Routing.RANDOM and load.arrivals.burstiness == 1.0:
+            # A Poisson stream split at random is Poisson streams: each replica as if it were alone.
+            one = highest(1)
+            return [count * one for count in counts]
+        return list(accumulate(map(highest, counts), max))
+    except NoFeasiblePlan:
+        return []
 
 
 def _cost(row: Row, steps: Sequence[float], rate: float) -> float:

@@ -129,8 +129,7 @@ def choose(rows: Sequence[Row]) -> Choice:
     decided, doubt = _decided(best, [row for row, _ in ranked[1:]])
     if math.isclose(cost, other, rel_tol=_SAME):
         alike = [row for row, each in ranked if math.isclose(each, cost, rel_tol=_SAME)]
-        best, why = _of_equals(alike)
-        second = next(row for row in alike if row is not best)
+        best, second, why = _of_equals(alike)
         reason = f"it costs the same as {second.name}, and {why}"
         return Choice(
             name=best.name, decided=False, reason=reason + hole, runner_up=second.name,
@@ -146,16 +145,23 @@ def choose(rows: Sequence[Row]) -> Choice:
     )  # fmt: skip
 
 
-def _of_equals(rows: Sequence[Row]) -> tuple[Row, str]:
-    """Of rows that cost the same the one that carries most more; then the one that is quicker set up."""
+def _of_equals(rows: Sequence[Row]) -> tuple[Row, Row, str]:
+    """Of rows that cost the same the surest, the quickest to set up, or the one that carries most more; the next; why.
 
-    def worth(row: Row) -> tuple[float, float]:
-        return row.headroom or 0.0, -row.set_up.compile_hours
+    What is measured goes before what is estimated: a saving of nothing is no reason to trust an estimate, nor to build.
+    """
 
-    best = max(rows, key=worth)
+    def worth(row: Row) -> tuple[bool, float, float]:
+        return not row.candidate.estimated, -row.set_up.compile_hours, row.headroom or 0.0
+
+    best, second = sorted(rows, key=worth, reverse=True)[:2]
+    if best.candidate.estimated != second.candidate.estimated:
+        return best, second, "is measured, not estimated"
+    if best.set_up.compile_hours < second.set_up.compile_hours:
+        return best, second, "needs no engine to be built"
     if best.headroom is None:
-        return best, "comes first by set-up"
-    return best, f"carries more with it ({format_share(best.headroom)} above the asked rate)"
+        return best, second, "nothing here tells them apart"
+    return best, second, f"carries more with it ({format_share(best.headroom)} above the asked rate)"
 
 
 def _decided(best: Row, others: Sequence[Row]) -> tuple[bool, str]:

@@ -71,6 +71,8 @@ class Gpu:
     fp8_flops: float
     fp4_flops: float
     gpus_per_node: int
+    inside_bytes_per_s: float
+    """From one GPU to others of its node, one direction."""
 
     def peak_flops(self, precision: str) -> float:
         """Peak FLOP/s at a weight precision: the widest units that the GPU has for it."""
@@ -180,6 +182,7 @@ def _gpu(row: dict[str, str]) -> Gpu:
         fp8_flops=float(row["fp8_tflops"]) * 1e12,
         fp4_flops=float(row["fp4_tflops"]) * 1e12,
         gpus_per_node=int(row["gpus_per_node"]),
+        inside_bytes_per_s=float(row["intra_node_gb_s"]) * 1e9,
     )
 
 

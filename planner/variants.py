@@ -1,7 +1,7 @@
 """Variants of a profile: another quantisation, tensor-parallel size or GPU type; measured where the catalogue has it.
 
 What is not measured is derived by physics and labelled ESTIMATED: each term of the base's step time is scaled by the
-ratio of what data sheets say of the variant and of the base (`planner.hardware.step_prior`), KV memory by the ratio of
+ratio of what data sheets say of the variant and of the base (`planner.variant_physics`), KV memory by the ratio of
 the memory budgets (`planner.memory_budget`). How far that is off is measured: `planner.variant_error`.
 The loss of quality by quantisation is not modelled.
 """
@@ -20,7 +20,7 @@ from planner.hardware import Gpu, find_gpu, find_model, gpus, precision_of
 from planner.memory_budget import memory_budget, ways_to_fit
 from planner.profile import EngineProfile, StepTimeTerms, catalogue_names, load_profile
 from planner.variant_error import error_of
-from planner.variant_physics import TermRatios, term_ratios
+from planner.variant_physics import Constants, TermRatios, term_ratios
 
 DIMENSIONS = ("quantization", "tp", "gpu")
 QUANTIZATIONS = ("none", "fp8", "int8", "awq", "gptq", "gguf", "fp4")
@@ -181,7 +181,14 @@ def _shipped_of(base: EngineProfile) -> Iterator[EngineProfile]:
             yield profile
 
 
-def derive(base: EngineProfile, target: Target, *, name: str, least_tokens: int = _LEAST_SEQUENCE) -> EngineProfile:
+def derive(
+    base: EngineProfile,
+    target: Target,
+    *,
+    name: str,
+    least_tokens: int = _LEAST_SEQUENCE,
+    constants: Constants | None = None,
+) -> EngineProfile:
     """The base's profile as the target. Raises InvalidInput where the tables lack it or it does not fit, with why."""
     shape = find_model(base.spec.model)
     before, after = find_gpu(base.spec.gpu.type), find_gpu(target.gpu)
@@ -202,6 +209,7 @@ def derive(base: EngineProfile, target: Target, *, name: str, least_tokens: int 
         shape,
         (before, precision_of(base.spec.quantization), base.spec.gpu.tensor_parallel),
         (after, precision_of(target.quantization), target.tensor_parallel),
+        constants=constants,
     )
     if ratios is None:
         raise InvalidInput(
@@ -247,9 +255,9 @@ def scaled(step_time: StepTime, ratios: TermRatios) -> StepTime:
     """A step time whose terms are multiplied by the ratios."""
     if isinstance(step_time, LinearStepTime):
         return LinearStepTime(
-            base_s=step_time.base_s * ratios.base + ratios.added_base_s,
-            per_prefill_token_s=step_time.per_prefill_token_s * ratios.prefill + ratios.added_token_s,
-            per_decode_s=step_time.per_decode_s * ratios.decode + ratios.added_token_s,
+            base_s=step_time.base_s * ratios.base,
+            per_prefill_token_s=step_time.per_prefill_token_s * ratios.prefill,
+            per_decode_s=step_time.per_decode_s * ratios.decode,
             per_kv_token_s=step_time.per_kv_token_s * ratios.kv,
         )
     if isinstance(step_time, SqrtStepTime):
@@ -266,10 +274,9 @@ def scaled(step_time: StepTime, ratios: TermRatios) -> StepTime:
     if isinstance(step_time, RooflineStepTime):
         return replace(
             step_time,
-            overhead_s=step_time.overhead_s + ratios.added_base_s,
             weights_s=step_time.weights_s * ratios.base,
             per_kv_token_s=step_time.per_kv_token_s * ratios.kv,
-            per_token_compute_s=step_time.per_token_compute_s * ratios.prefill + ratios.added_token_s,
+            per_token_compute_s=step_time.per_token_compute_s * ratios.prefill,
         )
     raise InvalidInput(f"no variant of a {type(step_time).__name__}", remedy="measure it, and give the profile")
 

@@ -45,7 +45,7 @@ Examples:
               help="A profile file, a shipped one, or several: 'llama-3.1-70b-*'. Repeat.")  # fmt: skip
 @click.option("--model", "model_names", multiple=True, metavar="MODEL", help="All shipped profiles of a model. Repeat.")
 @click.option("--variants", multiple=True, metavar="WHAT=VALUES",
-              help="Variants of each: quantization=fp8,awq, tp=1,2, gpu=H200-SXM5-141GB. Repeat: combined.")  # fmt: skip
+              help="Variants of each: quantization=fp8,awq, tp=1,2, gpu=L40S-48GB. Repeat: combined.")  # fmt: skip
 @workload_options
 @objective_option
 @click.option("--max-replicas", type=click.IntRange(1, 10_000_000), default=MAX_REPLICAS, show_default=True,
