@@ -6,6 +6,7 @@ which it never pays, and one from which it always does.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
@@ -24,8 +25,8 @@ from planner.variants import scaled, with_step_time
 
 HOURS_A_MONTH = 730.5
 """365.25 days × 24 / 12."""
-_MOST_REPLICAS = 12
-"""Of which the highest rates are looked at to find the rate from which it pays."""
+_MOST_REPLICAS, _MOST_ALIKE = 12, 1000
+"""Of which the highest rates are looked at to find the rate from which it pays; where one replica tells of all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,13 +229,12 @@ def _steps(row: Row, load: Load) -> list[float]:
     def highest(replicas: int) -> float:
         return max_rate(engine, workload, load.objectives, replicas=replicas, routing=load.routing)[0]
 
-    counts = range(1, _MOST_REPLICAS + 1)
     try:
         if load.routing is Routing.RANDOM and load.arrivals.burstiness == 1.0:
             # A Poisson stream split at random is Poisson streams: each replica as if it were alone.
             one = highest(1)
-            return [count * one for count in counts]
-        return list(accumulate(map(highest, counts), max))
+            return [count * one for count in range(1, _MOST_ALIKE + 1)]
+        return list(accumulate(map(highest, range(1, _MOST_REPLICAS + 1)), max))
     except NoFeasiblePlan:
         return []
 
@@ -243,6 +243,6 @@ def _cost(row: Row, steps: Sequence[float], rate: float) -> float:
     """GPUs, times the price where it is known, at a rate within the steps."""
     profile = row.candidate.profile
     assert profile is not None
-    replicas = next(count for count, most in enumerate(steps, start=1) if rate <= most)
+    replicas = bisect_left(steps, rate) + 1
     price = row.price.usd_per_h
     return replicas * profile.spec.gpu.per_replica * (1.0 if price is None else price)

@@ -20,7 +20,7 @@ _VALUE_BYTES = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Constants:
-    """What no data sheet says; chosen on measured pairs (docs/variant-accuracy.md, where each model is left out too)."""
+    """What no data sheet says; chosen on measured pairs (docs/variant-accuracy.md, with each model left out too)."""
 
     fixed_s: float = 6e-3
     """Of a step that weights, GPU and parallelism leave alone, beside the time to read weights at the assumed share
