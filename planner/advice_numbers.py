@@ -150,8 +150,9 @@ def _measured_gains(best: list[_Best]) -> Iterator[tuple[float, _Best, _Best]]:
 
 def _gains(best: list[_Best]) -> Iterator[str]:
     for gain, vllm, compiled in _measured_gains(best):
+        size = vllm.profile.spec.gpu.per_replica
         yield (
             f"TensorRT-LLM carries {abs(gain):.0%} {'more' if gain >= 0.0 else 'less'} than vLLM on {vllm.gpu} at "
-            f"{vllm.precision}, {vllm.profile.spec.gpu.per_replica} to a replica; `planner compare --profile {vllm.profile.name} --profile "
-            f"{compiled.profile.name}` says from which load building engines pays"
+            f"{vllm.precision}, {size} GPU{'' if size == 1 else 's'} a replica; `planner compare --profile "
+            f"{vllm.profile.name} --profile {compiled.profile.name}` says from which load building engines pays"
         )

@@ -14,11 +14,11 @@ import yaml
 from models.token_lengths import TokenLengths
 from models.workload import OpenArrivals, Workload
 from planner.cli.main import run
-from planner.compared import Candidate, Load, nodes_of
+from planner.compared import Candidate, Load, nodes_of, set_up_of
 from planner.comparison import compare
 from planner.objective import parse_objectives
 from planner.prices import load_prices, price_rule
-from planner.profile import load_profile
+from planner.profile import ColdStart, load_profile
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "compare.txt"
 LENGTHS = ["--input-tokens", "512", "--output-tokens", "128"]
@@ -147,6 +147,22 @@ def test_the_least_nodes_leave_no_replica_across_two() -> None:
     tp2, tp8 = load_profile("qwen3-32b-h100-vllm-tp2"), load_profile("qwen3-32b-h100-vllm-tp8")
     assert [nodes_of(tp2, count) for count in (1, 4, 5)] == [1, 1, 2]
     assert nodes_of(tp8, 3) == 3
+
+
+def test_set_up_is_the_measured_cold_start_and_the_assumed_build() -> None:
+    vllm, compiled = (load_profile(f"llama-3.1-8b-a100-{engine}") for engine in ("vllm", "triton"))
+    start = ColdStart(p50=95.0, p95=180.0)
+    started = vllm.model_copy(update={"spec": vllm.spec.model_copy(update={"cold_start": start})})
+    assert set_up_of(started, 3.0).as_dict() == {
+        "cold_start": {"p50": 95.0, "p95": 180.0},
+        "compile_hours": 0.0,
+        "note": "cold start measured; nothing is compiled",
+    }
+    assert set_up_of(compiled, 3.0).as_dict() == {
+        "cold_start": {"p50": None, "p95": None},
+        "compile_hours": 3.0,
+        "note": "cold start not measured; engine build assumed (--compile-hours)",
+    }
 
 
 def test_users_that_wait_are_compared_too_without_headroom(capsys: pytest.CaptureFixture[str]) -> None:

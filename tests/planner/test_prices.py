@@ -1,6 +1,7 @@
 """The price book: the shipped one is the source's, a price is found by a stated rule, and none is ever guessed."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,14 @@ def test_a_negative_price_is_refused_with_its_line(tmp_path):
     path.write_text(BOOK.replace("usdPerGpuHour: 0.8", "usdPerGpuHour: -0.8"), encoding="utf-8")
     with pytest.raises(InvalidInput, match=r"line 11: spec.prices\[3\].usdPerGpuHour"):
         load_prices(path)
+
+
+def test_the_book_in_the_readme_can_be_read(tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"```yaml\n(# prices.yaml\n.*?)```", readme, re.DOTALL)[1]
+    path = tmp_path / "prices.yaml"
+    path.write_text(block, encoding="utf-8")
+    own = rule(load_prices(path), pricing=("reserved",))
+    assert own.find("H100-SXM5-80GB").usd_per_h == 1.9
+    assert own.find("L4-24GB").usd_per_h is None
+    assert "not agreed yet" in own.find("L4-24GB").told
