@@ -20,7 +20,7 @@ from models.mean_step import steady_point
 from planner.hardware import find_model, precision_of
 from planner.profile import EngineProfile, catalogue_names, load_profile
 from planner.variant_physics import Constants
-from planner.variants import derive, target_of
+from planner.variant_profile import derive, target_of
 
 FIXED_S, ALL_REDUCE_S = (2e-3, 3e-3, 4e-3, 5e-3, 6e-3, 8e-3), (1e-8, 4e-6, 1e-5)
 """Of which the constants are chosen."""

@@ -15,13 +15,14 @@ from typing import Any
 from models.errors import InvalidInput, NoFeasiblePlan
 from models.prediction import Routing
 from models.workload import OpenArrivals
-from planner.compared import Candidate, Load, Row, sized
+from planner.compared import sized
+from planner.comparison_row import Candidate, Load, Row
 from planner.hardware import find_model, precision_of
 from planner.prices import PriceRule
 from planner.profile import EngineProfile
 from planner.sizing import max_rate
 from planner.variant_physics import TermRatios
-from planner.variants import scaled, with_step_time
+from planner.variant_profile import scaled, with_step_time
 
 HOURS_A_MONTH = 730.5
 """365.25 days × 24 / 12."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from models.errors import InvalidInput
-from planner.compared import Candidate
+from planner.comparison_row import Candidate
 from planner.hardware import find_model
 from planner.profile import EngineProfile, catalogue_names, load_profile
 from planner.variants import parse_variants, variants_of

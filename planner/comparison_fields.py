@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from planner.break_even import BreakEven
-from planner.compared import Row
 from planner.comparison import Comparison
+from planner.comparison_row import Row
 from planner.plan import STATISTICS
 
 _METRICS = ("ttft", "itl", "tpot", "e2e", "queue")
@@ -47,7 +47,7 @@ def _row(row: Row, rank: int, on_front: bool | None) -> dict[str, Any]:
     binding = fields.get("binding") or {}
     return {
         "name": row.name,
-        "rank": rank if row.feasible else None,
+        "rank": None if on_front is None else rank,
         "engine": profile.spec.engine,
         "engine_version": profile.spec.engine_version,
         "model": profile.spec.model,

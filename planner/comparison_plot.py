@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from planner.compared import Row
 from planner.comparison import Comparison
+from planner.comparison_row import Row
 from planner.plot import STYLE, write_picture
 
 

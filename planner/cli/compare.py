@@ -17,12 +17,12 @@ from planner.cli.batching import question_of
 from planner.cli.command import Command
 from planner.cli.finite_range import FiniteRange
 from planner.cli.options import FORMATS, objective_option, painter, stated_workload, width, workload_options
-from planner.compared import Candidate, Load
 from planner.comparison import Comparison
 from planner.comparison import compare as compare_candidates
 from planner.comparison_fields import comparison_fields, comparison_rows
+from planner.comparison_row import Candidate, Load
 from planner.objective import parse_objectives, unit_warnings
-from planner.prices import Pricing, load_prices, price_rule
+from planner.prices import PriceRule, Pricing, load_prices, price_rule
 from planner.profile import EngineProfile
 from planner.reports.comparison_table import comparison_table
 from planner.reports.structured import render
@@ -122,6 +122,7 @@ def compare(
     profiles = chosen_profiles(profile_names, model_names)
     load = _load(profiles, options, slo, max_replicas)
     candidates = candidates_of(profiles, variants, least_tokens=_least_tokens(load))
+    _require_used(rule, candidates)
     found = compare_candidates(candidates, load, rule, compile_hours=compile_hours)
     build = BuildCost(
         compile_hours=compile_hours, set_up_hours=set_up_hours, engineer_per_h=engineer_hour,
@@ -151,6 +152,8 @@ def _load(profiles: Sequence[EngineProfile], options: dict[str, Any], slo: Seque
             workload=None, arrivals=questions[0].arrivals, objectives=objectives, routing=questions[0].routing,
             max_replicas=max_replicas, assumptions=questions[0].assumptions,
         )  # fmt: skip
+    for profile in profiles:
+        profile.to_engine()  # a profile that is wrong in itself is told as such
     routing = Routing(options.pop("routing"))
     stated = stated_workload(options)
     require_meaning(objectives, stated.workload)
@@ -164,6 +167,17 @@ def _load(profiles: Sequence[EngineProfile], options: dict[str, Any], slo: Seque
         max_replicas=max_replicas,
         assumptions=stated.assumptions,
     )
+
+
+def _require_used(rule: PriceRule, candidates: Sequence[Candidate]) -> None:
+    """Refuse a stated price that no row would use: a misspelt type would silently leave the book's."""
+    types = sorted({each.gpu for each in candidates})
+    for name in rule.stated:
+        if name != "*" and name not in [each.lower() for each in types]:
+            raise InvalidInput(
+                f"--gpu-price names {name[:60]}, and no profile here is of that GPU",
+                remedy=f"these are here: {', '.join(types)}",
+            )
 
 
 def _least_tokens(load: Load) -> int:

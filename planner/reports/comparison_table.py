@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from planner.break_even import BreakEven
-from planner.compared import Row
 from planner.comparison import Comparison
+from planner.comparison_row import Row
 from planner.objective import as_written
 from planner.reports.table import WIDTH, Paint, plain, wrapped
 from planner.units import format_number, format_seconds, format_share

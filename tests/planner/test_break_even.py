@@ -8,7 +8,8 @@ from models.errors import InvalidInput
 from models.token_lengths import TokenLengths
 from models.workload import OpenArrivals, Workload
 from planner.break_even import HOURS_A_MONTH, BuildCost, break_evens, parse_gain
-from planner.compared import Candidate, Load, sized
+from planner.compared import sized
+from planner.comparison_row import Candidate, Load
 from planner.objective import parse_objectives
 from planner.prices import load_prices, price_rule
 from planner.profile import load_profile

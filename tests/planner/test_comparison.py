@@ -14,8 +14,9 @@ import yaml
 from models.token_lengths import TokenLengths
 from models.workload import OpenArrivals, Workload
 from planner.cli.main import run
-from planner.compared import Candidate, Load, nodes_of, set_up_of
+from planner.compared import nodes_of, set_up_of
 from planner.comparison import compare
+from planner.comparison_row import Candidate, Load
 from planner.objective import parse_objectives
 from planner.prices import load_prices, price_rule
 from planner.profile import ColdStart, load_profile
@@ -213,6 +214,14 @@ def test_where_nothing_meets_the_objectives_there_is_a_document_and_code_1(capsy
     assert all("nothing meets itl:p95<=1ms" in row["reason"] for row in found["rows"])
 
 
+def test_a_workload_that_one_engine_refuses_is_a_row_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    long = ["--qps", "0.1", "--input-tokens", "100000", "--output-tokens", "100", "--slo", "ttft:p99<=100s"]
+    vllm, compiled = "llama-3.1-8b-a100-vllm", "llama-3.1-8b-h100-trtllm-tp1"
+    found = answer(capsys, "compare", "--profile", compiled, "--profile", vllm, *long)
+    assert [(row["name"], row["feasible"]) for row in found["rows"]] == [(vllm, True), (compiled, False)]
+    assert "longer than the 8,192 tokens of a step" in found["rows"][1]["reason"]
+
+
 def test_the_picture_is_the_same_every_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pictures = [tmp_path / name for name in ("a.svg", "b.svg")]
     for path in pictures:
@@ -232,6 +241,11 @@ def test_the_picture_is_the_same_every_time(tmp_path: Path, capsys: pytest.Captu
         ([*GOOD, "--model", "gpt-9"], "--model 'gpt-9': no shipped profile of it", "there are"),
         ([*GOOD, "--trtllm-gain", "much"], "--trtllm-gain 'much' is not a gain", "write 0.17"),
         ([*GOOD, "--gpu-price", "A100"], "--gpu-price 'A100' is not a price", "write H100-SXM5-80GB=2.95"),
+        (
+            [*GOOD, "--gpu-price", "A100=3"],
+            "--gpu-price names a100, and no profile here is of that GPU",
+            "A100-SXM4-80GB",
+        ),
         ([*GOOD, "--cloud", "moon"], "--cloud: price book list-prices-2026-08-15 has no cloud 'moon'", "it has aws"),
         ([*GOOD, "--prices", "none.yaml"], "price book none.yaml does not exist", "check the path"),
         ([*GOOD, "--variants", "tp=0"], "--variants tp=0: not a tensor-parallel size", "write tp=1,2,4,8"),

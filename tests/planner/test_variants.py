@@ -12,7 +12,8 @@ from planner.hardware import find_gpu, find_model
 from planner.profile import load_profile
 from planner.variant_error import MEASURED, error_of
 from planner.variant_physics import TermRatios, term_ratios
-from planner.variants import derive, parse_variants, scaled, target_of, variants_of
+from planner.variant_profile import derive, scaled, target_of
+from planner.variants import parse_variants, variants_of
 
 BASE = load_profile("llama-3.1-8b-a100-vllm")
 SHAPE = find_model("meta-llama/Llama-3.1-8B-Instruct")
