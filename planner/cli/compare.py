@@ -199,7 +199,7 @@ def _rendered(found: Comparison, paying: Sequence[BreakEven], notes: Sequence[st
     if form == "table":
         return comparison_table(found, paying, notes, painter(), width())
     if form == "csv":
-        return render(comparison_rows(found), form)
+        return render(comparison_rows(found), form, complete=False)
     return render(comparison_fields(found, paying, notes), form)
 
 

@@ -201,6 +201,8 @@ def test_forms_have_the_same_rows(capsys: pytest.CaptureFixture[str]) -> None:
     assert yaml.safe_load(capsys.readouterr().out) == found
     assert run([*impossible, "-o", "csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert list(rows[0])[:4] == ["name", "rank", "engine", "engine_version"]
+    assert "one_fewer.replicas" not in rows[0]
     assert [row["name"] for row in rows] == [row["name"] for row in found["rows"]]
     assert [row["feasible"] for row in rows] == ["True", "True", "False"]
     assert rows[0]["cost.per_hour"] == str(found["rows"][0]["cost"]["per_hour"])
