@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.token_lengths import TokenLengths
 from models.workload import OpenArrivals, Workload
+from planner.choice import choose
 from planner.cli.main import run
 from planner.compared import nodes_of, set_up_of
 from planner.comparison import compare
@@ -99,6 +103,27 @@ def test_all_prices_times_three_are_all_costs_times_three() -> None:
             assert three.costs()[name] == pytest.approx(3.0 * one.costs()[name])
     assert thrice.choice.saving_per_hour == pytest.approx(3.0 * once.choice.saving_per_hour)
     assert thrice.choice.saving_share == pytest.approx(once.choice.saving_share)
+
+
+ROWS = compared(100.0, "A100-SXM4-80GB=1.5", "H100-SXM5-80GB=2", "H200-SXM5-141GB=7").rows
+usd = st.floats(0.01, 100.0)
+
+
+def priced(*prices: float):
+    return [replace(row, price=replace(row.price, usd_per_h=usd)) for row, usd in zip(ROWS, prices, strict=True)]
+
+
+@given(usd, usd, usd, st.floats(0.01, 100.0))
+def test_the_choice_is_the_cheapest_whatever_the_currency_and_decided_only_outside_the_errors(one, two, three, times):
+    rows = priced(one, two, three)
+    choice = choose(rows)
+    best = min(row.per_hour for row in rows)
+    chosen = next(row for row in rows if row.name == choice.name)
+    assert chosen.per_hour == pytest.approx(best, rel=1e-9)
+    if choice.decided:
+        assert all(row.per_hour_between[0] > chosen.per_hour_between[1] for row in rows if row is not chosen)
+    other = choose(priced(times * one, times * two, times * three))
+    assert other.saving_per_hour == pytest.approx(times * choice.saving_per_hour, rel=1e-6, abs=1e-7 * times * best)
 
 
 def test_costs_by_hand() -> None:
