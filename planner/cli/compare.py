@@ -117,6 +117,10 @@ def compare(
         from planner.plot import require_drawable
 
         require_drawable(plot)
+    if (set_up_hours > 0.0) != (engineer_hour > 0.0):
+        raise InvalidInput(
+            "--set-up-hours and --engineer-hour belong together", remedy="say how many hours, and what one costs"
+        )
     gains = () if trtllm_gain is None else parse_gain(trtllm_gain)
     rule = price_rule(load_prices(prices), pricing=pricing, cloud=cloud, region=region, stated=gpu_price)
     profiles = chosen_profiles(profile_names, model_names)

@@ -147,6 +147,17 @@ def test_what_has_no_price_is_not_ranked_and_leaves_it_undecided() -> None:
     assert [row.per_hour is None for row in some.rows] == [False, True, True]
 
 
+def test_without_any_price_gpus_of_one_type_are_ranked_by_their_number(capsys: pytest.CaptureFixture[str]) -> None:
+    question = ["compare", *PAIR, "--qps", "240", *LENGTHS, "--slo", "ttft:p99<=500ms", "--pricing", "reserved"]
+    found = answer(capsys, *question)
+    few, many = found["rows"]
+    assert (few["gpus"], many["gpus"]) == (5, 6)
+    assert (few["rank"], few["cost"]["per_hour"]) == (1, None)
+    assert found["choice"]["name"] == few["name"] == "llama-3.1-8b-a100-triton"
+    assert found["choice"]["reason"].startswith("17 % fewer GPUs than llama-3.1-8b-a100-vllm, the next; not decided")
+    assert found["break_even"][0]["reason"] == "6 replicas against 5 replicas; no price, so no break-even"
+
+
 def test_a_difference_within_the_errors_is_not_decided() -> None:
     near = compared(100.0, "A100-SXM4-80GB=2", "H100-SXM5-80GB=2.1", "H200-SXM5-141GB=50")
     assert not near.choice.decided
@@ -277,6 +288,7 @@ def test_the_picture_is_the_same_every_time(tmp_path: Path, capsys: pytest.Captu
         ([*GOOD, "--prices", "none.yaml"], "price book none.yaml does not exist", "check the path"),
         ([*GOOD, "--variants", "tp=0"], "--variants tp=0: not a tensor-parallel size", "write tp=1,2,4,8"),
         ([*GOOD, "--plot", "front.pdf"], "--plot front.pdf: the file's name must end in .svg or .png", "for example"),
+        ([*GOOD, "--set-up-hours", "8"], "--set-up-hours and --engineer-hour belong together", "what one costs"),
         ([*GOOD, "--compile-hours", "-1"], "planner compare: --compile-hours -1.0 is out of range", "give a number"),
     ],
 )
