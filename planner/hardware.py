@@ -55,8 +55,9 @@ _PRECISIONS = {
     "awq": "int4",
     "gptq": "int4",
     "w4a16": "int4",
+    "gguf": "q4_k_m",
 }
-_NAMED = ("fp8", "nvfp4", "mxfp4", "awq", "gptq", "int8", "int4", "w8a8", "w4a16")
+_NAMED = ("fp8", "nvfp4", "mxfp4", "awq", "gptq", "int8", "int4", "w8a8", "w4a16", "gguf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +71,8 @@ class Gpu:
     fp8_flops: float
     fp4_flops: float
     gpus_per_node: int
+    inside_bytes_per_s: float
+    """From one GPU to others of its node, one direction."""
 
     def peak_flops(self, precision: str) -> float:
         """Peak FLOP/s at a weight precision: the widest units that the GPU has for it."""
@@ -77,6 +80,9 @@ class Gpu:
             return self.fp4_flops
         if precision in ("fp4", "fp8", "int8") and self.fp8_flops:
             return self.fp8_flops
+        if precision == "int8":
+            # Ampere: twice the 16-bit rate (NVIDIA A100 data sheet: 624 TOPS beside 312 TFLOPS; A30: 330 beside 165).
+            return 2.0 * self.bf16_flops
         return self.bf16_flops
 
 
@@ -176,6 +182,7 @@ def _gpu(row: dict[str, str]) -> Gpu:
         fp8_flops=float(row["fp8_tflops"]) * 1e12,
         fp4_flops=float(row["fp4_tflops"]) * 1e12,
         gpus_per_node=int(row["gpus_per_node"]),
+        inside_bytes_per_s=float(row["intra_node_gb_s"]) * 1e9,
     )
 
 

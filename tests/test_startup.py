@@ -50,6 +50,7 @@ def test_help_needs_no_mathematics(command):
         ["size", *QUESTION, *OBJECTIVES],
         ["size", *QUESTION, *OBJECTIVES, "-o", "json"],
         ["predict", "--replicas", "4", *QUESTION],
+        ["compare", *QUESTION, *OBJECTIVES, "--variants", "quantization=awq"],
         ["profile", "list"],
         ["simulate", "--help"],
         ["size", "--help"],

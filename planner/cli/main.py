@@ -17,6 +17,7 @@ _COMMANDS = {
     "size": ("planner.cli.size", "The least replicas and GPUs that meet latency objectives under a load."),
     "predict": ("planner.cli.predict", "What given replicas do under a load, or the highest load they carry."),
     "simulate": ("planner.cli.simulate", "The same question answered by the step simulator."),
+    "compare": ("planner.cli.compare", "Profiles and variants side by side on one workload, and which to choose."),
     "profile": (
         "planner.cli.profile",
         "Engine profiles: import, fit, check, list, show, sweep, learn from live metrics.",

@@ -11,15 +11,18 @@ from models.objective import METRICS
 from planner.plan import STATISTICS
 
 
-def render(fields: dict[str, Any] | list[dict[str, Any]], form: str) -> str:
-    """The text of the fields; a list becomes a JSON array, YAML documents' list, or CSV rows."""
+def render(fields: dict[str, Any] | list[dict[str, Any]], form: str, *, complete: bool = True) -> str:
+    """The text of the fields; a list becomes a JSON array, YAML documents' list, or CSV rows.
+
+    `complete` gives rows of CSV every field that a sized workload can have; without it they stay as they are.
+    """
     if form == "json":
         return json.dumps(fields, indent=2, allow_nan=False) + "\n"
     if form == "yaml":
         import yaml
 
         return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=120)
-    rows = [flatten(_completed(row)) for row in (fields if isinstance(fields, list) else [fields])]
+    rows = [flatten(_completed(row) if complete else row) for row in (fields if isinstance(fields, list) else [fields])]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, lineterminator="\n", restval="")
