@@ -39,7 +39,8 @@ class NodeCount:
         said = f"{self.nodes:,} of {self.gpus_per_node} GPUs"
         if self.replicas_per_node is None:
             said += ", whole nodes for each replica"
-        if self.fragmented_gpus:
+            said += f", {self.fragmented_gpus:,} GPUs of which stay idle" if self.fragmented_gpus else ""
+        elif self.fragmented_gpus:
             said += f"; {self.fragmented_gpus:,} GPUs idle beside replicas, too few for another"
         if self.free_gpus:
             said += f"; {self.free_gpus:,} GPUs free for others"
@@ -53,9 +54,7 @@ def node_count(gpu: Gpu, replicas: int) -> NodeCount | None:
     if gpu.nodes_per_replica > 1:
         nodes = replicas * gpu.nodes_per_replica
         idle = 0 if per_node is None else max(0, nodes * per_node - replicas * gpu.per_replica)
-        return NodeCount(
-            nodes=nodes, gpus_per_node=per_node, replicas_per_node=None, fragmented_gpus=idle, free_gpus=0
-        )
+        return NodeCount(nodes=nodes, gpus_per_node=per_node, replicas_per_node=None, fragmented_gpus=idle, free_gpus=0)
     if per_node is None or gpu.per_replica > per_node:
         return None
     on_one = per_node // gpu.per_replica

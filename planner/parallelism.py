@@ -74,6 +74,7 @@ def on_layout(
     before, after = _before(profile, gpu), _after(profile, gpu, wanted)
     if measured and before == after and wanted.link_bytes_per_s is None and wanted.link_latency_s is None:
         return profile
+    _require_divides(shape, after)
     budget = require_room(profile, gpu, shape, after, sequence_tokens)
     between = wanted.between(gpu)
     change = LayoutChange(
@@ -134,9 +135,7 @@ def _before(profile: EngineProfile, gpu: Gpu) -> Layout:
 
 def _after(profile: EngineProfile, gpu: Gpu, wanted: Parallelism) -> Layout:
     before = _before(profile, gpu)
-    return _laid_out(
-        wanted.tensor or before.tensor, wanted.pipeline or before.pipeline, wanted.nodes_per_replica, gpu
-    )
+    return _laid_out(wanted.tensor or before.tensor, wanted.pipeline or before.pipeline, wanted.nodes_per_replica, gpu)
 
 
 def _laid_out(tensor: int, pipeline: int, nodes: int | None, gpu: Gpu) -> Layout:
@@ -151,6 +150,16 @@ def _laid_out(tensor: int, pipeline: int, nodes: int | None, gpu: Gpu) -> Layout
             f"tensor {tensor} × pipeline {pipeline} on {gpu.name}: {error}",
             remedy=f"use sizes that divide, or are multiples of, the {gpu.gpus_per_node} GPUs of a node",
         ) from None
+
+
+def _require_divides(shape: ModelShape, layout: Layout) -> None:
+    """As vLLM asks at start-up: whole heads a GPU, and a layer a stage at least."""
+    if shape.heads % layout.tensor or layout.pipeline > (shape.layers or 1):
+        raise InvalidInput(
+            f"{shape.name} has {shape.heads} attention heads and {shape.layers} layers: tensor {layout.tensor} × pipeline "
+            f"{layout.pipeline} does not divide them, and engines refuse to start so",
+            remedy=f"use a tensor-parallel size that divides {shape.heads} and at most {shape.layers} stages",
+        )
 
 
 def _talk(shape: ModelShape, layout: Layout, gpu: Gpu, between: Link) -> Talk:
@@ -212,7 +221,7 @@ def _note(profile: EngineProfile, gpu: Gpu, shape: ModelShape, change: LayoutCha
         f"an ESTIMATE for tensor {after.tensor} × pipeline {after.pipeline} on {after.nodes} "
         f"node{'' if after.nodes == 1 else 's'}, not measured there: carried over from {profile.name} "
         f"({before.tensor} × {before.pipeline}) with two all-reduces a layer ({shape.layers} layers of {shape.hidden} "
-        f"values) and hops between stages; links {gpu.inside.bytes_per_s / 1e9:.3g} GB/s "
+        f"values){' and hops between stages' if after.pipeline > 1 else ''}; links {gpu.inside.bytes_per_s / 1e9:.3g} GB/s "
         f"({LINK_EFFICIENCY:.0%} of the data sheet) and {gpu.inside.latency_s * 1e6:.3g} µs in a node, "
         f"{far if after.nodes > 1 else ''}which cost {spent.fixed_s * 1e3:.3g} ms a step and "
         f"{spent.per_token_s / after.pipeline * 1e6:.3g} µs a token"

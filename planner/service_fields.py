@@ -40,7 +40,12 @@ class RequestFields(FileModel):
     routing: Routing = Routing.RANDOM
 
     def service_of(
-        self, profile: EngineProfile, rate_per_s: float, *, burstiness: float = 1.0, gpu_price_per_h: float | None = None
+        self,
+        profile: EngineProfile,
+        rate_per_s: float,
+        *,
+        burstiness: float = 1.0,
+        gpu_price_per_h: float | None = None,
     ) -> Service:
         """Such requests at a rate, served by a profile. Raises InvalidInput for what does not fit."""
         return Service(
