@@ -142,9 +142,8 @@ def _laid_out(tensor: int, pipeline: int, nodes: int | None, gpu: Gpu) -> Layout
     whole = tensor * pipeline
     nodes = max(nodes or 1, -(-whole // gpu.gpus_per_node))
     try:
-        if whole % nodes:
-            raise InvalidInput(f"{whole} GPUs do not spread evenly over {nodes} nodes of {gpu.gpus_per_node}")
-        return Layout(tensor=tensor, pipeline=pipeline, gpus_per_node=whole // nodes)
+        # Where they do not spread evenly, Layout refuses what the division leaves.
+        return Layout(tensor=tensor, pipeline=pipeline, gpus_per_node=-(-whole // nodes))
     except InvalidInput as error:
         raise InvalidInput(
             f"tensor {tensor} × pipeline {pipeline} on {gpu.name}: {error}",
@@ -156,8 +155,8 @@ def _require_divides(shape: ModelShape, layout: Layout) -> None:
     """As vLLM asks at start-up: whole heads a GPU, and a layer a stage at least."""
     if shape.heads % layout.tensor or layout.pipeline > (shape.layers or 1):
         raise InvalidInput(
-            f"{shape.name} has {shape.heads} attention heads and {shape.layers} layers: tensor {layout.tensor} × pipeline "
-            f"{layout.pipeline} does not divide them, and engines refuse to start so",
+            f"{shape.name} has {shape.heads} attention heads and {shape.layers} layers: tensor {layout.tensor} × "
+            f"pipeline {layout.pipeline} does not divide them, and engines refuse to start so",
             remedy=f"use a tensor-parallel size that divides {shape.heads} and at most {shape.layers} stages",
         )
 
@@ -216,12 +215,13 @@ def _derived(
 
 def _note(profile: EngineProfile, gpu: Gpu, shape: ModelShape, change: LayoutChange, between: Link) -> str:
     before, after, spent = change.before, change.after, change.talk_after
+    hops = " and hops between stages" if after.pipeline > 1 else ""
     far = f"{between.bytes_per_s / 1e9:.3g} GB/s and {between.latency_s * 1e6:.3g} µs between nodes, "
     return (
         f"an ESTIMATE for tensor {after.tensor} × pipeline {after.pipeline} on {after.nodes} "
         f"node{'' if after.nodes == 1 else 's'}, not measured there: carried over from {profile.name} "
-        f"({before.tensor} × {before.pipeline}) with two all-reduces a layer ({shape.layers} layers of {shape.hidden} "
-        f"values){' and hops between stages' if after.pipeline > 1 else ''}; links {gpu.inside.bytes_per_s / 1e9:.3g} GB/s "
+        f"({before.tensor} × {before.pipeline}) with two all-reduces a layer ({shape.layers} layers of "
+        f"{shape.hidden} values){hops}; links {gpu.inside.bytes_per_s / 1e9:.3g} GB/s "
         f"({LINK_EFFICIENCY:.0%} of the data sheet) and {gpu.inside.latency_s * 1e6:.3g} µs in a node, "
         f"{far if after.nodes > 1 else ''}which cost {spent.fixed_s * 1e3:.3g} ms a step and "
         f"{spent.per_token_s / after.pipeline * 1e6:.3g} µs a token"

@@ -224,9 +224,10 @@ def _together(servers: Sequence[Server], replicas: int) -> Server:
     first = servers[0]
     other = [each for each in servers if each.engine != "triton"]
     if other:
+        beside = ", ".join(each.name for each in servers if each is not other[0])
         raise InvalidInput(
-            f"{other[0].name} is served by {other[0].engine} and shares a GPU with "
-            f"{', '.join(each.name for each in servers if each is not other[0])}: only models of one Triton do so in a pod",
+            f"{other[0].name} is served by {other[0].engine} and shares a GPU with {beside}: only models of one Triton "
+            "do so in a pod",
             remedy="give it a GPU or a slice of its own (planner pack)",
         )
     models = tuple(model for each in servers for model in each.models)

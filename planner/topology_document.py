@@ -66,8 +66,8 @@ def _loosened(each: Reduced) -> str:
     replicas = f"on {each.at.replicas} replica{'' if each.at.replicas == 1 else 's'}"
     if not each.at.stable:
         return (
-            f"{replicas} carries {each.carried_share:.0%} of its load at all, {each.within_objectives_share:.0%} within "
-            "its objectives"
+            f"{replicas} carries {each.carried_share:.0%} of its load at all, {each.within_objectives_share:.0%} "
+            "within its objectives"
         )
     broken = [o for o in each.route.objectives if not each.at.meets(o)]
     to = ", ".join(f"{o.metric}:{o.statistic} to {_rounded_up(each.at.value(o)):g} s" for o in broken)

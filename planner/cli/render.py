@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,11 +77,7 @@ def render(
         return
     from planner.manifest_folder import write_folder
 
-    written = write_folder(out, texts, force=force)
-    for path in written:
-        click.echo(f"wrote {path}", err=True)
-    if not sys.stdout.isatty():
-        click.echo("\n".join(map(str, written)))
+    click.echo("\n".join(map(str, write_folder(out, texts, force=force))))
 
 
 def _serving_of(files: tuple[Path, ...]) -> ServingOf:

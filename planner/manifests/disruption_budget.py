@@ -10,7 +10,7 @@ from planner.manifests.server import RenderOptions, Server
 
 
 def disruption_budget(server: Server, options: RenderOptions) -> dict[str, Any]:
-    """Of groups, their leaders: losing one pod loses the group. `maxUnavailable`, so that one replica can be drained."""
+    """Of groups, their leaders: losing one pod loses the group. A single replica can be drained too."""
     chosen = {**selector(server), **(LEADER if server.nodes > 1 else {})}
     return {
         "apiVersion": "policy/v1",

@@ -78,9 +78,9 @@ def _objectives(plan: RoutePlan, paint: Paint) -> list[str]:
     elif fewer is None:
         lines.append("  one replica is the least there can be")
     elif not fewer.stable:
+        arrives = f"{format_share(fewer.utilization)} of capacity"
         lines.append(
-            f"  with {counted(fewer.replicas, 'replica')} the queue would grow for ever: {format_share(fewer.utilization)} "
-            "of capacity"
+            f"  with {counted(fewer.replicas, 'replica')} the queue would grow for ever: {arrives} would arrive"
         )
     else:
         broken = [
@@ -101,10 +101,8 @@ def _pool(use: PoolUse, plan: TopologyPlan, width: int) -> list[str]:
     if use.packing is None or use.nodes is None:
         return [f"{kind}: {counted(use.gpus, 'GPU')}; nodes unknown (say gpusPerNode under nodes)"]
     proof = "the least there can be" if use.packing.optimal else f"at least {use.lower_bound:,} are needed"
-    lines = [
-        f"{kind}: {counted(use.nodes, 'node')} of {use.pool.gpus_per_node} GPUs ({proof}), "
-        f"{counted(use.gpus, 'GPU')} used, {use.idle_gpus or 0:,} idle"
-    ]
+    nodes = f"{counted(use.nodes, 'node')} of {use.pool.gpus_per_node} GPUs ({proof})"
+    lines = [f"{kind}: {nodes}, {counted(use.gpus, 'GPU')} used, {use.idle_gpus or 0:,} idle"]
     for each in plan.routes:
         gpu = each.route.profile.spec.gpu
         if each.route.gpu_type == kind and gpu.nodes_per_replica > 1:
@@ -161,5 +159,4 @@ def _assumed(plan: TopologyPlan) -> list[str]:
 
 
 def _warned(plan: TopologyPlan) -> list[str]:
-    notes = [f"{each.route.name}: {note}" for each in plan.routes for note in each.fields.get("warnings", ())]
-    return notes
+    return [f"{each.route.name}: {note}" for each in plan.routes for note in each.fields.get("warnings", ())]
