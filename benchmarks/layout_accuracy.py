@@ -30,7 +30,7 @@ from planner.profile import EngineProfile, MeasuredPoint, catalogue_names, load_
 MOST_POINTS = 6
 """Of a profile, evenly spread over its loads."""
 EXPLAINED = 0.2
-"""Points that a profile's own fit misses by more are none of its closed loops' time per token (batches sent at once)."""
+"""Points that a profile's own fit misses by more say nothing of the step time (batches that were sent at once)."""
 
 
 def pairs() -> Iterator[tuple[EngineProfile, EngineProfile]]:
@@ -54,8 +54,8 @@ def points(profile: EngineProfile) -> list[MeasuredPoint]:
         if point.concurrency and point.tpot is not None and point.tpot.mean and point.output_tokens >= 2.0
     ]
     usable.sort(key=lambda point: point.concurrency or 0.0)
-    chosen = np.unique(np.linspace(0, len(usable) - 1, MOST_POINTS).round().astype(int)) if usable else []
-    return [usable[index] for index in chosen]
+    places = np.linspace(0, max(0, len(usable) - 1), MOST_POINTS).round().astype(int)
+    return [usable[index] for index in dict.fromkeys(places.tolist())] if usable else []
 
 
 def ratio(profile: EngineProfile, point: MeasuredPoint) -> float:
@@ -128,11 +128,11 @@ def report(found: Sequence[Carried]) -> str:
         f"Measured by `make bench-layouts` on {date.today().isoformat()}, {machine()}.",  # noqa: DTZ011
         "",
         "Mean time per output token of measured closed loops: predicted over measured, less one. *Carried over*: the",
-        "profile of another number of GPUs, with the formulas of `models/parallel_layout.py`, the links of the data sheets",
-        "and the constants in `planner/hardware.py`, none of them fitted to these points. *Own fit*: the profile that was",
-        f"fitted to these very points; those that it misses by more than {EXPLAINED:.0%} are left out, for they say nothing",
-        "of the step time. Every layout is on **one node and without a pipeline**: the catalogue has no other run, so that",
-        "links between nodes and pipelines are checked by no measurement.",
+        "profile of another number of GPUs, with the formulas of `models/parallel_layout.py`, the links of the data",
+        "sheets and the constants in `planner/hardware.py`, none of them fitted to these points. *Own fit*: the",
+        f"profile that was fitted to these very points; those that it misses by more than {EXPLAINED:.0%} are left",
+        "out, for they say nothing of the step time. Every layout is on **one node and without a pipeline**: the",
+        "catalogue has no other run, so that links between nodes and pipelines are checked by no measurement.",
         "",
         "| | pairs | points | median error | 90th percentile | median bias | own fit: median error |",
         "| --- | --- | --- | --- | --- | --- | --- |",

@@ -6,8 +6,8 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -230,6 +230,8 @@ def _together(servers: Sequence[Server], replicas: int) -> Server:
             "do so in a pod",
             remedy="give it a GPU or a slice of its own (planner pack)",
         )
+    if len(servers) == 1:
+        return replace(first, replicas=replicas)
     models = tuple(model for each in servers for model in each.models)
     name = dns_label("-".join(model.name for model in models))
     return Server(
@@ -254,44 +256,51 @@ def _of_pack(plan: PackDocument, serving_of: ServingOf) -> ReadPlan:
     _distinct([model.name for model in plan.models])
     models = {model.name: model for model in plan.models}
     servers = [_packed_server(model, serving_of) for model in plan.models if model.mode != "time-shared"]
-    for names, gpus in _shared_sets(plan.placement, models).items():
-        together = [_packed_server(models[name], serving_of) for name in names]
-        if len(together) == 1:
-            servers.append(_alone(together[0], len(gpus), gpus[0], models[names[0]]))
-        elif all(each.engine == "triton" for each in together):
+    for company, gpus in _companies(plan.placement, models).items():
+        together = [_times(_packed_server(models[name], serving_of), here) for name, here in company]
+        if all(each.engine == "triton" for each in together):
             servers.append(_together(together, len(gpus)))
         else:
             servers += [
-                _alone(each, len(gpus), gpus[0], models[name]) for name, each in zip(names, together, strict=True)
+                _beside(each, here * len(gpus), gpus[0], models[name])
+                for (name, here), each in zip(company, together, strict=True)
             ]
     return ReadPlan(servers=tuple(_merged(servers)))
 
 
-def _shared_sets(
-    placement: Sequence[PlacedGpu], models: Mapping[str, PackedModel]
-) -> dict[tuple[str, ...], list[PlacedGpu]]:
-    """Time-shared GPUs by the models on them."""
-    sets: dict[tuple[str, ...], list[PlacedGpu]] = {}
+Company = tuple[tuple[str, int], ...]
+"""Models that share a GPU, and how many replicas of each are on it."""
+
+
+def _companies(placement: Sequence[PlacedGpu], models: Mapping[str, PackedModel]) -> dict[Company, list[PlacedGpu]]:
+    """Time-shared GPUs by what is on them."""
+    found: dict[Company, list[PlacedGpu]] = {}
     for gpu in placement:
         if gpu.mode != "time-shared":
             continue
-        names = tuple(dict.fromkeys(replica.model for replica in gpu.replicas))
-        unknown = [name for name in names if name not in models]
-        if unknown or not names:
-            raise InvalidInput(
-                f"the plan places model {unknown[0]!r}, which is not among its models"
+        here = Counter(replica.model for replica in gpu.replicas)
+        unknown = sorted(here.keys() - models.keys())
+        if unknown or not here:
+            what = (
+                f"places model {unknown[0]!r}, which is not among its models"
                 if unknown
-                else "a GPU has no model",
-                remedy="render the plan as it was printed",
+                else "has a GPU without a model"
             )
-        sets.setdefault(tuple(sorted(names)), []).append(gpu)
-    return sets
+            raise InvalidInput(f"the plan {what}", remedy="render the plan as it was printed")
+        found.setdefault(tuple(sorted(here.items())), []).append(gpu)
+    return found
 
 
-def _alone(server: Server, replicas: int, gpu: PlacedGpu, model: PackedModel) -> Server:
+def _times(server: Server, replicas: int) -> Server:
+    """Several replicas of a Triton model on one GPU are instances of one server."""
+    if server.engine != "triton":
+        return server
+    models = tuple(replace(model, instances=model.instances * replicas) for model in server.models)
+    return replace(server, models=models)
+
+
+def _beside(server: Server, replicas: int, gpu: PlacedGpu, model: PackedModel) -> Server:
     """One of several pods on a GPU that the device plugin hands out more than once."""
-    from dataclasses import replace
-
     usable, total = gpu.memory.usable_bytes, model.memory.total_bytes
     share = None if usable is None or total is None else min(0.95, total / usable)
     return replace(
@@ -309,8 +318,6 @@ def _merged(servers: Sequence[Server]) -> list[Server]:
     taken: Counter[str] = Counter()
     found = []
     for server in servers:
-        from dataclasses import replace
-
         taken[server.name] += 1
         times = taken[server.name]
         found.append(server if times == 1 else replace(server, name=f"{server.name}-{times}"))
@@ -318,9 +325,8 @@ def _merged(servers: Sequence[Server]) -> list[Server]:
 
 
 def _packed_server(model: PackedModel, serving_of: ServingOf) -> Server:
-    serving = model.serving or serving_of(model.profile) or _serving_said(model)
+    serving = _known(model.serving or serving_of(model.profile), model.profile)
     name = dns_label(model.name)
-    spread: Literal["gpu", "node"] | None = model.anti_affinity.spread
     return Server(
         name=name,
         models=(_model(name, serving, gpus=model.gpus_per_replica, instances=model.instances_per_replica),),
@@ -335,17 +341,5 @@ def _packed_server(model: PackedModel, serving_of: ServingOf) -> Server:
         concurrency=_concurrency(serving.engine, model.predicted, model.qps, model.replicas),
         least=model.min_replicas or model.replicas,
         most=model.max_replicas,
-        spread_over=spread,
+        spread_over=model.anti_affinity.spread,
     )
-
-
-def _serving_said(model: PackedModel) -> Serving:
-    """As far as the packing itself says it; the engine's own limits otherwise."""
-    gpu = {
-        "type": model.gpu_type,
-        "perReplica": model.gpus_per_replica,
-        "tensorParallel": model.tensor_parallel,
-        "pipelineParallel": model.pipeline_parallel,
-        "nodesPerReplica": model.nodes_per_replica,
-    }
-    return Serving.model_validate({"engine": model.engine, "model": model.model, "gpu": gpu})

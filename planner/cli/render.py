@@ -54,6 +54,7 @@ def render(
     standard input. Deployment (LeaderWorkerSet where a replica spans nodes), Service, PodDisruptionBudget, Triton's
     model configurations, and the routes of a gateway.
     """
+    from models.errors import InvalidInput
     from planner.files import parse_document, read_text
     from planner.manifests.server import RenderOptions
     from planner.plan_reader import read_plan
@@ -61,6 +62,8 @@ def render(
 
     name = "standard input" if str(plan) == "-" else str(plan)
     text = read_text(Path("/dev/stdin"), what="plan") if str(plan) == "-" else read_text(plan, what="plan")
+    if not text.strip():
+        raise InvalidInput(f"plan {name} is empty", remedy="did the command that should have written it fail?")
     document = parse_document(text, name=name, what="plan")
     options = RenderOptions(
         vllm_image=_image(vllm_image, "--vllm-image"),
