@@ -11,6 +11,8 @@ from pydantic import BeforeValidator, Field, ValidationError
 
 from models.errors import InvalidInput, NoFeasiblePlan
 from models.objective import Objective
+from models.workload import Workload
+from planner.batching_answer import BatchingQuestion
 from planner.estimated_profile import estimated_profile
 from planner.file_model import FileModel, first_problem
 from planner.files import parse_document, read_text
@@ -20,7 +22,7 @@ from planner.parallelism import Parallelism, on_layout
 from planner.profile import EngineProfile
 from planner.service import Service
 from planner.service_fields import Burstiness, Name, Price, ProfileName, Rate, RequestFields, profile_beside
-from planner.sizing import MAX_REPLICAS, require_known
+from planner.sizing import MAX_REPLICAS, require_known, require_meaning
 from planner.units import parse_bandwidth, parse_seconds
 
 GpuType = Annotated[str, Field(min_length=1, max_length=100)]
@@ -199,6 +201,7 @@ def _route(route: _Route, path: Path) -> Route:
         service = route.service_of(
             _profile(route, path.parent), route.qps, burstiness=route.burstiness, gpu_price_per_h=route.gpu_price
         )
+        _require_meaning(service, objectives)
     except (InvalidInput, NoFeasiblePlan) as error:
         raise type(error)(f"{place}: {error}", remedy=error.remedy) from None
     return Route(
@@ -210,6 +213,16 @@ def _route(route: _Route, path: Path) -> Route:
         max_replicas=route.max_replicas,
         priority=route.priority,
     )
+
+
+def _require_meaning(service: Service, objectives: tuple[Objective, ...]) -> None:
+    """Refuse objectives that the engine does not know, before anything is sized."""
+    if service.lengths is None:
+        BatchingQuestion(
+            profile=service.profile, arrivals=service.arrivals, objectives=objectives, routing=service.routing
+        )
+    else:
+        require_meaning(objectives, Workload(arrivals=service.arrivals, lengths=service.lengths))
 
 
 def _profile(route: _Route, base: Path) -> EngineProfile:
