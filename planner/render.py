@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import yaml
@@ -22,13 +22,9 @@ Manifest = dict[str, Any]
 
 def manifests(plan: ReadPlan, options: RenderOptions) -> dict[str, list[Manifest]]:
     """By the name of the file, in the order of the plan."""
-    files = {f"{server.name}.yaml": _of_server(server, options) for server in plan.servers}
-    shared = [server for server in plan.servers if len(server.models) > 1]
-    several: dict[str, Server] = {model.name: server for server in shared for model in server.models}
-    if several:
-        own = {server.name for server in plan.servers}
-        services = [model_service(name, server, options) for name, server in several.items() if name not in own]
-        files["models.yaml"] = services
+    by_model = _services_of_models(plan.servers)
+    files = {f"{server.name}.yaml": _of_server(server, options, by_model.keys()) for server in plan.servers}
+    files["models.yaml"] = [model_service(name, server, options) for name, server in by_model.items()]
     if plan.routes:
         assert plan.gateway is not None
         behind = [http_route(plan.gateway, plan.routes, options)]
@@ -38,10 +34,21 @@ def manifests(plan: ReadPlan, options: RenderOptions) -> dict[str, list[Manifest
     return {name: found for name, found in files.items() if found}
 
 
-def _of_server(server: Server, options: RenderOptions) -> list[Manifest]:
+def _services_of_models(servers: Sequence[Server]) -> dict[str, Server]:
+    """Models that several servers serve, or that share one: their Service has the pods of all of them."""
+    serving: dict[str, list[Server]] = {}
+    for server in servers:
+        for model in server.models:
+            serving.setdefault(model.name, []).append(server)
+    return {name: them[0] for name, them in serving.items() if len(them) > 1 or len(them[0].models) > 1}
+
+
+def _of_server(server: Server, options: RenderOptions, by_model: Collection[str]) -> list[Manifest]:
     found = [repository(server, options)] if server.engine == "triton" else []
     found.append(leader_worker_set(server, options) if server.nodes > 1 else deployment(server, options))
-    found += [service(server, options), disruption_budget(server, options)]
+    if server.name not in by_model:
+        found.append(service(server, options))
+    found.append(disruption_budget(server, options))
     if options.autoscaler:
         found.append(autoscaler(server, options))
     return found

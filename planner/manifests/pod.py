@@ -50,7 +50,7 @@ def metadata(name: str, server: Server, options: RenderOptions, notes: tuple[str
 
 def pod_template(server: Server, options: RenderOptions, *, role: str | None = None) -> dict[str, Any]:
     """The template; `role` is leader or worker in a group of pods, None for a pod that is a whole replica."""
-    of_models = {f"model.replicast.dev/{model.name}": "true" for model in server.models if len(server.models) > 1}
+    of_models = {f"model.replicast.dev/{model.name}": "true" for model in server.models}
     engine = vllm if server.engine == "vllm" else triton
     container, volumes = engine.container(server, options, role=role)
     container["resources"] = {"limits": {server.gpu_resource: server.gpus_per_pod}}

@@ -59,9 +59,12 @@ def test_a_layout_that_does_not_spread_evenly_is_refused(sizes):
         Layout(tensor=tensor, pipeline=pipeline, gpus_per_node=per_node)
 
 
-def change(after: Layout, spent: Talk = Talk(), kv_ratio: float = 1.0) -> LayoutChange:
+SILENT = Talk()
+
+
+def change(after: Layout, spent: Talk = SILENT, kv_ratio: float = 1.0) -> LayoutChange:
     return LayoutChange(
-        before=Layout(), after=after, talk_before=Talk(), talk_after=spent, launch_s=0.002, kv_ratio=kv_ratio
+        before=Layout(), after=after, talk_before=SILENT, talk_after=spent, launch_s=0.002, kv_ratio=kv_ratio
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import pytest
 from hypothesis import example, given
@@ -18,7 +18,7 @@ def least_by_search(replicas: dict[int, int], node: int) -> int:
     """By trying every way to fill the next node: small cases only."""
     sizes = sorted(replicas)
 
-    @lru_cache(maxsize=None)
+    @cache
     def least(left: tuple[int, ...]) -> int:
         if not any(left):
             return 0

@@ -45,7 +45,8 @@ def plan_of(capsys: pytest.CaptureFixture[str], path: Path) -> tuple[int, dict[s
 
 def shape(text: str) -> str:
     """Numbers move with the mathematics; the words and the order are what golden files hold."""
-    return re.sub(r" {2,}", "  ", re.sub(r"[0-9][0-9.,]*", "#", text))
+    unwrapped = re.sub(r"\n {4}(?=\S)", " ", text)
+    return re.sub(r" {2,}", "  ", re.sub(r"[0-9][0-9.,]*", "#", unwrapped))
 
 
 def test_each_route_is_as_sized_alone_and_all_share_nodes(capsys, hybrid):
