@@ -199,6 +199,12 @@ def test_a_model_that_does_not_fit_names_its_route(capsys, hybrid):
     assert json.loads(said.out)["feasible"] is False
 
 
+def test_the_file_in_the_readme_is_this_one():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n# hybrid.yaml\n(.*?)```", readme, re.DOTALL)
+    assert yaml.safe_load(shown) == yaml.safe_load((FOLDER / "hybrid.yaml").read_text(encoding="utf-8"))
+
+
 def test_options_of_one_service_do_not_stand_beside_it(capsys, hybrid):
     assert run(["size", "--topology", str(hybrid), "--qps", "3"]) == 2
     assert "--qps cannot stand beside --topology" in capsys.readouterr().err
