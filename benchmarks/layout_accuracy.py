@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import staged_accuracy
 from benchmarks.machine import machine
 from models.continuous_batching import predict
 from models.errors import ReplicastError
@@ -132,13 +133,23 @@ def report(found: Sequence[Carried]) -> str:
         "sheets and the constants in `planner/hardware.py`, none of them fitted to these points. *Own fit*: the",
         f"profile that was fitted to these very points; those that it misses by more than {EXPLAINED:.0%} are left",
         "out, for they say nothing of the step time. Every layout is on **one node and without a pipeline**: the",
-        "catalogue has no other run, so that links between nodes and pipelines are checked by no measurement.",
+        "catalogue has no other run, so that links between nodes and pipelines are checked by no measurement;",
+        "pipelines by the simulation below.",
         "",
         "| | pairs | points | median error | 90th percentile | median bias | own fit: median error |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         *(_line(title, chosen) for title, chosen in groups.items()),
         "",
         _worst(found),
+        "",
+        "## Pipelines",
+        "",
+        "An engine in 2, 4 and 8 stages, simulated batch by batch (`benchmarks/pipeline_stages.py`: Poisson arrivals,",
+        "a budget of 2,048 tokens, three pairs of lengths, two steps), against `models/layout_change.py` and the",
+        "queueing model; predicted over simulated, less one. Loads are of the predicted capacity, which is below the",
+        "simulated one: plans err on the side of too many GPUs.",
+        "",
+        *staged_accuracy.table(),
     ]
     return "\n".join(lines) + "\n"
 

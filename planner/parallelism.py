@@ -10,7 +10,7 @@ from typing import Any
 
 from models.collectives import Link
 from models.errors import InvalidInput, NoFeasiblePlan
-from models.layout_change import LayoutChange, carried_over, pipeline_fill_s
+from models.layout_change import LayoutChange, carried_over
 from models.parallel_layout import Layout, Talk, talk
 from models.step_terms import terms_of
 from models.step_time import ExpertsStepTime
@@ -56,12 +56,11 @@ def on_layout(
     wanted: Parallelism,
     *,
     measured: bool = True,
-    prompt_tokens: float = 0.0,
     sequence_tokens: float = LEAST_SEQUENCE,
 ) -> EngineProfile:
     """The profile on the layout; as it is where it was measured on that, which one of data sheets never was.
 
-    `prompt_tokens` is the mean prompt, for the filling of a pipeline. Raises NoFeasiblePlan where the model does not
+    `sequence_tokens` must fit in KV memory at least. Raises NoFeasiblePlan where the model does not
     fit, with the arithmetic, and InvalidInput where too little is known to carry it over.
     """
     spec = profile.spec
@@ -72,10 +71,13 @@ def on_layout(
         )
     gpu, shape = _sheets(profile)
     before, after = _before(profile, gpu), _after(profile, gpu, wanted)
-    if measured and before == after and wanted.link_bytes_per_s is None and wanted.link_latency_s is None:
+    as_before = before == after and wanted.link_bytes_per_s is None and wanted.link_latency_s is None
+    if as_before and measured:
         return profile
     _require_divides(shape, after)
     budget = require_room(profile, gpu, shape, after, sequence_tokens)
+    if as_before:
+        return _with_memory(profile, budget)
     between = wanted.between(gpu)
     change = LayoutChange(
         before=before,
@@ -85,7 +87,7 @@ def on_layout(
         launch_s=LAUNCH_S,
         kv_ratio=_kv_bytes(shape, after) / _kv_bytes(shape, before),
     )
-    return _derived(profile, change, budget, prompt_tokens, _note(profile, gpu, shape, change, between))
+    return _derived(profile, change, budget, _note(profile, gpu, shape, change, between))
 
 
 def require_room(
@@ -171,17 +173,14 @@ def _kv_bytes(shape: ModelShape, layout: Layout) -> float:
     return found
 
 
-def _derived(
-    profile: EngineProfile, change: LayoutChange, budget: MemoryBudget | None, prompt_tokens: float, note: str
-) -> EngineProfile:
+def _derived(profile: EngineProfile, change: LayoutChange, budget: MemoryBudget | None, note: str) -> EngineProfile:
     spec, after = profile.spec, change.after
     step_time = carried_over(profile.fitted.step_time, change)
     terms: dict[str, Any] = {_FIELDS[name]: term for name, term in terms_of(step_time).items()}
     if isinstance(step_time, ExpertsStepTime):
         terms |= {"experts": step_time.experts, "expertsPerToken": step_time.experts_per_token}
-    fill = pipeline_fill_s(step_time, after, prompt_tokens, spec.limits.max_num_batched_tokens)
-    kept = spec.limits.kv_cache_tokens
-    kv_tokens = None if kept is None else int(kept * change.spread) if change.spread >= 1.0 else kept
+    kept, more = spec.limits.kv_cache_tokens, after.gpus / change.before.gpus
+    kv_tokens = None if kept is None else int(kept * min(more, more**2))  # weights take their part of fewer GPUs
     limits = spec.limits.model_copy(update={"kv_cache_tokens": kv_tokens if budget is None else budget.kv_tokens})
     gpu = spec.gpu.model_copy(
         update={
@@ -197,7 +196,6 @@ def _derived(
             "limits": limits,
             "step_time": StepTimeTerms.model_validate(terms),
             "step_time_uncertainty": None,
-            "first_token_overhead": spec.first_token_overhead + fill,
             "cold_start": None,
             "measurements": (),
             "provenance": (*spec.provenance, Provenance(source="derived", notes=(note,))),
@@ -213,6 +211,18 @@ def _derived(
     )
 
 
+def _with_memory(profile: EngineProfile, budget: MemoryBudget | None) -> EngineProfile:
+    """A profile of data sheets on one GPU, which are for that."""
+    kv_tokens = None if budget is None else budget.kv_tokens
+    limits = profile.spec.limits.model_copy(update={"kv_cache_tokens": kv_tokens})
+    return EngineProfile(
+        apiVersion=profile.api_version,
+        kind=profile.kind,
+        metadata=profile.metadata,
+        spec=profile.spec.model_copy(update={"limits": limits}),
+    )
+
+
 def _note(profile: EngineProfile, gpu: Gpu, shape: ModelShape, change: LayoutChange, between: Link) -> str:
     before, after, spent = change.before, change.after, change.talk_after
     hops = " and hops between stages" if after.pipeline > 1 else ""
@@ -224,11 +234,11 @@ def _note(profile: EngineProfile, gpu: Gpu, shape: ModelShape, change: LayoutCha
         f"{shape.hidden} values){hops}; links {gpu.inside.bytes_per_s / 1e9:.3g} GB/s "
         f"({LINK_EFFICIENCY:.0%} of the data sheet) and {gpu.inside.latency_s * 1e6:.3g} µs in a node, "
         f"{far if after.nodes > 1 else ''}which cost {spent.fixed_s * 1e3:.3g} ms a step and "
-        f"{spent.per_token_s / after.pipeline * 1e6:.3g} µs a token; {_how_far_off(after)}"
+        f"{spent.per_token_s * 1e6:.3g} µs a token; {_how_far_off(after)}"
     )
 
 
 def _how_far_off(layout: Layout) -> str:
     if layout.nodes > 1 or layout.pipeline > 1:
-        return "no measurement of pipelines or of links between nodes stands behind this"
+        return "simulated, not measured, are pipelines; links between nodes are as stated (docs/layout-accuracy.md)"
     return "so carried over, measured times were missed by 15 % in the median (docs/layout-accuracy.md)"

@@ -246,7 +246,6 @@ def _profile(route: _Route, base: Path) -> EngineProfile:
         profile,
         (route.parallelism or _Parallelism()).to_parallelism(),
         measured=route.profile is not None,
-        prompt_tokens=route.input_tokens or 0.0,
         sequence_tokens=(route.input_tokens or 0.0) + (route.output_tokens or 0.0),
     )
 

@@ -106,7 +106,6 @@ class AskedLayout:
             profile,
             wanted,
             measured=self.model is None,
-            prompt_tokens=lengths.prompt.mean,
             sequence_tokens=lengths.prompt.mean + lengths.output.mean,
         )
 

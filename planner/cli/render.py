@@ -89,10 +89,7 @@ def _serving_of(files: tuple[Path, ...]) -> ServingOf:
     from planner.profile import catalogue_names, load_profile
     from planner.serving import serving_fields
 
-    given = {
-        profile.name: profile
-        for profile in (load_profile(f"./{path}" if not path.is_absolute() else str(path)) for path in files)
-    }
+    given = {profile.name: profile for profile in (load_profile(str(path)) for path in files)}
 
     def find(name: str) -> Serving | None:
         profile = given.get(name) or (load_profile(name) if name in catalogue_names() else None)

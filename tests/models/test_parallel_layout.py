@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.collectives import Link, all_reduce, ring_all_reduce
 from models.errors import InvalidInput
-from models.layout_change import LayoutChange, carried_over, pipeline_fill_s
+from models.layout_change import LayoutChange, carried_over
 from models.parallel_layout import Layout, Talk, talk
 from models.step_time import ExpertsStepTime, LinearStepTime, RooflineStepTime, SqrtStepTime
 
@@ -76,20 +76,13 @@ def test_twice_the_width_halves_the_work_and_not_the_launches():
     assert found.per_kv_token_s == pytest.approx(4e-8 / 2)
 
 
-def test_stages_share_the_tokens_of_a_round_and_each_reads_its_weights():
+def test_stages_share_decodes_and_each_prompt_is_in_one_batch():
     found = carried_over(LINE, change(Layout(pipeline=4, gpus_per_node=4)))
     assert isinstance(found, LinearStepTime)
     assert found.base_s == pytest.approx(LINE.base_s)
+    assert found.per_prefill_token_s == pytest.approx(LINE.per_prefill_token_s)
     assert found.per_decode_s == pytest.approx(LINE.per_decode_s / 4)
     assert found.per_kv_token_s == pytest.approx(LINE.per_kv_token_s / 4)
-
-
-@given(tokens=st.floats(1.0, 1e4), stages=st.sampled_from([1, 2, 4, 8]))
-def test_a_prompt_alone_in_a_pipeline_takes_as_long_as_on_one_stage_after_the_other(tokens, stages):
-    layout = Layout(pipeline=stages, gpus_per_node=stages)
-    found = carried_over(LINE, change(layout))
-    whole = float(found.seconds(tokens, 0.0, 0.0)) + pipeline_fill_s(found, layout, tokens, 1e9)
-    assert whole == pytest.approx(float(LINE.seconds(tokens, 0.0, 0.0)))
 
 
 @given(
