@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.objective import METRICS, Objective
@@ -208,24 +208,30 @@ def placements(use: PoolUse, routes: Sequence[RoutePlan]) -> list[dict[str, Any]
     size = {plan.route.name: plan.route.profile.spec.gpu.per_replica for plan in routes}
     found: list[dict[str, Any]] = []
     for pattern, nodes in use.packing.patterns:
-        for _ in range(min(nodes, _MOST_LISTED)):
-            here: dict[str, int] = {}
-            for of_size, slots in zip(use.packing.sizes, pattern, strict=True):
-                free = slots
-                for name in [each for each in left if size[each] == of_size]:
-                    taken = min(free, left[name])
-                    free, left[name] = free - taken, left[name] - taken
-                    if taken:
-                        here[name] = taken
-            if found and found[-1]["replicas"] == here:
-                found[-1]["nodes"] += 1
-            else:
-                idle = use.packing.gpus_per_node - sum(size[name] * count for name, count in here.items())
-                found.append({"nodes": 1, "replicas": here, "idle_gpus": idle})
+        slots = dict(zip(use.packing.sizes, pattern, strict=True))
+        rest = nodes
+        while rest:
+            here = _next_node(slots, left, size)
+            alike = min([rest, *(left[name] // count for name, count in here.items())])
+            for name, count in here.items():
+                left[name] -= alike * count
+            idle = use.packing.gpus_per_node - sum(size[name] * count for name, count in here.items())
+            found.append({"nodes": alike, "replicas": here, "idle_gpus": idle})
+            rest -= alike
     return found
 
 
-_MOST_LISTED = 10_000
+def _next_node(slots: Mapping[int, int], left: Mapping[str, int], size: Mapping[str, int]) -> dict[str, int]:
+    """Replicas by route on a node with so many places of each size: of each size those of the first routes."""
+    here: dict[str, int] = {}
+    for of_size, places in slots.items():
+        free = places
+        for name in [each for each in left if size[each] == of_size]:
+            taken = min(free, left[name])
+            free -= taken
+            if taken:
+                here[name] = taken
+    return here
 
 
 def totals(plan: TopologyPlan) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from models.objective import Objective
 from planner.objective import as_written
 from planner.reports.table import WIDTH, Paint, counted, plain, wrapped
@@ -152,11 +154,30 @@ def _reduced(each: Reduced, full: RoutePlan) -> str:
 
 
 def _assumed(plan: TopologyPlan) -> list[str]:
-    notes = list(assumptions(plan))
-    for each in plan.routes:
-        notes += [f"{each.route.name}: {note}" for note in each.fields.get("assumptions", ()) if "ESTIMATE" in note]
-    return notes
+    estimates = [
+        (each.route.name, note)
+        for each in plan.routes
+        for note in each.fields.get("assumptions", ())
+        if "ESTIMATE" in note
+    ]
+    return [*assumptions(plan), *_told_once(estimates)]
 
 
 def _warned(plan: TopologyPlan) -> list[str]:
-    return [f"{each.route.name}: {note}" for each in plan.routes for note in each.fields.get("warnings", ())]
+    return _told_once([(each.route.name, note) for each in plan.routes for note in each.fields.get("warnings", ())])
+
+
+def _told_once(notes: Sequence[tuple[str, str]]) -> list[str]:
+    """Each note with the routes that it is about."""
+    about: dict[str, list[str]] = {}
+    for name, note in notes:
+        about.setdefault(note, []).append(name)
+    return [f"{_some(names)}: {note}" for note, names in about.items()]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
+
+
+_MOST_NAMES = 3
