@@ -104,16 +104,19 @@ def require_room(
         gpu, shape, precision=precision, limits=limits, gpus=layout.gpus, sequence_tokens=int(sequence_tokens)
     )
     said = [
-        f"{way.gpus} GPUs ({-(-way.gpus // gpu.gpus_per_node)} nodes of {gpu.gpus_per_node}) at {way.precision} leave "
+        f"{way.gpus} GPUs ({_nodes(-(-way.gpus // gpu.gpus_per_node))} of {gpu.gpus_per_node}) at {way.precision} leave "
         f"{way.kv_tokens:,} tokens of KV"
         for way in ways
     ]
-    nodes = f"{layout.nodes} node{'' if layout.nodes == 1 else 's'}"
     raise NoFeasiblePlan(
-        f"{shape.name} at {precision} does not fit on {layout.gpus} × {gpu.name} ({nodes}); on each: "
+        f"{shape.name} at {precision} does not fit on {layout.gpus} × {gpu.name} ({_nodes(layout.nodes)}); on each: "
         f"{budget.arithmetic()}, {budget.kv_tokens:,} tokens where one sequence needs {sequence_tokens:,.0f}",
         remedy="; or ".join(said) or "use fewer bits, GPUs with more memory, or more pipeline stages",
     )
+
+
+def _nodes(number: int) -> str:
+    return f"{number} node{'' if number == 1 else 's'}"
 
 
 def _sheets(profile: EngineProfile) -> tuple[Gpu, ModelShape]:
@@ -228,8 +231,7 @@ def _note(profile: EngineProfile, gpu: Gpu, shape: ModelShape, change: LayoutCha
     hops = " and hops between stages" if after.pipeline > 1 else ""
     far = f"{between.bytes_per_s / 1e9:.3g} GB/s and {between.latency_s * 1e6:.3g} µs between nodes, "
     return (
-        f"an ESTIMATE for tensor {after.tensor} × pipeline {after.pipeline} on {after.nodes} "
-        f"node{'' if after.nodes == 1 else 's'}, not measured there: carried over from {profile.name} "
+        f"an ESTIMATE for tensor {after.tensor} × pipeline {after.pipeline} on {_nodes(after.nodes)}, not measured there: carried over from {profile.name} "
         f"({before.tensor} × {before.pipeline}) with two all-reduces a layer ({shape.layers} layers of "
         f"{shape.hidden} values){hops}; links {gpu.inside.bytes_per_s / 1e9:.3g} GB/s "
         f"({LINK_EFFICIENCY:.0%} of the data sheet) and {gpu.inside.latency_s * 1e6:.3g} µs in a node, "

@@ -24,7 +24,7 @@ def test_405b_does_not_fit_one_node_and_the_arithmetic_is_told():
     with pytest.raises(NoFeasiblePlan, match=r"77\.3 GB usable − 101\.5 GB weights") as told:
         on_layout(estimated_profile(LLAMA_405B, H100), Parallelism(tensor=8), measured=False)
     assert "16 GPUs (2 nodes of 8) at bf16" in told.value.remedy
-    assert "8 GPUs (1 nodes of 8) at fp8" in told.value.remedy
+    assert "8 GPUs (1 node of 8) at fp8" in told.value.remedy
 
 
 def test_405b_in_groups_of_two_nodes(capsys):
