@@ -104,8 +104,8 @@ def require_room(
         gpu, shape, precision=precision, limits=limits, gpus=layout.gpus, sequence_tokens=int(sequence_tokens)
     )
     said = [
-        f"{way.gpus} GPUs ({_nodes(-(-way.gpus // gpu.gpus_per_node))} of {gpu.gpus_per_node}) at {way.precision} leave "
-        f"{way.kv_tokens:,} tokens of KV"
+        f"{way.gpus} GPUs ({_nodes(-(-way.gpus // gpu.gpus_per_node))} of {gpu.gpus_per_node}) at {way.precision} "
+        f"leave {way.kv_tokens:,} tokens of KV"
         for way in ways
     ]
     raise NoFeasiblePlan(
@@ -231,7 +231,8 @@ def _note(profile: EngineProfile, gpu: Gpu, shape: ModelShape, change: LayoutCha
     hops = " and hops between stages" if after.pipeline > 1 else ""
     far = f"{between.bytes_per_s / 1e9:.3g} GB/s and {between.latency_s * 1e6:.3g} µs between nodes, "
     return (
-        f"an ESTIMATE for tensor {after.tensor} × pipeline {after.pipeline} on {_nodes(after.nodes)}, not measured there: carried over from {profile.name} "
+        f"an ESTIMATE for tensor {after.tensor} × pipeline {after.pipeline} on {_nodes(after.nodes)}, "
+        f"not measured there: carried over from {profile.name} "
         f"({before.tensor} × {before.pipeline}) with two all-reduces a layer ({shape.layers} layers of "
         f"{shape.hidden} values){hops}; links {gpu.inside.bytes_per_s / 1e9:.3g} GB/s "
         f"({LINK_EFFICIENCY:.0%} of the data sheet) and {gpu.inside.latency_s * 1e6:.3g} µs in a node, "
