@@ -48,6 +48,29 @@ def parse_seconds(text: str, *, what: str) -> float:
     return seconds
 
 
+_BYTES_PER_S = {
+    **{f"{prefix}b/s": factor for prefix, factor in (("k", 1e3), ("m", 1e6), ("g", 1e9), ("t", 1e12))},
+    **{f"{prefix}ib/s": 1024.0**power for power, prefix in enumerate("kmgt", start=1)},
+}
+_BANDWIDTH = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([kKMGT](?:i?B|b|bit)(?:/s|ps))\s*", re.ASCII)
+
+
+def parse_bandwidth(text: str, *, what: str) -> float:
+    """Bytes per second from `50GB/s`, `400Gb/s` (bits), `400Gbps`, `12.5GiB/s`; a unit must be there."""
+    match = _BANDWIDTH.fullmatch(text)
+    if match is None:
+        raise InvalidInput(
+            f"{what}: {text[:40]!r} is not a bandwidth",
+            remedy="write a number with its unit, such as 50GB/s (bytes) or 400Gb/s (bits)",
+        )
+    unit = match[2].replace("ps", "/s").replace("bit/", "b/")
+    bits = unit[1:].startswith("b")
+    value = float(match[1]) * _BYTES_PER_S[unit.lower()] / (8.0 if bits else 1.0)
+    if not 1e3 <= value <= 1e15:
+        raise InvalidInput(f"{what}: {text[:40]!r} is out of range", remedy="give 1kB/s to 1000TB/s")
+    return value
+
+
 def format_seconds(seconds: float | None) -> str:
     """Three significant digits with the unit that reads best: `45.2 ms`, `1.17 s`, `2.5 min`."""
     if seconds is None or not math.isfinite(seconds):

@@ -32,7 +32,11 @@ def render(fields: dict[str, Any] | list[dict[str, Any]], form: str, *, complete
 
 
 def _completed(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with every field that its question can have, so that the columns do not depend on the answer."""
+    """A row with every field that its question can have, so that the columns do not depend on the answer.
+
+    How replicas are started is for `planner render`, which reads no CSV.
+    """
+    row = {name: value for name, value in row.items() if name != "serving"}
     if "feasible" not in row:
         return row
     return _filled(row, _RATED if "max_qps" in row else _SIZED)
@@ -54,7 +58,9 @@ _PREDICTED: dict[str, Any] = {
     **dict.fromkeys(("running_per_replica", "kv_occupancy", "preemptions_per_request")),
 }
 _SIZED: dict[str, Any] = {
-    **dict.fromkeys(("profile", "replicas", "gpus", "nodes", "feasible", "reason", "remedy", "utilization", "stable")),
+    **dict.fromkeys(("profile", "replicas", "gpus", "nodes")),
+    "node_use": dict.fromkeys(("gpus_per_node", "replicas_per_node", "fragmented_gpus", "free_gpus")),
+    **dict.fromkeys(("feasible", "reason", "remedy", "utilization", "stable")),
     "cost": dict.fromkeys(("per_hour", "per_million_output_tokens", "gpu_per_hour", "note")),
     "binding": dict.fromkeys(("constraint", "objective", "predicted", "bottleneck")),
     "predicted": _PREDICTED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,7 +41,11 @@ POINTS = "concurrency,input_tokens,output_tokens,ttft_mean_ms,tpot_mean_ms\n" + 
 )
 SAMPLES = Path(__file__).parent / "importers" / "samples" / "vllm_bench_serve"
 RUN = (SAMPLES / "vllm_bench_c4.json").read_text(encoding="utf-8")
+PLANS = Path(__file__).parent / "plans"
+TOPOLOGY = Path(__file__).parent / "topologies"
 FILES = {
+    "plan.json": (PLANS / "topology.json").read_text(encoding="utf-8"),
+    "hybrid.yaml": (TOPOLOGY / "hybrid.yaml").read_text(encoding="utf-8"),
     "points.csv": POINTS,
     "closed_c*.json": RUN,
     "open_*.json": RUN,
@@ -88,6 +93,9 @@ def test_an_example_runs_as_it_stands(tmp_path: Path, example: str) -> None:
     for name, text in FILES.items():
         if re.search(rf"(?<![\w-]){re.escape(name)}(?!\w)", example):
             (folder / name.replace("*", "4")).write_text(text, encoding="utf-8")
+    if "hybrid.yaml" in example:
+        for name in ("embedder.yaml", "reranker.yaml"):
+            shutil.copy(TOPOLOGY / name, folder)
     if "--model-repository models" in example:
         (folder / "models" / "reranker").mkdir(parents=True)
         (folder / "models" / "reranker" / "config.pbtxt").write_text(BATCHER, encoding="utf-8")
