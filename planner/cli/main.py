@@ -21,6 +21,7 @@ _COMMANDS = {
         "planner.cli.profile",
         "Engine profiles: import, fit, check, list, show, sweep, learn from live metrics.",
     ),
+    "pack": ("planner.cli.pack", "Several models on shared GPUs and MIG slices, for least cost."),
     "advise": ("planner.cli.advise", "Which engine and topology serve a set of needs, and why."),
     "completion": ("planner.cli.completion", "Shell completion for bash, zsh or fish."),
 }

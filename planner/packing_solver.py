@@ -1,0 +1,176 @@
+"""Least cost, then fewest GPUs: column generation on patterns, then an integer programme on those found.
+
+Gilmore and Gomory, Operations Research 9 (1961) and 11 (1963): the linear relaxation over all patterns is solved by
+pricing new ones in. At any time values of replicas that are scaled down until no pattern is worth more than its GPU
+make a lower bound of the cost (Farley, Operations Research 38, 1990). Identical GPUs never appear one by one,
+so that there is no symmetry to search.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import reduce
+
+import numpy as np
+
+from models.packing import Packing, PackingProblem, Pattern
+from planner.packing_master import Master, Relaxed, Whole
+from planner.packing_pricing import PricingProgramme, pricing_programmes
+
+Clock = Callable[[], float]
+TOLERANCE = 1e-6
+CLOSE = 5e-4
+"""Share of the relaxation's value that its lower bound may be below it where the search for patterns ends."""
+WORTH = 0.01
+"""Patterns that are found quickly are taken where they are worth by so much more than their GPU."""
+WEIGHTS = ((1.0, 0.0), (0.6, 0.4), (0.3, 0.7))
+"""Of shares and of memory, in what is taken of a GPU."""
+
+
+@dataclass(kw_only=True)
+class _Search:
+    """Columns so far, and the best lower bound."""
+
+    problem: PackingProblem
+    programmes: tuple[PricingProgramme, ...]
+    clock: Clock
+    patterns: dict[object, Pattern] = field(default_factory=dict)
+    bound: float = 0.0
+    lacks: bool = False
+    """Whether it is proven that the GPUs are too few."""
+
+    def add(self, pattern: Pattern) -> bool:
+        """Whether it was new."""
+        return self.patterns.setdefault(pattern.key, pattern) is pattern
+
+    def generate(self, until: float, fixed: tuple[int, ...] | None = None) -> bool:
+        """Price patterns in until the bound is as good as the relaxation; whether that was reached."""
+        while True:
+            found = Master(problem=self.problem, patterns=tuple(self.patterns.values()), fixed=fixed).relaxed()
+            if found is None or self.clock() >= until:
+                return False
+            if self._filled(found):
+                continue
+            excess, new = self._priced(found, until)
+            bound = found.value / excess
+            if fixed is None and found.short <= TOLERANCE:
+                self.bound = max(self.bound, bound)
+            if found.short > TOLERANCE and not new and fixed is None:
+                self.lacks = True
+            if not new or (found.short <= TOLERANCE and bound >= (1.0 - CLOSE) * found.value):
+                return self.clock() < until
+
+    def _filled(self, found: Relaxed) -> bool:
+        """Whether patterns that are quickly found were new and worth more than their GPU."""
+        new = 0
+        for programme in self.programmes:
+            if not programme.sliced:
+                price = self._price(found, programme.kind)
+                for weights in WEIGHTS:
+                    for pattern in programme.filled(found.values, weights, price + WORTH * max(1e-3, price)):
+                        new += self.add(pattern)
+        return new > 0
+
+    def _priced(self, found: Relaxed, until: float) -> tuple[float, bool]:
+        """By how much the values must be scaled down so that no pattern is worth more than its GPU; any new pattern."""
+        excess, new = 1.0, False
+        for programme in self.programmes:
+            price, scarcity = self._price(found, programme.kind), found.scarcity[programme.kind]
+            most, pattern = programme.best(found.values, time_limit_s=until - self.clock())
+            if most > price + TOLERANCE:
+                own = self.problem.kinds[programme.kind].price
+                excess = max(excess, (most - scarcity) / own if own > 0.0 else math.inf)
+            if pattern is not None and sum(n * found.values[k] for k, n in pattern.counts.items()) > price + TOLERANCE:
+                new |= self.add(pattern)
+        return excess, new
+
+    def _price(self, found: Relaxed, kind: int) -> float:
+        return self.problem.kinds[kind].price + found.scarcity[kind]
+
+
+def solve(problem: PackingProblem, *, time_limit_s: float, clock: Clock) -> Packing | None:
+    """The cheapest packing that was found in time; None where there is none, or none was found."""
+    start = clock()
+    search = _Search(problem=problem, programmes=pricing_programmes(problem), clock=clock)
+    _singles(search)
+    complete = search.generate(start + 0.5 * time_limit_s)
+    if search.lacks:
+        return None
+    best = _whole(search, start + 0.7 * time_limit_s, None)
+    bound = _rounded_up(problem, search.bound)
+    if best is not None and best.value > bound + TOLERANCE and clock() < start + 0.8 * time_limit_s:
+        # Patterns for the options that were chosen, which the relaxation had mixed.
+        search.generate(start + 0.8 * time_limit_s, fixed=best.chosen)
+        again = _whole(search, start + 0.9 * time_limit_s, None)
+        best = again if again is not None and again.value < best.value - TOLERANCE else best
+    if best is None:
+        return None
+    best = _fewest_gpus(search, best, start + time_limit_s)
+    cost = sum(problem.kinds[p.kind].price * n for p, n in best.used) + _groups_cost(problem, best.chosen)
+    gpus = sum(n for _, n in best.used) + _groups_gpus(problem, best.chosen)
+    return Packing(
+        chosen=best.chosen,
+        patterns=best.used,
+        cost=cost,
+        gpus=gpus,
+        bound=min(bound, cost),
+        optimal=cost <= bound + TOLERANCE,
+        notes=() if complete else ("the time limit came before every pattern was weighed: the bound is weaker",),
+    )
+
+
+def _singles(search: _Search) -> None:
+    """A pattern for each option by itself, so that there is an answer from the beginning."""
+    for m, model in enumerate(search.problem.models):
+        for o, option in enumerate(model.options):
+            if option.gpus * option.nodes == 1:
+                pattern = Pattern(kind=option.kind, counts={(m, o): 1}, sliced=option.slice is not None)
+                search.add(pattern)
+
+
+def _whole(search: _Search, until: float, fixed: tuple[int, ...] | None) -> Whole | None:
+    master = Master(problem=search.problem, patterns=tuple(search.patterns.values()), fixed=fixed)
+    return master.whole(time_limit_s=until - search.clock())
+
+
+def _fewest_gpus(search: _Search, best: Whole, until: float) -> Whole:
+    """Of the packings of this cost one with the fewest GPUs; where all prices are the same, it is this one."""
+    prices = {kind.price for kind in search.problem.kinds}
+    if len(prices) < 2:
+        return best
+    master = Master(problem=search.problem, patterns=tuple(search.patterns.values()))
+    same = best.value * (1.0 + 1e-9) + 1e-9
+    found = master.whole(time_limit_s=until - search.clock(), cost=np.ones(len(search.problem.kinds)), most_cost=same)
+    return best if found is None else found
+
+
+def _rounded_up(problem: PackingProblem, bound: float) -> float:
+    """Costs are sums of prices: the next multiple of their greatest common divisor, where that is not tiny."""
+    prices = [Fraction(str(round(kind.price, 6))) for kind in problem.kinds if kind.price > 0.0]
+    if not prices:
+        return bound
+    step = reduce(_common, prices)
+    if step * 10**6 < max(prices):
+        return bound
+    return float(step) * math.ceil(bound / float(step) - 1e-6)
+
+
+def _common(a: Fraction, b: Fraction) -> Fraction:
+    return Fraction(math.gcd(a.numerator * b.denominator, b.numerator * a.denominator), a.denominator * b.denominator)
+
+
+def _groups_gpus(problem: PackingProblem, chosen: tuple[int, ...]) -> int:
+    options = [model.options[o] for model, o in zip(problem.models, chosen, strict=True)]
+    return sum(each.replicas * each.gpus * each.nodes for each in options if each.gpus * each.nodes > 1)
+
+
+def _groups_cost(problem: PackingProblem, chosen: tuple[int, ...]) -> float:
+    options = [model.options[o] for model, o in zip(problem.models, chosen, strict=True)]
+    return sum(
+        each.replicas * each.gpus * each.nodes * problem.kinds[each.kind].price
+        for each in options
+        if each.gpus * each.nodes > 1
+    )
