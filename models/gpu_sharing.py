@@ -1,10 +1,10 @@
 """Several replicas on one GPU: what a share of its time does to a replica, and what interference leaves of the GPU.
 
-Processor sharing with guaranteed shares (generalised processor sharing; Parekh and Gallager, IEEE/ACM Transactions on
-Networking 1(3), 1993, §II): a replica that is granted the share `s` of a GPU's time gets at least that much of it, whatever its
-neighbours do. It is predicted as if it got no more: every batch and every step takes 1/s as long as alone. While
-neighbours idle it is faster, so latencies are on the safe side as long as the GPU honours the shares (CUDA MPS with
-an active thread percentage does; plain time slicing gives equal turns to whoever is busy).
+Processor sharing with guaranteed shares (generalised processor sharing; Parekh and Gallager, IEEE/ACM Transactions
+on Networking 1(3), 1993, §II): a replica that is granted the share `s` of a GPU's time gets at least that much of it,
+whatever its neighbours do. It is predicted as if it got no more: every batch and every step takes 1/s as long as
+alone. While neighbours idle it is faster, so latencies are on the safe side as long as the GPU honours the shares
+(CUDA MPS with an active thread percentage does; plain time slicing gives equal turns to whoever is busy).
 
 Interference (caches, memory bandwidth, switching) makes everybody slower by a factor f(q) where q replicas share. A
 replica that needs the effective share v then takes v·f(q), so that q replicas fit where Σ v ≤ 1/f(q).
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from models.errors import InvalidInput
 
@@ -30,7 +31,7 @@ class Interference:
 
     def __post_init__(self) -> None:
         steps = self.slowdowns
-        if not steps or steps[0] != 1.0 or any(b < a for a, b in zip(steps, steps[1:], strict=False)):
+        if not steps or steps[0] != 1.0 or any(b < a for a, b in pairwise(steps)):
             raise InvalidInput("slowdowns must begin with 1 and never fall as more replicas share a GPU")
         if not all(math.isfinite(each) and each <= 100.0 for each in steps):
             raise InvalidInput("a slowdown must be finite and at most 100")

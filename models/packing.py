@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from models.gpu_sharing import Interference
 from models.mig_layouts import MigGpu, layouts, place
 
+ALONE = Interference(slowdowns=(1.0,))
+"""Nothing is lost where replicas share."""
 SLACK = 1e-9
 """Of sums of shares, and of bytes relative to the memory."""
 
@@ -28,7 +30,7 @@ class GpuKind:
     """Of one for an hour; 1 where cost is the number of GPUs."""
     memory_bytes: float
     """Usable."""
-    interference: Interference = Interference(slowdowns=(1.0,))
+    interference: Interference = ALONE
     most_replicas: int = 1
     """That may share one GPU's time; 1: none may."""
     mig: MigGpu | None = None

@@ -56,25 +56,28 @@ def one_fewer(plan: PackPlan) -> OneFewer:
 
 
 def _lacking(plan: PackPlan, kind: int, gpus: int) -> Iterator[str]:
-    """Sums over the GPUs of this kind whose time is shared or that one replica has."""
+    """Sums over models whose replicas share GPUs of this kind; the other GPUs stay as they are."""
     gpu, tenants = plan.question.kinds[kind], plan.question.tenants
-    own = [(m, o) for m, o in enumerate(plan.options) if o.kind == kind and o.slice is None and o.gpus * o.nodes == 1]
-    cut = sum(1 for each in plan.gpus if each.kind == kind and (each.slices or each.replicas[0].group is not None))
-    left = gpus - cut
+    own = [
+        (m, o)
+        for m, o in enumerate(plan.options)
+        if o.kind == kind and o.slice is None and o.gpus * o.nodes == 1 and tenants[m].sharing in ("time", "any")
+    ]
+    left = gpus - sum(each.kind == kind and not each.models <= {m for m, _ in own} for each in plan.gpus)
     if own and left >= 0:
         memory = {tenants[m].name: o.replicas * o.memory_bytes for m, o in own}
         room = left * gpu.memory_bytes
         if sum(memory.values()) > room:
             yield (
                 f"memory: short by {format_bytes(sum(memory.values()) - room)} ({format_bytes(sum(memory.values()))} "
-                f"needed, {format_bytes(room)} there); the largest are {_largest(memory, format_bytes)}"
+                f"needed, {format_bytes(room)} left to share); the largest are {_largest(memory, format_bytes)}"
             )
         share = {tenants[m].name: o.replicas * o.share for m, o in own}
         # Replicas that are alone lose nothing to interference, so that this is the least that is needed.
         if sum(share.values()) > left:
             yield (
-                f"compute share: {format_number(sum(share.values()))} GPUs' time needed, {left} there; the largest are "
-                f"{_largest(share, format_number)}"
+                f"compute share: the time of {format_number(sum(share.values()))} GPUs is needed and {left} would be "
+                f"left to share; the largest are {_largest(share, format_number)}"
             )
     for m, option in own:
         if tenants[m].fields.anti_affinity.spread and option.replicas > gpus:

@@ -14,7 +14,7 @@
     "mode": "time-shared",                 # dedicated | group (part of a replica of several GPUs) | time-shared | mig
     "memory": {"usable_bytes": 8.1e10, "used_bytes": 4.0e10},
     "share": {"granted": 0.8, "most": 1.0},          # sum of granted shares, interference included; null for mig
-    "slices": [{"slice": "3g.40gb", "start": 0, "memory_bytes": 4.2e10, "compute": 0.39, "used": true}],   # mig: the layout; else []
+    "slices": [{"slice": "3g.40gb", "start": 0, "memory_bytes": 4.2e10, "compute": 0.39, "used": true}],  # of mig
     "replicas": [                          # one entry a replica (or a replica's part)
       {"model": "reranker", "share": 0.4, "memory_bytes": 3.0e9,
        "slice": null,                      # index in `slices`, for mig
@@ -24,20 +24,21 @@
     "gpu_type": "A100-SXM4-80GB", "mode": "time-shared", "slice": null,              # slice: profile such as 3g.40gb
     "replicas": 2, "instances_per_replica": 1, "gpus_per_replica": 1, "tensor_parallel": 1, "pipeline_parallel": 1,
     "nodes_per_replica": 1,
-    "qps": 90.0, "qps_per_replica": 45.0, "share": 0.4,  # share of a GPU's time (of its compute) granted to each replica
+    "qps": 90.0, "qps_per_replica": 45.0, "share": 0.4,  # effective share of a GPU of each replica
     "utilization": 0.6,                    # of the share
-    "memory": {"weights_bytes": …, "workspace_bytes": …, "kv_bytes": …, "context_bytes": …, "total_bytes": …,   # on one GPU
+    "memory": {"weights_bytes": …, "workspace_bytes": …, "kv_bytes": …, "context_bytes": …, "total_bytes": …,
                "derived": ["…"], "kv_tokens": null},
     "objectives": [{"objective": "e2e:p99<=0.15", "limit": 0.15, "predicted": 0.12, "met": true, "margin": 0.2}],
     "predicted": {"e2e": {"mean": …, "p50": …, "p90": …, "p95": …, "p99": …}, "queue": {…}},
     "anti_affinity": {"spread": "gpu", "not_with": ["chat"]},        # spread: null | gpu | node
     "min_replicas": 1, "max_replicas": null,
     "instance_groups": [                   # Triton's `instance_group` of each server; [] for vLLM
-      {"node": "a100-sxm4-80gb-0", "gpu": null, "slice": null, "kind": "KIND_GPU", "count": 1, "gpus": [0, 1]}],   # gpu: of a slice's server
+      {"node": "a100-sxm4-80gb-0", "gpu": null, "slice": null, "kind": "KIND_GPU", "count": 1, "gpus": [0, 1]}],
+                                           # gpu: of a slice's server
     "mps_active_thread_percentage": 40}],  # CUDA_MPS_ACTIVE_THREAD_PERCENTAGE; null where it has its GPU or slice alone
  "one_fewer": {"type": "A100-SXM4-80GB", "gpus": 2, "possible": false, "proven": true, "reasons": ["…"]},
  "blocking": [{"constraint": "memory", "cost_per_hour": …, "gpus": 2, "saves": 1, "solved": true, "words": "…"}],
-                                           # constraint: memory | compute share | anti-affinity | minimum replicas | GPU counts
+                                           # or compute share, anti-affinity, minimum replicas, GPU counts
  "assumptions": ["…"], "warnings": ["…"]}
 ```
 
@@ -261,9 +262,8 @@ def instance_groups(plan: PackPlan, m: int, on: Sequence[PlacedGpu]) -> Iterator
         if gpu.slices:
             for each in mine:
                 name = gpu.slices[each.slice or 0][0].name
-                yield {
-                    "node": gpu.node, "gpu": gpu.index, "slice": name, "kind": "KIND_GPU", "count": instances, "gpus": [0],
-                }  # fmt: skip
+                where = {"node": gpu.node, "gpu": gpu.index, "slice": name}
+                yield {**where, "kind": "KIND_GPU", "count": instances, "gpus": [0]}
         else:
             together.setdefault((gpu.node, instances * len(mine)), []).append(gpu.index)
     for (node, count), gpus in together.items():
@@ -284,8 +284,8 @@ def assumptions(plan: PackPlan) -> Iterator[str]:
     shared = [gpu for gpu in plan.gpus if len(gpu.replicas) > 1 and not gpu.slices]
     if shared:
         yield (
-            "a replica that shares a GPU is predicted as if it got its share of the GPU's time and no more: every batch "
-            "or step takes 1/share as long (processor sharing with guaranteed shares). CUDA MPS with "
+            "a replica that shares a GPU is predicted as if it got its share of the GPU's time and no more: every "
+            "batch or step takes 1/share as long (processor sharing with guaranteed shares). CUDA MPS with "
             "mps_active_thread_percentage grants shares; without it busy neighbours take equal turns, and tails can "
             "be longer than predicted (docs/packing.md)"
         )
@@ -293,16 +293,16 @@ def assumptions(plan: PackPlan) -> Iterator[str]:
         kind = plan.question.kinds[index]
         if plan.question.file.gpus[index].time_sharing.interference is None:
             yield (
-                f"interference on {kind.name} is not measured: {STATED_SLOWDOWN:g} times as slow is assumed of replicas "
-                "that share a GPU (timeSharing.interference says what you measured)"
+                f"interference on {kind.name} is not measured: {STATED_SLOWDOWN:g} times as slow is assumed of "
+                "replicas that share a GPU (timeSharing.interference says what you measured)"
             )
         else:
             steps = ", ".join(f"{each:g}" for each in kind.interference.slowdowns[1:])
             yield f"interference on {kind.name} as the file has it: {steps} times as slow where 2, 3 … replicas share"
     if any(gpu.slices for gpu in plan.gpus):
         yield (
-            "a MIG slice is as fast as the least of its shares of multiprocessors, compute slices and memory bandwidth, "
-            "and its neighbours cost it nothing; one replica a slice"
+            "a MIG slice is as fast as the least of its shares of multiprocessors, compute slices and memory "
+            "bandwidth, and its neighbours cost it nothing; one replica a slice"
         )
     yield "a replica is a process of its own with 0.6 GiB for its CUDA context"
     for index in sorted({gpu.kind for gpu in plan.gpus}):

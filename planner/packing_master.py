@@ -65,16 +65,21 @@ class Master:
     @cached_property
     def groups(self) -> tuple[tuple[int, dict[int, int]], ...]:
         """Kinds of node use: a kind of GPU, and how many parts of each size of replicas of several GPUs."""
+        return tuple(
+            (kind, use)
+            for kind, own in self.sizes.items()
+            for use in node_uses(sorted(own), min(self.problem.kinds[kind].per_node, self.problem.kinds[kind].count))
+        )
+
+    @cached_property
+    def sizes(self) -> dict[int, set[int]]:
+        """GPUs of one node that parts of replicas take, by kind of GPU."""
         sizes: dict[int, set[int]] = {}
         for m, o in self.options:
             option = self.problem.models[m].options[o]
             if option.gpus * option.nodes > 1:
                 sizes.setdefault(option.kind, set()).add(option.gpus)
-        return tuple(
-            (kind, use)
-            for kind, own in sizes.items()
-            for use in node_uses(sorted(own), min(self.problem.kinds[kind].per_node, self.problem.kinds[kind].count))
-        )
+        return sizes
 
     def relaxed(self) -> Relaxed | None:
         """The linear relaxation; None where HiGHS fails."""
@@ -100,17 +105,17 @@ class Master:
             weights=found.x[: len(self.patterns)],
         )
 
-    def whole(self, *, time_limit_s: float, cost: Array | None = None, most_cost: float | None = None) -> Whole | None:
-        """The best integer solution without lacking GPUs; None where there is none or none was found in time.
+    def whole(self, *, time_limit_s: float, most_cost: float | None = None) -> Whole | None:
+        """The cheapest integer solution without lacking GPUs; None where there is none or none was found in time.
 
-        `cost` of each kind of GPU instead of its price; `most_cost` in prices, not to be exceeded.
+        With `most_cost`: of those that cost no more the one with the fewest GPUs, then the fewest replicas.
         """
         from scipy.optimize import Bounds, LinearConstraint, milp
 
         prices, (matrix, low, high), upper = self._programme()
         kinds = len(self.problem.kinds)
         upper[-kinds:] = 0.0
-        objective = prices if cost is None else self._cost(cost)
+        objective = prices if most_cost is None else self._fewest()
         rules = [LinearConstraint(matrix, low, high)]
         if most_cost is not None:
             rules.append(LinearConstraint(prices[None, :], -np.inf, most_cost))
@@ -157,6 +162,14 @@ class Master:
             ]
         )
 
+    def _fewest(self) -> Array:
+        """GPUs, of which each weighs more than all replicas together, and replicas."""
+        own = [self.problem.models[m].options[o] for m, o in self.options]
+        most = [max(option.replicas for option in model.options) for model in self.problem.models]
+        replicas = np.zeros(self._upper().size)
+        replicas[len(self.patterns) : len(self.patterns) + len(own)] = [option.replicas for option in own]
+        return replicas + (sum(most) + 1.0) * self._cost(np.ones(len(self.problem.kinds)))
+
     def _upper(self) -> Array:
         counts = [float(self.problem.kinds[pattern.kind].count) for pattern in self.patterns]
         fixed = self.fixed
@@ -189,10 +202,10 @@ class Master:
 
     def _node_rows(self, y: dict[Key, int], z: int) -> Iterator[tuple[dict[int, float], float, float]]:
         """Parts of replicas of several GPUs have their GPUs in one node each; nodes there are."""
-        for kind in {kind for kind, _ in self.groups}:
+        for kind, sizes in self.sizes.items():
             gpu = self.problem.kinds[kind]
             own = {z + index: use for index, (k, use) in enumerate(self.groups) if k == kind}
-            for size in {size for use in own.values() for size in use}:
+            for size in sizes:
                 row = {column: float(use[size]) for column, use in own.items() if size in use}
                 for m, o in self.options:
                     option = self.problem.models[m].options[o]

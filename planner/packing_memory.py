@@ -1,4 +1,4 @@
-"""What a replica takes of a GPU's memory: as the file says it, or derived for language models; refused where unknown."""
+"""What a replica takes of a GPU's memory: as the file says, or derived for language models; refused where unknown."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from planner.memory_budget import CONTEXT_BYTES, MemoryBudget, memory_budget
 from planner.packing_fields import MemoryFields, ModelFields
 from planner.profile import EngineProfile
 from planner.units import format_bytes, parse_bytes
+
+_WHOLE = (
+    "the engine takes {share:.0%} of each of its GPUs, {taken}, and makes KV cache of what is left; with "
+    "memory.kvReserve it would take a part"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +79,7 @@ def _of_whole_gpus(model: ModelFields, profile: EngineProfile, gpu_bytes: float)
         weights=weights,
         workspace=workspace,
         kv=taken - weights - workspace - CONTEXT_BYTES,
-        derived=(
-            f"the engine takes {MEMORY_SHARE:.0%} of each of its GPUs, {format_bytes(taken)}, and makes KV cache of "
-            "what is left; with memory.kvReserve it would take a part",
-        ),
+        derived=(_WHOLE.format(share=MEMORY_SHARE, taken=format_bytes(taken)),),
     )
 
 

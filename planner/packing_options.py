@@ -98,9 +98,9 @@ def _shares(tenant: Tenant, index: int, service: Service, least: int, start: int
             yield Option(kind=index, replicas=each, share=share, memory_bytes=memory)
         return
     for count in sorted({least, start, start + 1, 2 * start}):
-        share = least_share(tenant, service, count)
-        if share is not None:
-            yield Option(kind=index, replicas=count, share=share, memory_bytes=memory)
+        least_that_holds = least_share(tenant, service, count)
+        if least_that_holds is not None:
+            yield Option(kind=index, replicas=count, share=least_that_holds, memory_bytes=memory)
 
 
 def _on_slices(tenant: Tenant, index: int, kind: GpuKind) -> Iterator[Option]:

@@ -48,7 +48,7 @@ def placed(problem: PackingProblem, packing: Packing) -> tuple[PlacedGpu, ...]:
     # The largest parts first: then those that divide a node never leave a gap.
     for m, option in sorted(options, key=lambda each: -each[1].gpus):
         if option.gpus * option.nodes > 1:
-            found += _groups(problem, m, option, nodes[option.kind])
+            found += _groups(m, option, nodes[option.kind])
     singles = _expanded(problem, packing)
     # Those whose replicas must be on different nodes first: they have the least choice.
     singles.sort(key=lambda gpu: -sum(problem.models[m].spread_nodes for m in gpu.models))
@@ -93,8 +93,8 @@ class _Nodes:
         if not room:
             names = ", ".join(self.problem.models[m].name for m in apart)
             raise NoFeasiblePlan(
-                f"the GPUs are enough, but not the nodes of {self.kind.name}: no place was found for {gpus} GPUs of one "
-                f"node{f' without another replica of {names}' if apart else ''}",
+                f"the GPUs are enough, but not the nodes of {self.kind.name}: no place was found for {gpus} GPUs of "
+                f"one node{f' without another replica of {names}' if apart else ''}",
                 remedy="`spread: gpu` instead of node, more nodes, or fewer GPUs a replica",
             )
         return room[0]
@@ -104,7 +104,7 @@ class _Nodes:
         self.apart[at] |= apart
 
 
-def _groups(problem: PackingProblem, model: int, option: Option, nodes: _Nodes) -> list[PlacedGpu]:
+def _groups(model: int, option: Option, nodes: _Nodes) -> list[PlacedGpu]:
     """Replicas that take several GPUs, each part in one node."""
     found = []
     for number in range(option.replicas):

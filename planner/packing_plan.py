@@ -1,4 +1,4 @@
-"""The plan of `planner pack`: options of every model, the cheapest packing, its check, and what blocks a tighter one."""
+"""The plan of `planner pack`: options of every model, the cheapest packing, and its check."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class PackQuestion:
     def problem(self, *relaxed: str, only: int | None = None) -> PackingProblem:
         """In plain numbers; families of constraints that are named are left out (anti-affinity: of one model only)."""
         names = {tenant.name: m for m, tenant in enumerate(self.tenants)}
-        free = set(range(len(self.tenants))) if APART in relaxed and only is None else {only} - {None}
+        free = set() if APART not in relaxed else set(range(len(self.tenants))) if only is None else {only}
         return PackingProblem(
             models=tuple(self._model(m, names, free, relaxed) for m in range(len(self.tenants))),
             kinds=tuple(replace(kind, count=_more(kind)) if COUNTS in relaxed else kind for kind in self.kinds),
         )
 
-    def _model(self, m: int, names: dict[str, int], free: set[int | None], relaxed: Sequence[str]) -> PackedModel:
+    def _model(self, m: int, names: dict[str, int], free: set[int], relaxed: Sequence[str]) -> PackedModel:
         tenant = self.tenants[m]
         apart = tenant.fields.anti_affinity
         others = {names[other] for other in apart.not_with}

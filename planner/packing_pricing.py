@@ -162,9 +162,9 @@ def _shared(problem: PackingProblem, kind: int, most: int, room: float) -> Prici
     )
     rows, options = _Rows(), [problem.models[m].options[o] for m, o in keys]
     # Whole numbers: HiGHS need not weigh rounding then.
-    rows.add({i: math.ceil(option.share * _PARTS - 1e-6) for i, option in enumerate(options)}, _parts(room))
-    memory = {i: math.ceil(option.memory_bytes / _MIB - 1e-6) for i, option in enumerate(options)}
-    rows.add(memory, math.floor(gpu.memory_bytes / _MIB + 1e-6))
+    rows.add({i: float(math.ceil(option.share * _PARTS - 1e-6)) for i, option in enumerate(options)}, _parts(room))
+    memory = {i: float(math.ceil(option.memory_bytes / _MIB - 1e-6)) for i, option in enumerate(options)}
+    rows.add(memory, float(math.floor(gpu.memory_bytes / _MIB + 1e-6)))
     rows.add(dict.fromkeys(range(len(keys)), 1.0), float(most))
     upper = [
         float(min(most, option.replicas, room / option.share + 1e-9, _times(gpu.memory_bytes, option.memory_bytes)))

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import reduce
 
-import numpy as np
-
 from models.packing import Packing, PackingProblem, Pattern
 from planner.packing_master import Master, Relaxed, Whole
 from planner.packing_pricing import PricingProgramme, pricing_programmes
@@ -137,13 +135,13 @@ def _whole(search: _Search, until: float, fixed: tuple[int, ...] | None) -> Whol
 
 
 def _fewest_gpus(search: _Search, best: Whole, until: float) -> Whole:
-    """Of the packings of this cost one with the fewest GPUs; where all prices are the same, it is this one."""
-    prices = {kind.price for kind in search.problem.kinds}
-    if len(prices) < 2:
-        return best
+    """Of the packings of this cost one with the fewest GPUs, and of these one with the fewest replicas.
+
+    Both in one: a GPU weighs more than all replicas together.
+    """
     master = Master(problem=search.problem, patterns=tuple(search.patterns.values()))
     same = best.value * (1.0 + 1e-9) + 1e-9
-    found = master.whole(time_limit_s=until - search.clock(), cost=np.ones(len(search.problem.kinds)), most_cost=same)
+    found = master.whole(time_limit_s=until - search.clock(), most_cost=same)
     return best if found is None else found
 
 

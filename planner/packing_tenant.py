@@ -22,7 +22,7 @@ from planner.stretched_service import with_kv_tokens
 from planner.units import parse_bytes
 
 STATED_SLOWDOWN = 1.1
-"""Assumed of replicas that share a GPU where nothing was measured: a tenth is lost to caches, bandwidth and switching."""
+"""Assumed of replicas that share a GPU where nothing was measured: what caches, bandwidth and switching cost."""
 _DEFAULT_PER_NODE = 8
 
 
