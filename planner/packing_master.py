@@ -171,10 +171,12 @@ class Master:
         return replicas + (sum(most) + 1.0) * self._cost(np.ones(len(self.problem.kinds)))
 
     def _upper(self) -> Array:
-        counts = [float(self.problem.kinds[pattern.kind].count) for pattern in self.patterns]
+        """Only what a settled choice rules out: bounds that rows imply would take a part of the duals."""
         fixed = self.fixed
-        options = [1.0 if fixed is None or fixed[m] == o else 0.0 for m, o in self.options]
-        return np.array([*counts, *options, *[np.inf] * (len(self.groups) + len(self.problem.kinds))])
+        options = [np.inf if fixed is None or fixed[m] == o else 0.0 for m, o in self.options]
+        return np.array(
+            [*[np.inf] * len(self.patterns), *options, *[np.inf] * (len(self.groups) + len(self.problem.kinds))]
+        )
 
     def _rows(self) -> Iterator[tuple[dict[int, float], float, float]]:
         """Each as coefficients by variable, lower and upper bound; the last ones are the numbers of GPUs."""

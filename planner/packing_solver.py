@@ -3,7 +3,8 @@
 Gilmore and Gomory, Operations Research 9 (1961) and 11 (1963): the linear relaxation over all patterns is solved by
 pricing new ones in. At any time values of replicas that are scaled down until no pattern is worth more than its GPU
 make a lower bound of the cost (Farley, Operations Research 38, 1990). Identical GPUs never appear one by one,
-so that there is no symmetry to search.
+so that there is no symmetry to search. Where patterns are few all of them are written down, and the integer programme's
+own bound holds.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from fractions import Fraction
 from functools import reduce
 
 from models.packing import Packing, PackingProblem, Pattern
+from models.packing_patterns import every_pattern
 from planner.packing_master import Master, Relaxed, Whole
 from planner.packing_pricing import PricingProgramme, pricing_programmes
 
 Clock = Callable[[], float]
 TOLERANCE = 1e-6
+FEW = 3000
+"""Patterns that are written down rather than searched: the answer is exact then."""
 CLOSE = 5e-4
 """Share of the relaxation's value that its lower bound may be below it where the search for patterns ends."""
 WORTH = 0.01
@@ -92,20 +96,16 @@ class _Search:
 def solve(problem: PackingProblem, *, time_limit_s: float, clock: Clock) -> Packing | None:
     """The cheapest packing that was found in time; None where there is none, or none was found."""
     start = clock()
-    search = _Search(problem=problem, programmes=pricing_programmes(problem), clock=clock)
-    _singles(search)
-    complete = search.generate(start + 0.5 * time_limit_s)
-    if search.lacks:
-        return None
-    best = _whole(search, start + 0.7 * time_limit_s, None)
-    bound = _rounded_up(problem, search.bound)
-    if best is not None and best.value > bound + TOLERANCE and clock() < start + 0.8 * time_limit_s:
-        # Patterns for the options that were chosen, which the relaxation had mixed.
-        search.generate(start + 0.8 * time_limit_s, fixed=best.chosen)
-        again = _whole(search, start + 0.9 * time_limit_s, None)
-        best = again if again is not None and again.value < best.value - TOLERANCE else best
+    few = every_pattern(problem, most=FEW)
+    search = _Search(problem=problem, programmes=() if few is not None else pricing_programmes(problem), clock=clock)
+    if few is not None:
+        best = _of_all(search, few, start + 0.9 * time_limit_s)
+        complete = True
+    else:
+        best, complete = _by_columns(search, start, time_limit_s)
     if best is None:
         return None
+    bound = _rounded_up(problem, search.bound)
     best = _fewest_gpus(search, best, start + time_limit_s)
     cost = sum(problem.kinds[p.kind].price * n for p, n in best.used) + _groups_cost(problem, best.chosen)
     gpus = sum(n for _, n in best.used) + _groups_gpus(problem, best.chosen)
@@ -120,6 +120,31 @@ def solve(problem: PackingProblem, *, time_limit_s: float, clock: Clock) -> Pack
     )
 
 
+def _of_all(search: _Search, patterns: tuple[Pattern, ...], until: float) -> Whole | None:
+    """Over every pattern there is: the bound of the integer programme is that of the question."""
+    for pattern in patterns:
+        search.add(pattern)
+    best = _whole(search, until)
+    search.bound = 0.0 if best is None else best.bound
+    return best
+
+
+def _by_columns(search: _Search, start: float, time_limit_s: float) -> tuple[Whole | None, bool]:
+    """Over the patterns that pricing finds; and whether it came to its end in time."""
+    _singles(search)
+    complete = search.generate(start + 0.5 * time_limit_s)
+    if search.lacks:
+        return None, complete
+    best = _whole(search, start + 0.7 * time_limit_s)
+    bound = _rounded_up(search.problem, search.bound)
+    if best is not None and best.value > bound + TOLERANCE and search.clock() < start + 0.8 * time_limit_s:
+        # Patterns for the options that were chosen, which the relaxation had mixed.
+        search.generate(start + 0.8 * time_limit_s, fixed=best.chosen)
+        again = _whole(search, start + 0.9 * time_limit_s)
+        best = again if again is not None and again.value < best.value - TOLERANCE else best
+    return best, complete
+
+
 def _singles(search: _Search) -> None:
     """A pattern for each option by itself, so that there is an answer from the beginning."""
     for m, model in enumerate(search.problem.models):
@@ -129,8 +154,8 @@ def _singles(search: _Search) -> None:
                 search.add(pattern)
 
 
-def _whole(search: _Search, until: float, fixed: tuple[int, ...] | None) -> Whole | None:
-    master = Master(problem=search.problem, patterns=tuple(search.patterns.values()), fixed=fixed)
+def _whole(search: _Search, until: float) -> Whole | None:
+    master = Master(problem=search.problem, patterns=tuple(search.patterns.values()))
     return master.whole(time_limit_s=until - search.clock())
 
 

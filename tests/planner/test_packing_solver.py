@@ -7,12 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.gpu_sharing import Interference
 from models.mig_layouts import MigGpu, MigSlice
 from models.packing import GpuKind, Option, PackedModel, PackingProblem, fits
+from planner import packing_solver
 from planner.packing_placement import PlacedGpu, placed
 from planner.packing_solver import solve
 
@@ -40,16 +42,12 @@ def options(draw: st.DrawFn, kinds: tuple[GpuKind, ...]) -> Option:
     if form == "pair":
         return Option(kind=kind, replicas=1, share=1.0, memory_bytes=10.0 * 2**20, gpus=2)
     share = draw(st.integers(1, 50)) / 50
-    return Option(
-        kind=kind, replicas=replicas, share=share, memory_bytes=float(draw(st.integers(1, 24))) * 2**20
-    )
+    return Option(kind=kind, replicas=replicas, share=share, memory_bytes=float(draw(st.integers(1, 24))) * 2**20)
 
 
 @st.composite
 def problems(draw: st.DrawFn) -> PackingProblem:
-    slices = tuple(
-        MigSlice(**{**vars(each), "memory_bytes": each.memory_bytes * 2**20}) for each in (SMALL, LARGE)
-    )
+    slices = tuple(MigSlice(**{**vars(each), "memory_bytes": each.memory_bytes * 2**20}) for each in (SMALL, LARGE))
     cut = MigGpu(compute_slices=4, memory_slices=4, slices=slices)
     kinds = tuple(
         GpuKind(
@@ -59,7 +57,9 @@ def problems(draw: st.DrawFn) -> PackingProblem:
             price=draw(st.sampled_from([1.0, 1.3, 2.5])),
             memory_bytes=24.0 * 2**20,
             interference=draw(
-                st.sampled_from([Interference.flat(1.0), Interference.flat(1.2), Interference(slowdowns=(1.0, 1.1, 1.6))])
+                st.sampled_from(
+                    [Interference.flat(1.0), Interference.flat(1.2), Interference(slowdowns=(1.0, 1.1, 1.6))]
+                )
             ),
             most_replicas=draw(st.integers(1, 4)),
             mig=draw(st.sampled_from([None, cut])),
@@ -140,6 +140,20 @@ def brute_force(problem: PackingProblem) -> tuple[float, int] | None:
             found = (round(sum(problem.kinds[k].price * n for k, n in used.items()), 6), sum(used.values()))
             best = found if best is None or found < best else best
     return best
+
+
+@settings(max_examples=60, deadline=None)
+@given(problem=problems())
+def test_priced_patterns_come_near_and_their_bound_is_below(problem: PackingProblem) -> None:
+    expected = brute_force(problem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing_solver, "FEW", 0)
+        found = solve(problem, time_limit_s=20.0, clock=time.monotonic)
+    if found is None:
+        return
+    assert expected is not None
+    assert found.bound - 1e-6 <= expected[0] <= found.cost + 1e-6
+    assert not found.optimal or round(found.cost, 6) == expected[0]
 
 
 @settings(max_examples=80, deadline=None)
