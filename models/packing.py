@@ -7,6 +7,7 @@ cutting-stock problem (Gilmore and Gomory, Operations Research 9, 1961) with a c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -112,8 +113,9 @@ class Packing:
 
     @property
     def gap(self) -> float:
-        """How much dearer than the bound it may be, as a share of the bound."""
-        return max(0.0, self.cost - self.bound) / self.bound if self.bound > 0.0 else 0.0
+        """How much dearer than the bound it may be, as a share of the bound; infinite where nothing is known."""
+        beyond = max(0.0, self.cost - self.bound)
+        return 0.0 if beyond == 0.0 else beyond / self.bound if self.bound > 0.0 else math.inf
 
 
 def slice_counts(problem: PackingProblem, pattern: Pattern) -> dict[str, int]:

@@ -8,7 +8,7 @@ from models.packing import Key, PackingProblem, Pattern, fits
 
 
 def every_pattern(problem: PackingProblem, *, most: int) -> tuple[Pattern, ...] | None:
-    """All patterns to which nothing can be added; None where more than `most` have to be looked at.
+    """All patterns to which nothing can be added; None where more than `most` additions have to be looked at.
 
     A pattern has one option of a model at most, for a model takes one. Those that others contain are not needed: what
     is on a GPU and not wanted is left out of it.
@@ -19,7 +19,7 @@ def every_pattern(problem: PackingProblem, *, most: int) -> tuple[Pattern, ...] 
         for sliced in (False, True) if gpu.mig is not None else (False,):
             keys = _keys(problem, kind, sliced=sliced)
             for pattern, full in _grown(problem, Pattern(kind=kind, counts={}, sliced=sliced), keys, 0):
-                looked += 1
+                looked += len(keys)
                 if looked > most:
                     return None
                 if full:

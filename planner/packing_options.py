@@ -17,6 +17,7 @@ from models.packing import GpuKind, Option
 from planner.objective import as_written
 from planner.packing_tenant import Tenant
 from planner.service import Service
+from planner.share_curve import ShareCurve
 from planner.stretched_service import with_share
 from planner.units import format_bytes
 
@@ -62,9 +63,10 @@ def _on_kind(tenant: Tenant, index: int, kind: GpuKind, refused: list[str]) -> I
             f"a replica takes {gpu.per_replica} {kind.name} ({each_node} of one node), and there are not so many"
         )
         return
+    sizer = _Sizer(tenant, index, _most(tenant, kind))
     slices = tenant.sharing in ("mig", "any") and not whole and kind.mig is not None
     if slices:
-        yield from _on_slices(tenant, index, kind)
+        yield from _on_slices(tenant, index, kind, sizer)
     if need.total > kind.memory_bytes:
         if not slices:
             refused.append(
@@ -72,13 +74,13 @@ def _on_kind(tenant: Tenant, index: int, kind: GpuKind, refused: list[str]) -> I
                 f"{format_bytes(kind.memory_bytes)} to give"
             )
         return
-    least = service.size(tenant.objectives, max_replicas=_most(tenant, kind)).replicas
+    least = sizer.replicas(1.0)
     start = max(least, tenant.fields.min_replicas)
     if whole:
         for count in sorted({least, start}):
             yield Option(kind=index, replicas=count, share=1.0, memory_bytes=need.total, gpus=each_node, nodes=nodes)
     elif tenant.sharing in ("time", "any") and kind.most_replicas > 1:
-        yield from _shares(tenant, index, service, least, start)
+        yield from _shares(tenant, index, sizer, least, start)
     else:
         for count in sorted({least, start}):
             yield Option(kind=index, replicas=count, share=1.0, memory_bytes=need.total)
@@ -89,34 +91,51 @@ def _most(tenant: Tenant, kind: GpuKind) -> int:
     return min(room, tenant.fields.max_replicas or room)
 
 
-def _shares(tenant: Tenant, index: int, service: Service, least: int, start: int) -> Iterator[Option]:
-    memory = tenant.memory[index].total
-    if tenant.fields.share is not None:
-        share = tenant.fields.share
-        count = with_share(service, share).size(tenant.objectives).replicas
-        for each in sorted({count, max(count, tenant.fields.min_replicas)}):
-            yield Option(kind=index, replicas=each, share=share, memory_bytes=memory)
+def _shares(tenant: Tenant, index: int, sizer: _Sizer, least: int, start: int) -> Iterator[Option]:
+    memory, fields = tenant.memory[index].total, tenant.fields
+    if fields.share is not None:
+        count = sizer.replicas(fields.share)
+        for each in sorted({count, max(count, fields.min_replicas)}):
+            yield Option(kind=index, replicas=each, share=fields.share, memory_bytes=memory)
         return
     for count in sorted({least, start, start + 1, 2 * start}):
-        least_that_holds = least_share(tenant, service, count)
-        if least_that_holds is not None:
-            yield Option(kind=index, replicas=count, share=least_that_holds, memory_bytes=memory)
+        share = sizer.share(count)
+        if share is not None:
+            yield Option(kind=index, replicas=count, share=share, memory_bytes=memory)
 
 
-def _on_slices(tenant: Tenant, index: int, kind: GpuKind) -> Iterator[Option]:
+def _on_slices(tenant: Tenant, index: int, kind: GpuKind, sizer: _Sizer) -> Iterator[Option]:
     assert kind.mig is not None
     memory = tenant.memory[index].total
     for each in kind.mig.slices:
         if memory > each.memory_bytes:
             continue
         try:
-            sized = with_share(tenant.services[index], each.compute).size(
-                tenant.objectives, max_replicas=_most(tenant, kind)
-            )
+            least = sizer.replicas(each.compute)
         except NoFeasiblePlan:
             continue
-        for count in sorted({sized.replicas, max(sized.replicas, tenant.fields.min_replicas)}):
+        for count in sorted({least, max(least, tenant.fields.min_replicas)}):
             yield Option(kind=index, replicas=count, share=1.0, memory_bytes=memory, slice=each.name)
+
+
+class _Sizer:
+    """Replicas by share and share by replicas of one model on one kind of GPU."""
+
+    def __init__(self, tenant: Tenant, index: int, most: int) -> None:
+        self.tenant, self.service, self.most = tenant, tenant.services[index], most
+        self.curve = ShareCurve(self.service, tenant.objectives) if ShareCurve.serves(self.service) else None
+
+    def replicas(self, share: float) -> int:
+        """The fewest with this share. Raises NoFeasiblePlan."""
+        if self.curve is not None and share < 1.0:
+            return self.curve.least_replicas(share, most=self.most)
+        return with_share(self.service, share).size(self.tenant.objectives, max_replicas=self.most).replicas
+
+    def share(self, replicas: int) -> float | None:
+        """The least with which so many replicas do, in steps; None where not even 1."""
+        if self.curve is not None:
+            return self.curve.least_share(replicas)
+        return least_share(self.tenant, self.service, replicas)
 
 
 def least_share(tenant: Tenant, service: Service, replicas: int) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from models.errors import NoFeasiblePlan
@@ -14,11 +15,15 @@ from planner.packing_options import Ways, ways, why_none
 from planner.packing_placement import PlacedGpu, placed
 from planner.packing_solver import solve
 from planner.packing_tenant import Tenant
+from planner.parallel import cores, map_in_order
 from planner.service import ServiceAnswer
 
 Clock = Callable[[], float]
 SHARE_OF_SEARCH = 0.6
 """Of the time limit, for the packing itself; the rest is for what-if questions."""
+
+LEAST_MODELS_A_CORE = 12
+"""Another process takes as long to start as it takes to size about so many."""
 
 MEMORY, COMPUTE, APART, MINIMUM, COUNTS = (
     "memory", "compute share", "anti-affinity", "minimum replicas", "GPU counts",
@@ -105,9 +110,10 @@ class PackPlan:
 
 def ask(file: PackFile, path: Path, kinds: tuple[GpuKind, ...], tenants: tuple[Tenant, ...]) -> PackQuestion:
     """Every model's options. Raises NoFeasiblePlan that names the model which has none."""
-    return PackQuestion(
-        file=file, path=path, kinds=kinds, tenants=tenants, ways=tuple(ways(tenant, kinds) for tenant in tenants)
-    )
+    one = partial(ways, kinds=kinds)
+    workers = min(cores(), len(tenants) // LEAST_MODELS_A_CORE)
+    found = map_in_order(one, tenants, workers=workers) if workers > 1 else map(one, tenants)
+    return PackQuestion(file=file, path=path, kinds=kinds, tenants=tenants, ways=tuple(found))
 
 
 def pack(question: PackQuestion, *, time_limit_s: float, clock: Clock) -> PackPlan:

@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 _PARTS = 10_000
 """Parts of a GPU's time in which shares are summed, rounded up."""
 _MIB = 2.0**20
+_SEEDS = 80
+"""Options of which each begins a pattern that is filled quickly."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,7 +71,8 @@ class PricingProgramme:
         rows = self.dense[:, : len(self.keys)]
         size = sum(w * rows[r] / self.high[r] for r, w in enumerate(weights)) + 1e-6
         density = worth / size
-        for seed in np.flatnonzero(worth > 0.0):
+        seeds = np.argsort(-density)[: min(_SEEDS, int((worth > 0.0).sum()))]
+        for seed in seeds:
             counts = self._fill(int(seed), density, rows)
             if sum(worth[i] * n for i, n in counts.items()) > least:
                 yield Pattern(kind=self.kind, counts={self.keys[i]: n for i, n in counts.items()})

@@ -22,12 +22,16 @@ from planner.packing_pricing import PricingProgramme, pricing_programmes
 
 Clock = Callable[[], float]
 TOLERANCE = 1e-6
-FEW = 3000
-"""Patterns that are written down rather than searched: the answer is exact then."""
+FEW = 10_000
+"""Additions to patterns up to which all patterns are written down rather than searched: the answer is exact then."""
+LEAST_S = 0.3
+"""For pricing exactly, even after the time: without it there is no bound."""
 CLOSE = 5e-4
 """Share of the relaxation's value that its lower bound may be below it where the search for patterns ends."""
 WORTH = 0.01
 """Patterns that are found quickly are taken where they are worth by so much more than their GPU."""
+QUICK = 8
+"""Every so many rounds patterns are priced exactly, for the bound, though quick ones are still found."""
 WEIGHTS = ((1.0, 0.0), (0.6, 0.4), (0.3, 0.7))
 """Of shares and of memory, in what is taken of a GPU."""
 
@@ -50,11 +54,14 @@ class _Search:
 
     def generate(self, until: float, fixed: tuple[int, ...] | None = None) -> bool:
         """Price patterns in until the bound is as good as the relaxation; whether that was reached."""
+        rounds = 0
         while True:
             found = Master(problem=self.problem, patterns=tuple(self.patterns.values()), fixed=fixed).relaxed()
-            if found is None or self.clock() >= until:
+            if found is None:
                 return False
-            if self._filled(found):
+            late = self.clock() >= until
+            rounds += 1
+            if not late and rounds % QUICK and self._filled(found, rounds):
                 continue
             excess, new = self._priced(found, until)
             bound = found.value / excess
@@ -63,17 +70,18 @@ class _Search:
             if found.short > TOLERANCE and not new and fixed is None:
                 self.lacks = True
             if not new or (found.short <= TOLERANCE and bound >= (1.0 - CLOSE) * found.value):
-                return self.clock() < until
+                return not late
+            if late:
+                return False
 
-    def _filled(self, found: Relaxed) -> bool:
+    def _filled(self, found: Relaxed, number: int) -> bool:
         """Whether patterns that are quickly found were new and worth more than their GPU."""
         new = 0
         for programme in self.programmes:
             if not programme.sliced:
-                price = self._price(found, programme.kind)
-                for weights in WEIGHTS:
-                    for pattern in programme.filled(found.values, weights, price + WORTH * max(1e-3, price)):
-                        new += self.add(pattern)
+                least = self._price(found, programme.kind) * (1.0 + WORTH)
+                for pattern in programme.filled(found.values, WEIGHTS[number % len(WEIGHTS)], least):
+                    new += self.add(pattern)
         return new > 0
 
     def _priced(self, found: Relaxed, until: float) -> tuple[float, bool]:
@@ -81,7 +89,7 @@ class _Search:
         excess, new = 1.0, False
         for programme in self.programmes:
             price, scarcity = self._price(found, programme.kind), found.scarcity[programme.kind]
-            most, pattern = programme.best(found.values, time_limit_s=until - self.clock())
+            most, pattern = programme.best(found.values, time_limit_s=max(LEAST_S, until - self.clock()))
             if most > price + TOLERANCE:
                 own = self.problem.kinds[programme.kind].price
                 excess = max(excess, (most - scarcity) / own if own > 0.0 else math.inf)
