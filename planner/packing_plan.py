@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from models.errors import NoFeasiblePlan
+from models.errors import InvalidInput, NoFeasiblePlan
 from models.packing import GpuKind, Option, PackedModel, Packing, PackingProblem
 from planner.packing_check import answers, faults
 from planner.packing_fields import PackFile
@@ -113,7 +113,10 @@ def ask(file: PackFile, path: Path, kinds: tuple[GpuKind, ...], tenants: tuple[T
     one = partial(ways, kinds=kinds)
     workers = min(cores(), len(tenants) // LEAST_MODELS_A_CORE)
     found = map_in_order(one, tenants, workers=workers) if workers > 1 else map(one, tenants)
-    return PackQuestion(file=file, path=path, kinds=kinds, tenants=tenants, ways=tuple(found))
+    try:
+        return PackQuestion(file=file, path=path, kinds=kinds, tenants=tenants, ways=tuple(found))
+    except InvalidInput as error:
+        raise InvalidInput(f"file {path}, {error}", remedy=error.remedy) from None
 
 
 def pack(question: PackQuestion, *, time_limit_s: float, clock: Clock) -> PackPlan:

@@ -67,7 +67,7 @@ def problems(draw: st.DrawFn) -> PackingProblem:
         for index in range(draw(st.integers(1, 2)))
     )
     names = range(draw(st.integers(1, 3)))
-    pairs = draw(st.sets(st.sampled_from([pair for pair in itertools.combinations(range(3), 2)]), max_size=1))
+    pairs = draw(st.sets(st.sampled_from(list(itertools.combinations(range(3), 2))), max_size=1))
     return PackingProblem(
         kinds=kinds,
         models=tuple(
