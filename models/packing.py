@@ -34,6 +34,8 @@ class GpuKind:
     interference: Interference = ALONE
     most_replicas: int = 1
     """That may share one GPU's time; 1: none may."""
+    equal_turns: bool = False
+    """Whether busy replicas take equal turns, so that each of q is granted 1/q of the time, whatever it was meant to."""
     mig: MigGpu | None = None
     """Slices that may be made; None: none."""
 
@@ -147,7 +149,15 @@ def fits(problem: PackingProblem, pattern: Pattern) -> bool:
     memory = sum(n * option.memory_bytes for _, _, option, n in rows)
     share = sum(n * option.share for _, _, option, n in rows)
     room = kind.memory_bytes * (1.0 + SLACK)
+    if total > 1 and any(option.share > most_share(kind, total) + SLACK for _, _, option, _ in rows):
+        return False
     return total <= kind.most_replicas and memory <= room and share <= kind.interference.capacity(total) + SLACK
+
+
+def most_share(kind: GpuKind, replicas: int) -> float:
+    """The most effective share that one of so many replicas on a GPU can be granted."""
+    room = kind.interference.capacity(replicas)
+    return room / replicas if kind.equal_turns else room
 
 
 def _fits_slices(

@@ -17,15 +17,19 @@ _ROUNDING = 1e-6
 
 def granted(kind: GpuKind, option: Option, neighbours: int) -> float:
     """The share of the GPU's time that a replica takes where so many replicas, it among them, are on the GPU."""
-    return 1.0 if neighbours == 1 else option.share * kind.interference.slowdown(neighbours)
+    if neighbours == 1:
+        return 1.0
+    return 1.0 / neighbours if kind.equal_turns else option.share * kind.interference.slowdown(neighbours)
 
 
 def effective_share(kind: GpuKind, option: Option, gpus: Sequence[PlacedGpu], model: int) -> float:
     """The share that every replica of a model has at least, interference taken off; of a slice, its part of the GPU."""
     if option.slice is not None and kind.mig is not None:
         return next(each.compute for each in kind.mig.slices if each.name == option.slice)
-    alone = all(len(gpu.replicas) == 1 for gpu in gpus if model in gpu.models)
-    return 1.0 if alone else option.share
+    most = max(len(gpu.replicas) for gpu in gpus if model in gpu.models)
+    if most == 1:
+        return 1.0
+    return kind.interference.capacity(most) / most if kind.equal_turns else option.share
 
 
 def answers(
@@ -78,6 +82,9 @@ def _gpu_faults(
     shares = [granted(kind, chosen[each.model], together) for each in gpu.replicas]
     if sum(shares) > 1.0 + _ROUNDING:
         yield f"{where}: shares sum to {sum(shares):.3f}"
+    wanted = [chosen[each.model].share * kind.interference.slowdown(together) for each in gpu.replicas]
+    if together > 1 and any(want > share + _ROUNDING for want, share in zip(wanted, shares, strict=True)):
+        yield f"{where}: a replica gets less than its share"
     if together > 1 and any(tenants[m].sharing not in ("time", "any") for m in gpu.models):
         yield f"{where}: a model that shares no GPU's time"
 

@@ -75,9 +75,12 @@ class Neighbours(FileModel):
 
 
 class TimeSharing(FileModel):
-    """Whether several replicas may share a GPU's time, and what that costs."""
+    """Whether several replicas may share a GPU's time, how it is divided, and what that costs."""
 
     allowed: bool = True
+    division: Literal["turns", "mps"] = "turns"
+    """turns: whoever is busy takes equal turns (plain time slicing, one Triton server); mps: each gets its share, by
+    CUDA MPS with an active thread percentage."""
     interference: Annotated[float, Field(ge=1.0, le=100.0)] | Annotated[tuple[Neighbours, ...], Field(min_length=1, max_length=63)] | None = None  # fmt: skip  # noqa: E501
     most_replicas: Annotated[int, Field(ge=2, le=48)] = 16
     """48: the most clients of CUDA MPS."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.packing import Key, PackingProblem, Pattern, mig_layouts
+from models.packing import SLACK, Key, PackingProblem, Pattern, mig_layouts, most_share
 
 Array = NDArray[np.float64]
 
@@ -119,7 +119,7 @@ def _classes(problem: PackingProblem, kind: int) -> Iterator[tuple[int, float]]:
     gpu = problem.kinds[kind]
     for q in range(1, gpu.most_replicas + 1):
         room = gpu.interference.capacity(q)
-        if q == gpu.most_replicas or gpu.interference.capacity(q + 1) < room:
+        if q == gpu.most_replicas or gpu.equal_turns or gpu.interference.capacity(q + 1) < room:
             yield q, room
 
 
@@ -161,7 +161,8 @@ def _shared(problem: PackingProblem, kind: int, most: int, room: float) -> Prici
     keys = tuple(
         (m, o)
         for m, o in _keys(problem, kind, sliced=False)
-        if problem.models[m].options[o].share <= room and problem.models[m].options[o].memory_bytes <= gpu.memory_bytes
+        if problem.models[m].options[o].share <= most_share(gpu, most) + SLACK
+        and problem.models[m].options[o].memory_bytes <= gpu.memory_bytes
     )
     rows, options = _Rows(), [problem.models[m].options[o] for m, o in keys]
     # Whole numbers: HiGHS need not weigh rounding then.

@@ -87,6 +87,7 @@ def _kind(gpu: GpuFields, place: str) -> GpuKind:
         memory_bytes=total_memory(gpu, place) * gpu.usable_memory,
         interference=interference(gpu),
         most_replicas=gpu.time_sharing.most_replicas if gpu.time_sharing.allowed else 1,
+        equal_turns=gpu.time_sharing.division == "turns",
         mig=mig,
     )
 

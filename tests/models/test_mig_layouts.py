@@ -55,7 +55,7 @@ def test_slices_are_placed_where_they_may_start_and_do_not_overlap(wanted, fits)
 def test_a_slice_is_no_faster_than_the_least_of_its_shares():
     (third,) = (each for each in mig_gpu("H100-SXM5-80GB", ["1g.10gb"]).slices)
     assert third.compute == pytest.approx(16 / 132)
-    with pytest.raises(InvalidInput, match="has no MIG slice '9g.90gb'"):
+    with pytest.raises(InvalidInput, match="has no MIG slice"):
         mig_gpu("H100-SXM5-80GB", ["9g.90gb"])
     with pytest.raises(InvalidInput, match="its MIG slices are not known"):
         mig_gpu("L4-24GB", ["all"])

