@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.machine import machine
 from benchmarks.packing_cases import write_case
 from benchmarks.shared_gpu import DISCIPLINES, Neighbour, simulate
-from models.errors import ReplicastError
+from models.errors import NoFeasiblePlan
 from models.workload import OpenArrivals
 from planner.packing_fields import read_pack
 from planner.packing_plan import ask, pack
@@ -131,12 +131,7 @@ def report(runs: Sequence[Packed], compared: Sequence[Shared]) -> str:
         "",
         "## 50 models on 200 GPUs",
         "",
-        "Random fleets (`benchmarks/packing_cases.py`): about 46 dynamic batchers that are measured on both types and 4",
-        "language models; 80 A100 at $2.50 and 120 L4 at $0.80 an hour, `division: mps`; a fifth of the models in two",
-        f"replicas that are spread. `--time-limit {LIMIT_S:g}s`, of which six tenths go to the packing. The gap is to the lower bound of the",
-        "linear relaxation (Farley's), among the options that are considered: a few numbers of replicas a model, shares",
-        "in steps of 2 %. Every answer was checked anew, objectives included. The goal: in 10 s within 1 %, or the gap",
-        "printed.",
+        _FLEETS,
         "",
         "| seed | slices | sizing | search | its processor time | system load | GPUs | $ an hour | gap |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -154,7 +149,7 @@ def report(runs: Sequence[Packed], compared: Sequence[Shared]) -> str:
         "",
         "## Shares of a GPU against a simulation",
         "",
-        f"{PAIRS} pairs of batchers on one GPU, each at 40 to 85 % of its share, {REQUESTS:,} requests and more a stream",
+        f"{PAIRS} pairs of batchers on one GPU, at 40 to 85 % of their shares, {REQUESTS:,} requests and more a stream",
         "(`benchmarks/shared_gpu.py`, which shares no code with the models). No interference: only what the division",
         "of time does. Error is predicted over simulated, less one; above zero the prediction is on the safe side.",
         "",
@@ -168,7 +163,7 @@ def report(runs: Sequence[Packed], compared: Sequence[Shared]) -> str:
                 errors = np.array([x.error for x in compared if (x.discipline, x.halves, x.quantile) == own])
                 what = "1/2 each" if halves else "unequal"
                 lines.append(f"| {what} | {discipline} | p{100 * q:.0f} | {_errors(errors)} |")
-    return "\n".join([*lines, "", *_WHY]) + "\n"
+    return "\n".join([*lines, "", _WHY])
 
 
 def _errors(errors: NDArray[np.float64]) -> str:
@@ -176,20 +171,27 @@ def _errors(errors: NDArray[np.float64]) -> str:
     return f"{np.median(errors):+.0%} | {low:+.0%} to {high:+.0%} | {np.mean(errors < -0.05):.0%}"
 
 
-_WHY = (
-    "Where the GPU honours shares (`division: mps`; CUDA MPS with an active thread percentage is the nearest thing) a",
-    "replica gets more than its share whenever a neighbour idles, which the prediction leaves out: it asks for more GPU",
-    "than a perfect model of sharing would. Where the busy take equal turns (plain time slicing), equal shares are as",
-    "safe and unequal ones are not: a replica that was meant to have most of a GPU is later than predicted. That is why",
-    "`division: turns`, the default, grants each of q replicas 1/q and nothing more. Batches that run to their end one",
-    "at a time are not safe under either: a small model behind a slow one waits for it. Kernels of several models in",
-    "one Triton server interleave, so that it is between equal turns and this. MIG slices divide nothing and are not",
-    "concerned.",
-    "",
-    "There is no measured interference of caches and memory bandwidth among the project's data: 1.1 is a stated",
-    "assumption (`planner/packing_tenant.py`), told in every answer, until `timeSharing.interference` says what was",
-    "measured.",
-)
+_FLEETS = """Random fleets (`benchmarks/packing_cases.py`): about 46 dynamic batchers that are measured on both types and 4
+language models; 80 A100 at $2.50 and 120 L4 at $0.80 an hour, `division: mps`; a fifth of the models in two
+replicas that are spread. `--time-limit 10s`, of which six tenths go to the packing. The gap is to the lower
+bound of the linear relaxation (Farley's), among the options that are considered: a few numbers of replicas a
+model, shares in steps of 2 %. Every answer was checked anew, objectives included. The goal: in 10 s within 1 %,
+or the gap printed."""
+
+_WHY = """Where the GPU honours shares (`division: mps`; CUDA MPS with an active thread percentage comes nearest) a
+replica gets more than its share whenever a neighbour idles, which the prediction leaves out: it asks for more
+GPU than a perfect model of sharing would. Where the busy take equal turns (plain time slicing) equal shares are
+as safe and unequal ones are not: a replica that was meant to have most of a GPU is later than predicted. That
+is why `division: turns`, the default, grants each of q replicas 1/q and nothing more. Batches that run to their
+end one at a time are safe under neither: a quick model behind a slow one waits for its whole batch, fifty times
+as long as its own in the worst pair. Kernels of several models in one Triton server interleave, so that it is
+between equal turns and this; the answer warns where a neighbour's batch is longer than a model's objective
+leaves room for. MIG slices divide nothing and are not concerned.
+
+There is no measured interference of caches and memory bandwidth among the project's data: 1.1 is a stated
+assumption (`planner/packing_tenant.py`), told in every answer, until `timeSharing.interference` says what was
+measured.
+"""
 
 
 def main() -> None:
@@ -203,7 +205,7 @@ def main() -> None:
         try:
             runs.append(packed(seed, mig=mig))
             print(runs[-1])
-        except ReplicastError as error:
+        except NoFeasiblePlan as error:
             print(f"seed {seed}: {error}")
     compared = [each for number in range(PAIRS) for each in shared(number)]
     options.write.write_text(report(runs, compared), encoding="utf-8")

@@ -9,7 +9,6 @@ import numpy as np
 import yaml
 
 LARGE, SMALL = "A100-SXM4-80GB", "L4-24GB"
-SHARED = {"timeSharing": {"division": "mps"}}
 SLOWER = 3.2
 """How much longer a batch takes on the small GPU."""
 
@@ -22,8 +21,14 @@ def write_case(folder: Path, *, seed: int, models: int = 50, gpus: int = 200, mi
     document: dict[str, Any] = {
         "models": entries,
         "gpus": [
-            {"type": LARGE, "count": large, "pricePerHour": 2.5, **SHARED, **({"mig": ["all"]} if mig else {})},
-            {"type": SMALL, "count": gpus - large, "pricePerHour": 0.8, **SHARED},
+            {
+                "type": LARGE,
+                "count": large,
+                "pricePerHour": 2.5,
+                "timeSharing": {"division": "mps"},
+                **({"mig": ["all"]} if mig else {}),
+            },
+            {"type": SMALL, "count": gpus - large, "pricePerHour": 0.8, "timeSharing": {"division": "mps"}},
         ],
     }
     path = folder / f"pack-{seed}.yaml"

@@ -35,7 +35,7 @@ class GpuKind:
     most_replicas: int = 1
     """That may share one GPU's time; 1: none may."""
     equal_turns: bool = False
-    """Whether busy replicas take equal turns, so that each of q is granted 1/q of the time, whatever it was meant to."""
+    """Whether busy replicas take equal turns, so that each of q is granted 1/q of the time and no more."""
     mig: MigGpu | None = None
     """Slices that may be made; None: none."""
 
@@ -137,21 +137,25 @@ def fits(problem: PackingProblem, pattern: Pattern) -> bool:
     on_it = {m for _, m, _, _ in rows}
     if any(option.kind != pattern.kind or option.gpus * option.nodes > 1 for _, _, option, _ in rows):
         return False
-    if any(model.not_with & on_it for model, _, _, _ in rows):
+    crowded = any((model.spread or model.spread_nodes) and n > 1 for model, _, _, n in rows)
+    if crowded or any(model.not_with & on_it for model, _, _, _ in rows):
         return False
-    if any((model.spread or model.spread_nodes) and n > 1 for model, _, _, n in rows):
-        return False
-    if pattern.sliced:
-        return _fits_slices(problem, kind, pattern, rows)
-    if any(option.slice is not None for _, _, option, _ in rows):
-        return False
+    return (_fits_slices if pattern.sliced else _fits_shares)(problem, kind, pattern, rows)
+
+
+_Rows = list[tuple[PackedModel, int, Option, int]]
+"""Models with their indices, the option they take and the number of replicas on the GPU."""
+
+
+def _fits_shares(_problem: PackingProblem, kind: GpuKind, _pattern: Pattern, rows: _Rows) -> bool:
     total = sum(n for _, _, _, n in rows)
-    memory = sum(n * option.memory_bytes for _, _, option, n in rows)
-    share = sum(n * option.share for _, _, option, n in rows)
-    room = kind.memory_bytes * (1.0 + SLACK)
+    if total > kind.most_replicas or any(option.slice is not None for _, _, option, _ in rows):
+        return False
     if total > 1 and any(option.share > most_share(kind, total) + SLACK for _, _, option, _ in rows):
         return False
-    return total <= kind.most_replicas and memory <= room and share <= kind.interference.capacity(total) + SLACK
+    memory = sum(n * option.memory_bytes for _, _, option, n in rows)
+    share = sum(n * option.share for _, _, option, n in rows)
+    return memory <= kind.memory_bytes * (1.0 + SLACK) and share <= kind.interference.capacity(total) + SLACK
 
 
 def most_share(kind: GpuKind, replicas: int) -> float:
@@ -160,9 +164,7 @@ def most_share(kind: GpuKind, replicas: int) -> float:
     return room / replicas if kind.equal_turns else room
 
 
-def _fits_slices(
-    problem: PackingProblem, kind: GpuKind, pattern: Pattern, rows: list[tuple[PackedModel, int, Option, int]]
-) -> bool:
+def _fits_slices(problem: PackingProblem, kind: GpuKind, pattern: Pattern, rows: _Rows) -> bool:
     if kind.mig is None:
         return False
     memory = {each.name: each.memory_bytes for each in kind.mig.slices}

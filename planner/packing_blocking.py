@@ -49,9 +49,7 @@ def one_fewer(plan: PackPlan) -> OneFewer:
     gpus = plan.used(kind) - 1
     price = plan.question.kinds[kind].price
     proven = plan.packing.bound > plan.cost - price + 1e-6
-    reasons = tuple(_lacking(plan, kind, gpus)) or (
-        "in sum the replicas would fit; whole replicas do not divide so" if proven else "no tighter packing was found",
-    )
+    reasons = tuple(_lacking(plan, kind, gpus)) or (_of_whole(plan, kind, proven=proven),)
     return OneFewer(kind=kind, gpus=gpus, proven=proven, reasons=reasons)
 
 
@@ -82,6 +80,20 @@ def _lacking(plan: PackPlan, kind: int, gpus: int) -> Iterator[str]:
     for m, option in own:
         if tenants[m].fields.anti_affinity.spread and option.replicas > gpus:
             yield f"anti-affinity: {tenants[m].name} has {option.replicas} replicas, each on a GPU of its own"
+
+
+def _of_whole(plan: PackPlan, kind: int, *, proven: bool) -> str:
+    """Where no sum says it: replicas with GPUs or slices of their own, or ones that do not divide."""
+    whole = {
+        plan.question.tenants[m].name: float(o.replicas * o.gpus * o.nodes)
+        for m, o in enumerate(plan.options)
+        if o.kind == kind and o.slice is None and plan.question.tenants[m].sharing not in ("time", "any")
+    }
+    if whole:
+        return f"whole GPUs: {_largest(whole, format_number)}"
+    if any(o.kind == kind and o.slice is not None for o in plan.options):
+        return "no layouts of so few GPUs hold the slices"
+    return "in sum the replicas would fit; whole ones do not divide so" if proven else "no tighter packing was found"
 
 
 def _largest(sizes: dict[str, float], form: Callable[[float], str]) -> str:

@@ -62,6 +62,7 @@ from planner.packing_plan import PackPlan
 from planner.packing_tenant import STATED_SLOWDOWN, Tenant, total_memory
 from planner.plan import STATISTICS
 from planner.service import ServiceAnswer
+from planner.units import format_seconds
 
 
 def pack_document(plan: PackPlan, fewer: OneFewer, relaxations: Sequence[Relaxation]) -> dict[str, Any]:
@@ -316,12 +317,12 @@ def assumptions(plan: PackPlan) -> Iterator[str]:
 def _division(kind: GpuKind) -> str:
     if kind.equal_turns:
         return (
-            f"replicas on a {kind.name} take equal turns (plain time slicing, or one Triton server), so that each of q "
-            "is sure of 1/q; `timeSharing: {division: mps}` packs by unequal shares and needs CUDA MPS"
+            f"replicas on one {kind.name} take equal turns (plain time slicing, or one Triton server), so that each of "
+            "q is sure of 1/q; `timeSharing: {division: mps}` packs by unequal shares and needs CUDA MPS"
         )
     return (
-        f"each replica on a {kind.name} is a client of CUDA MPS with its active thread percentage; without MPS large "
-        "shares are not granted, and p99 was up to 30 % higher than predicted in a simulation"
+        f"each replica on one {kind.name} is a client of CUDA MPS with its active thread percentage; without MPS "
+        "large shares are not granted, and p99 was up to twice what is predicted in a simulation"
     )
 
 
@@ -334,6 +335,42 @@ def warnings(plan: PackPlan) -> Iterator[str]:
                 f"{tenant.name} works at {answer.utilization:.0%} of its share: above 90 % latencies take minutes to "
                 "settle and follow every change of the load"
             )
+    yield from _slow_neighbours(plan)
     slices = {o.slice for o in plan.options if o.slice and plan.question.kinds[o.kind].name.startswith("H200")}
     if slices:
         yield "memory of MIG slices of H200 is an estimate: compare it with `nvidia-smi mig -lgip`"
+
+
+def _slow_neighbours(plan: PackPlan) -> Iterator[str]:
+    """Models beside one whose longest batch takes much of their objective, should the GPU not interrupt it."""
+    pairs = [
+        (m, other)
+        for m in range(len(plan.options))
+        for other in sorted(set().union(*(gpu.models for gpu in plan.gpus if m in gpu.models and not gpu.slices)))
+        if other != m and _holds_up(plan, m, other)
+    ]
+    tenants = plan.question.tenants
+    named = [
+        f"{tenants[m].name} beside {tenants[other].name} ({format_seconds(_longest_batch(plan, other))})"
+        for m, other in pairs[:_NAMED]
+    ]
+    more = f" and {len(pairs) - _NAMED:,} other pairs" if len(pairs) > _NAMED else ""
+    if named:
+        yield (
+            f"a neighbour's batch takes half of an objective or more: {', '.join(named)}{more}; where the GPU lets "
+            "batches run to their end one at a time the objective breaks, and antiAffinity.notWith keeps them apart"
+        )
+
+
+_NAMED = 3
+
+
+def _holds_up(plan: PackPlan, m: int, other: int) -> bool:
+    limits = [each.limit_s for each in plan.question.tenants[m].objectives]
+    return _longest_batch(plan, other) >= 0.5 * min(limits)
+
+
+def _longest_batch(plan: PackPlan, m: int) -> float:
+    """Seconds with the GPU alone; 0 for engines that make tokens, whose steps are short."""
+    profile = plan.question.tenants[m].profile(plan.options[m].kind)
+    return float(profile.to_batcher().means_s.max()) if profile.spec.engine == "triton" else 0.0

@@ -51,7 +51,9 @@ def placed(problem: PackingProblem, packing: Packing) -> tuple[PlacedGpu, ...]:
             found += _groups(m, option, nodes[option.kind])
     singles = _expanded(problem, packing)
     # Those whose replicas must be on different nodes first: they have the least choice.
-    singles.sort(key=lambda gpu: -sum(problem.models[m].spread_nodes for m in gpu.models))
+    singles.sort(
+        key=lambda gpu: (-sum(problem.models[m].spread_nodes for m in gpu.models), [r.model for r in gpu.replicas])
+    )
     for gpu in singles:
         nodes[gpu.kind].put(gpu)
     found += singles
