@@ -19,7 +19,7 @@ from planner.parallel import cores, map_in_order
 from planner.service import ServiceAnswer
 
 Clock = Callable[[], float]
-SHARE_OF_SEARCH = 0.6
+SHARE_OF_SEARCH = 0.7
 """Of the time limit, for the packing itself; the rest is for what-if questions."""
 
 LEAST_MODELS_A_CORE = 12

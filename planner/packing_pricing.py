@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 _PARTS = 10_000
 """Parts of a GPU's time in which shares are summed, rounded up."""
 _MIB = 2.0**20
+NEAR = 1e-3
+"""How near to the best pattern is near enough; its value is bounded all the same."""
 _SEEDS = 80
 """Options of which each begins a pattern that is filled quickly."""
 
@@ -54,7 +56,7 @@ class PricingProgramme:
             integrality=np.ones(worth.size),
             bounds=Bounds(0.0, upper),
             constraints=LinearConstraint(self.matrix, self.low, self.high),
-            options={"time_limit": max(0.05, time_limit_s), "mip_rel_gap": 1e-6},
+            options={"time_limit": max(0.05, time_limit_s), "mip_rel_gap": NEAR},
         )
         bound = float(-found.mip_dual_bound) if found.mip_dual_bound is not None else float(worth @ upper)
         if found.x is None:

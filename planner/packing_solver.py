@@ -26,7 +26,7 @@ FEW = 10_000
 """Additions to patterns up to which all patterns are written down rather than searched: the answer is exact then."""
 LEAST_S = 0.3
 """For pricing exactly, even after the time: without it there is no bound."""
-CLOSE = 5e-4
+CLOSE = 2e-3
 """Share of the relaxation's value that its lower bound may be below it where the search for patterns ends."""
 WORTH = 0.01
 """Patterns that are found quickly are taken where they are worth by so much more than their GPU."""

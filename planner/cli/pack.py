@@ -30,6 +30,7 @@ def pack(file: Path, time_limit: str, form: str) -> None:
     """
     from models.errors import InvalidInput, NoFeasiblePlan
     from planner.cli.options import painter, width
+    from planner.cli.quiet_library import quiet_library
     from planner.packing_blocking import blocking, one_fewer
     from planner.packing_document import no_packing, pack_document, pack_rows
     from planner.packing_fields import read_pack
@@ -44,17 +45,18 @@ def pack(file: Path, time_limit: str, form: str) -> None:
     if not 0.1 <= limit <= 3600.0:
         raise InvalidInput("--time-limit is out of range", remedy="give 0.1s to 1h")
     read = read_pack(file)
-    question = None
     try:
-        question = ask(read, file, gpu_kinds(read, f"file {file}"), tenants(read, file))
-        begun = time.monotonic()
-        plan = packed(question, time_limit_s=limit, clock=time.monotonic)
+        with quiet_library():
+            question = ask(read, file, gpu_kinds(read, f"file {file}"), tenants(read, file))
+            begun = time.monotonic()
+            plan = packed(question, time_limit_s=limit, clock=time.monotonic)
+            left = max((1.0 - SHARE_OF_SEARCH) * limit, limit - (time.monotonic() - begun))
+            blocks = blocking(plan, time_limit_s=left, clock=time.monotonic)
     except NoFeasiblePlan as error:
-        if form in ("json", "yaml"):
+        if form != "table":
             click.echo(render(no_packing(error), form), nl=False)
         raise
-    left = max((1.0 - SHARE_OF_SEARCH) * limit, limit - (time.monotonic() - begun))
-    document = pack_document(plan, one_fewer(plan), blocking(plan, time_limit_s=left, clock=time.monotonic))
+    document = pack_document(plan, one_fewer(plan), blocks)
     if form == "table":
         click.echo(packing_table(document, painter(), width()), nl=False)
     else:

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +224,18 @@ def test_a_bad_gpu_is_named(
 ) -> None:
     assert run(["pack", write(tmp_path, model("reranker"), gpu=gpu)]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_what_a_compiled_library_prints_stays_out_of_the_answer() -> None:
+    script = (
+        "import ctypes, sys; from planner.cli.quiet_library import quiet_library\n"
+        "print('before')\n"
+        "with quiet_library(): ctypes.CDLL(None).printf(b'noise')\n"
+        "print('after')"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout == "before\nafter\n"
 
 
 def test_csv_has_a_row_for_each_replica(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
