@@ -89,7 +89,11 @@ def _of_whole(plan: PackPlan, kind: int, *, proven: bool) -> str:
         for m, o in enumerate(plan.options)
         if o.kind == kind and o.slice is None and plan.question.tenants[m].sharing not in ("time", "any")
     }
-    if whole:
+    shares = any(
+        o.kind == kind and o.slice is None and plan.question.tenants[m].sharing in ("time", "any")
+        for m, o in enumerate(plan.options)
+    )
+    if whole and not shares:
         return f"whole GPUs: {_largest(whole, format_number)}"
     if any(o.kind == kind and o.slice is not None for o in plan.options):
         return "no layouts of so few GPUs hold the slices"
