@@ -9,7 +9,7 @@ pip := $(run) -m pip --disable-pip-version-check --quiet
 pythons := python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types layers control-plane test unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching bench-variants bench-layouts networks networks-batching docs wheel clean
+.PHONY: help setup demo check format lint types layers control-plane test unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching bench-variants bench-layouts bench-packing networks networks-batching docs wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ bench-batching: $(VENV)/.installed-dev  ## dynamic batching against its simulato
 
 bench-variants: $(VENV)/.installed-dev  ## how far derived variants lie from measured profiles
 	OMP_NUM_THREADS=1 $(run) -m benchmarks.variant_accuracy --write docs/variant-accuracy.md
+
+bench-packing: $(VENV)/.installed-dev  ## packing: time and gap of 50 models on 200 GPUs, and shares against a simulation
+	OMP_NUM_THREADS=1 $(run) -m benchmarks.packing --write docs/packing.md
 
 networks-batching: $(VENV)/.installed-dev  ## learn models/learned_batching.py again from simulations (ten minutes)
 	OMP_NUM_THREADS=1 $(run) -m scripts.fit_batching

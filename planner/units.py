@@ -104,3 +104,28 @@ def _three(value: float) -> str:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:.{min(digits, 6)}f}"
+
+
+_BYTES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
+_QUANTITY = re.compile(r"^\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([kMGT]?i?)\s*$")
+
+
+def parse_bytes(text: str, *, what: str) -> float:
+    """Bytes from a quantity as Kubernetes writes it: `15Gi`, `500Mi`, `16G` (10^9), or a plain number of bytes.
+
+    `what` names the input in the error. Raises InvalidInput for anything else, negative or not finite.
+    """
+    match = _QUANTITY.match(text)
+    if match is None or match.group(2) not in _BYTES:
+        raise InvalidInput(f"{what}: {text!r} is not an amount of memory", remedy="write for example 15Gi or 500Mi")
+    size = float(match.group(1)) * _BYTES[match.group(2)]
+    if not math.isfinite(size):
+        raise InvalidInput(f"{what}: {text!r} is not finite", remedy="write for example 15Gi or 500Mi")
+    return size
+
+
+def format_bytes(size: float) -> str:
+    """Three significant digits in GiB or MiB: `15.2 GiB`, `512 MiB`."""
+    if abs(size) < 0.9995 * 2.0**30:
+        return f"{_three(size / 2.0**20)} MiB"
+    return f"{_three(size / 2.0**30) if abs(size) < 1000 * 2.0**30 else f'{size / 2.0**30:,.0f}'} GiB"

@@ -43,9 +43,30 @@ SAMPLES = Path(__file__).parent / "importers" / "samples" / "vllm_bench_serve"
 RUN = (SAMPLES / "vllm_bench_c4.json").read_text(encoding="utf-8")
 PLANS = Path(__file__).parent / "plans"
 TOPOLOGY = Path(__file__).parent / "topologies"
+PACK = """
+models:
+  - {name: reranker, profile: reranker.yaml, qps: 60, objectives: ['e2e:p99<=150ms'],
+     memory: {weights: 2Gi, workspace: 1Gi}}
+  - {name: chat, profile: llama-3.1-8b-a100-vllm, qps: 8, inputTokens: 512, outputTokens: 128,
+     objectives: ['ttft:p99<=500ms']}
+gpus:
+  - {type: A100-SXM4-80GB, count: 4, pricePerHour: 2.5, mig: [all]}
+"""
+BATCH_TIMES = """
+apiVersion: replicast.dev/v1alpha1
+kind: EngineProfile
+metadata: {name: reranker}
+spec:
+  engine: triton
+  model: reranker
+  gpu: {type: A100-SXM4-80GB}
+  limits: {maxBatchSize: 8}
+  serviceTime: [{batch: 1, mean: 0.010}, {batch: 8, mean: 0.030}]
+"""
 FILES = {
     "plan.json": (PLANS / "topology.json").read_text(encoding="utf-8"),
     "hybrid.yaml": (TOPOLOGY / "hybrid.yaml").read_text(encoding="utf-8"),
+    "models.yaml": PACK,
     "points.csv": POINTS,
     "closed_c*.json": RUN,
     "open_*.json": RUN,
@@ -96,6 +117,8 @@ def test_an_example_runs_as_it_stands(tmp_path: Path, example: str) -> None:
     if "hybrid.yaml" in example:
         for name in ("embedder.yaml", "reranker.yaml"):
             shutil.copy(TOPOLOGY / name, folder)
+    if "pack models.yaml" in example:
+        (folder / "reranker.yaml").write_text(BATCH_TIMES, encoding="utf-8")
     if "--model-repository models" in example:
         (folder / "models" / "reranker").mkdir(parents=True)
         (folder / "models" / "reranker" / "config.pbtxt").write_text(BATCHER, encoding="utf-8")
