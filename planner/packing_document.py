@@ -62,6 +62,7 @@ from planner.packing_plan import PackPlan
 from planner.packing_tenant import STATED_SLOWDOWN, Tenant, total_memory
 from planner.plan import STATISTICS
 from planner.service import ServiceAnswer
+from planner.serving import serving_fields
 from planner.units import format_seconds
 
 
@@ -199,6 +200,7 @@ def _model(plan: PackPlan, m: int) -> dict[str, Any]:
         "profile": tenant.profile(option.kind).name,
         "engine": spec.engine,
         "model": spec.model,
+        "serving": serving_fields(tenant.profile(option.kind)),
         "gpu_type": kind.name,
         "mode": mode(on[0]),
         "slice": option.slice,
