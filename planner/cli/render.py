@@ -32,7 +32,7 @@ Examples:
 @click.option(
     "--vllm-image", metavar="IMAGE", help="[default: vllm/vllm-openai of the profile's version, else v0.10.2]"
 )
-@click.option("--triton-image", metavar="IMAGE", help="[default: nvcr.io/nvidia/tritonserver:24.12-py3, or -trtllm-…]")
+@click.option("--triton-image", metavar="IMAGE", help="[default: nvidia/tritonserver:24.12-py3, or -trtllm-…]")
 @click.option("--gateway-class", metavar="CLASS", help="Add the Gateway itself to a topology, of this class.")
 @click.option("--node-selector/--no-node-selector", default=True, show_default=True,
               help="Select nodes by nvidia.com/gpu.product where the GPU's label is known.")  # fmt: skip
@@ -75,6 +75,10 @@ def render(
     )
     files = manifests(read_plan(document, text, name, _serving_of(profiles)), options)
     texts = {file: to_yaml(documents) for file, documents in files.items()}
+    if triton_image is None and any("nvidia/tritonserver:" in each for each in texts.values()):
+        click.echo(
+            "note: NVIDIA's images are in a registry of its own; --triton-image names where you pull from", err=True
+        )
     if out is None or str(out) == "-":
         click.echo("---\n".join(texts.values()), nl=False)
         return

@@ -6,8 +6,8 @@ from typing import Any
 
 from planner.manifests.server import RenderOptions, Server
 
-IMAGE = "nvcr.io/nvidia/tritonserver:24.12-py3"
-TRTLLM_IMAGE = "nvcr.io/nvidia/tritonserver:24.12-trtllm-python-py3"
+IMAGE = "nvidia/tritonserver:24.12-py3"
+TRTLLM_IMAGE = "nvidia/tritonserver:24.12-trtllm-python-py3"
 HEALTH = {"ready": "/v2/health/ready", "live": "/v2/health/live"}
 PORT = 8000
 REPOSITORY = "/models"
