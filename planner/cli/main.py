@@ -21,6 +21,7 @@ _COMMANDS = {
         "planner.cli.profile",
         "Engine profiles: import, fit, check, list, show, sweep, learn from live metrics.",
     ),
+    "pipeline": ("planner.cli.pipeline", "Replicas of every stage of a pipeline (RAG, ensembles) for one objective."),
     "advise": ("planner.cli.advise", "Which engine and topology serve a set of needs, and why."),
     "completion": ("planner.cli.completion", "Shell completion for bash, zsh or fish."),
 }
