@@ -1,11 +1,14 @@
-"""What arrives at a stage: requests that may come several at once, as a batch before them ended or as they fan out.
+"""What arrives at a stage: requests that may come several at once, as the batch before that held them ended.
 
-Two moments of the gaps, as in QNA (Whitt 1983, The Queueing Network Analyzer), but of the gaps between *clumps*: the
-requests of one batch leave together, which no renewal stream of single requests tells.
+Two moments of the gaps, as in QNA (Whitt 1983, The Queueing Network Analyzer), but of the gaps between *clumps*, which no
+renewal stream of single requests tells. Over a long time what leaves a batcher varies as what came did; so a stream is
+taken as requests that come one by one, with the variability of a long time, and are let through at *gates* that open
+now and then: few come through a gate that opens soon after another.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -28,15 +31,37 @@ class CallStream:
         """Whether requests come several at once, more often than hardly ever."""
         return self.clump > 1.0 + 1e-3
 
+    @property
+    def per_gate(self) -> float:
+        """Mean requests that a gate lets through, gates that let none through included; 0 without gates."""
+        return _per_gate(self.clump) if self.is_clumped else 0.0
+
+    @property
+    def gate_s(self) -> float:
+        """Mean time between gates; 0 without."""
+        return self.per_gate / self.rate_per_s
+
+    @property
+    def short_scv(self) -> float:
+        """Variance over mean of the requests in a time shorter than that between gates."""
+        return max(1.0, self.gap_scv) * (1.0 + self.per_gate) if self.is_clumped else self.gap_scv
+
+    def scv_over(self, seconds: float) -> float:
+        """Variance over mean of the requests in about so long a time: between that of a short and of a long one."""
+        short = self.gate_s / (self.gate_s + seconds) if self.is_clumped else 0.0
+        return self.long_scv + short * (self.short_scv - self.long_scv)
+
     def thinned(self, share: float) -> CallStream:
         """Each request kept with that chance (Whitt 1983, §4.4)."""
         if share >= 1.0:
             return self
-        hit = 1.0 - (1.0 - share) ** self.clump  # clumps of which something is left
+        kept = self.per_gate * share
+        clump = kept / -math.expm1(-kept) if kept > 1e-6 else 1.0
+        hit = min(1.0, share * self.clump / clump)  # clumps of which something is left
         return replace(
             self,
             rate_per_s=self.rate_per_s * share,
-            clump=max(1.0, self.clump * share / hit),
+            clump=clump,
             gap_scv=1.0 + hit * (self.gap_scv - 1.0),
             long_scv=1.0 + share * (self.long_scv - 1.0),
         )
@@ -67,3 +92,15 @@ def joined(streams: Sequence[CallStream], rate_per_s: float) -> CallStream:
         gap_scv=mean([stream.gap_scv for stream in streams]),
         long_scv=mean([stream.long_scv for stream in streams]),
     )
+
+
+def _per_gate(clump: float) -> float:
+    """x with x / (1 − e^(−x)) = clump: of a Poisson number whose mean, where it is not 0, is `clump`; by Newton."""
+    x = 2.0 * (clump - 1.0) if clump < 2.0 else clump
+    for _ in range(30):
+        empty = math.exp(-x)
+        value = x / (1.0 - empty) - clump
+        x -= value / ((1.0 - empty - x * empty) / (1.0 - empty) ** 2)
+        if abs(value) < 1e-10:
+            break
+    return x

@@ -1,8 +1,8 @@
 """Dynamic batchers under arrivals that come several at once: fan-out, and what a batch before them let go together.
 
-No closed form is at hand for calls that arrive together, go to replicas at random, and of which the last one counts. The
-stage alone is therefore solved by Monte Carlo under its own stated arrivals (Poisson-like clumps, `models.call_stream`),
-with fixed seeds; the network around it is not simulated.
+No closed form is at hand for calls that arrive together, go to replicas at random, and of which the last one counts.
+The stage alone is therefore solved by Monte Carlo under its own stated arrivals (`models.call_stream`), with fixed
+seeds; the network around it is not simulated.
 """
 
 from __future__ import annotations
@@ -65,13 +65,18 @@ def clumped_batching(
 
 
 def clump_times(stream: CallStream, requests: int, rng: np.random.Generator) -> Array:
-    """Arrival times of about so many requests, ascending: gamma gaps between clumps of 1 + Poisson requests."""
-    clumps = max(100, round(requests / stream.clump))
-    gap = stream.clump / stream.rate_per_s
-    scv = stream.gap_scv
-    gaps = np.full(clumps, gap) if scv < 1e-3 else rng.gamma(1.0 / scv, gap * scv, clumps)
-    sizes = 1 + rng.poisson(stream.clump - 1.0, clumps)
-    return np.repeat(np.cumsum(gaps), sizes)
+    """Arrival times of so many requests, ascending: one by one, or let through at the next gate."""
+    if not stream.is_clumped:
+        return np.cumsum(_gamma(stream.gap_scv, 1.0 / stream.rate_per_s, requests, rng))
+    came = np.cumsum(_gamma(stream.long_scv, 1.0 / stream.rate_per_s, requests, rng))
+    count = int(came[-1] / stream.gate_s * 1.05) + 100
+    gates = np.cumsum(_gamma(stream.gap_scv, stream.gate_s, count, rng))
+    gates = gates[: np.searchsorted(gates, came[-1]) + 1] if gates[-1] > came[-1] else np.append(gates, came[-1])
+    return np.asarray(gates[np.searchsorted(gates, came)])
+
+
+def _gamma(scv: float, mean: float, count: int, rng: np.random.Generator) -> Array:
+    return np.full(count, mean) if scv < 1e-3 else rng.gamma(1.0 / scv, mean * scv, count)
 
 
 def chosen_replicas(calls: int, replicas: int, *, in_turn: bool, rng: np.random.Generator) -> Counts:

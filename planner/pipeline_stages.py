@@ -16,7 +16,7 @@ from models.latency_law import LatencyLaw
 from models.prediction import Routing
 from models.workload import MAX_BURSTINESS, OpenArrivals
 from planner.profile import EngineProfile
-from planner.service import Service
+from planner.service import Service, ServiceAnswer
 
 Array = NDArray[np.float64]
 
@@ -131,7 +131,7 @@ def answer_of(stage: PipelineStage, stream: CallStream, replicas: int, stretch: 
     if load >= _SATURATED:
         return StageAnswer(replicas=replicas, stable=False, utilization=load, leaving=stream)
     if service.makes_tokens:
-        return _of_tokens(stage, service, stream, replicas, load)
+        return _of_tokens(stage, service, stream, replicas)
     return _of_batches(stage, service, stream, replicas, load)
 
 
@@ -145,20 +145,32 @@ def stretched(profile: EngineProfile, stretch: Stretch) -> EngineProfile:
     return EngineProfile(apiVersion=profile.api_version, kind=profile.kind, metadata=profile.metadata, spec=spec)
 
 
-def _of_tokens(stage: PipelineStage, service: Service, stream: CallStream, replicas: int, load: float) -> StageAnswer:
-    """Engines that make tokens see the variability of a long time: their requests stay for many gaps."""
-    burstiness = min(stream.long_scv * stage.calls, MAX_BURSTINESS)
-    arrivals = OpenArrivals(rate_per_s=stream.rate_per_s * stage.calls, burstiness=burstiness)
-    found = replace(service, arrivals=arrivals).predict(replicas)
+def _of_tokens(stage: PipelineStage, service: Service, stream: CallStream, replicas: int) -> StageAnswer:
+    """Engines that make tokens see the variability of about the time that they keep a request.
+
+    Where requests come several at once that is more for first tokens, which are soon there, than for whole answers.
+    """
+
+    def under(burstiness: float) -> ServiceAnswer:
+        arrivals = OpenArrivals(
+            rate_per_s=stream.rate_per_s * stage.calls, burstiness=min(burstiness * stage.calls, MAX_BURSTINESS)
+        )
+        return replace(service, arrivals=arrivals).predict(replicas)
+
+    found = under(stream.long_scv)
     if not found.stable:
         return StageAnswer(replicas=replicas, stable=False, utilization=found.utilization, leaving=stream)
+    e2e, ttft = found.laws["e2e"], found.laws["ttft"]
+    if stream.is_clumped:
+        e2e = under(stream.scv_over(e2e.mean_s)).laws["e2e"]
+        ttft = under(stream.scv_over(ttft.mean_s)).laws["ttft"]
     return StageAnswer(
         replicas=replicas,
         stable=True,
         utilization=found.utilization,
         leaving=stream.unclumped(),
-        e2e=slowest_of(found.laws["e2e"], stage.calls),
-        ttft=slowest_of(found.laws["ttft"], stage.calls),
+        e2e=slowest_of(e2e, stage.calls),
+        ttft=slowest_of(ttft, stage.calls),
     )
 
 
