@@ -1,9 +1,9 @@
 """What arrives at a stage: requests that may come several at once, as the batch before that held them ended.
 
-Two moments of the gaps, as in QNA (Whitt 1983, The Queueing Network Analyzer), but of the gaps between *clumps*, which no
-renewal stream of single requests tells. Over a long time what leaves a batcher varies as what came did; so a stream is
-taken as requests that come one by one, with the variability of a long time, and are let through at *gates* that open
-now and then: few come through a gate that opens soon after another.
+Two moments of the gaps, as in QNA (Whitt 1983, The Queueing Network Analyzer), but of the gaps between *clumps*, which
+no renewal stream of single requests tells. Over a long time what leaves a batcher varies as what came did; so a stream
+is taken as requests that come one by one, with the variability of a long time, and are let through at *gates* that
+open now and then: few come through a gate that opens soon after another.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+
+_CLUMPED = 1.02
+"""Requests that come at the same moment, in the mean, from which on that matters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +33,7 @@ class CallStream:
     @property
     def is_clumped(self) -> bool:
         """Whether requests come several at once, more often than hardly ever."""
-        return self.clump > 1.0 + 1e-3
+        return self.clump > _CLUMPED
 
     @property
     def per_gate(self) -> float:

@@ -1,8 +1,8 @@
 """End-to-end latency of a network of stages, from samples of each stage's latency: sums, maxima and mixtures at once.
 
-A series adds latencies, a join waits for the slowest, a branch mixes. Samples of a fixed Latin hypercube (McKay, Beckman
-and Conover 1979) go through the network request by request, so that stages that several paths share, which a product of
-distribution functions would count as independent, are right for every shape of network.
+A series adds latencies, a join waits for the slowest, a branch mixes. Samples of a fixed Latin hypercube (McKay,
+Beckman and Conover 1979) go through the network request by request, so that stages that several paths share, which a
+product of distribution functions would count as independent, are right for every shape of network.
 """
 
 from __future__ import annotations

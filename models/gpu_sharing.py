@@ -1,56 +1,59 @@
 """Stages that share the GPUs of one server: how much longer a batch takes while others run.
 
 Processor sharing between models: while K others have a batch running, a batch proceeds at 1/(1 + K) of its speed, so
-that shares add up to 1 at any moment. A stage's mean speed is E[1/(1 + K)] with the others busy independently of it,
-each for the share of time that its own stretched batches take: a fixed point. Independence is an approximation.
+that shares add up to 1 at any moment. Beside batches much longer than its own a batch sees K as it finds it, and takes
+1 + K times as long; beside much shorter ones it sees them come and go, and is left what they do not need, as in M/G/1
+under processor sharing (Kleinrock 1976, Queueing Systems II, §4.4: 1/(1 − ρ)). In between is in between. That others run
+independently of it is an approximation.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-_ROUNDS = 500
+_ROUNDS = 200
 _CLOSE = 1e-9
-_PERSISTENCE = 0.5
-"""Share of the spread of speeds that lasts for a whole batch; the rest averages out within it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A stage's batches, were it alone on the GPU."""
+
+    share: float
+    """Of the time that one runs."""
+    batch_s: float
+    """How long one takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stretch:
-    """How much longer batches take, and by how much that varies."""
+    """How much longer batches take beside those of others, and by how much that varies."""
 
-    factor: float
-    cv: float
+    factor: float = 1.0
+    cv: float = 0.0
 
 
-def stretches(alone: Sequence[float]) -> tuple[Stretch, ...] | None:
-    """By stage, from the shares of time that their batches would run alone; None where these add up to 1 or more."""
-    if sum(alone) >= 1.0:
+def stretches(alone: Sequence[Running]) -> tuple[Stretch, ...] | None:
+    """By stage; None where their shares add up to 1 or more. A fixed point: longer batches run more of the time."""
+    if sum(each.share for each in alone) >= 1.0:
         return None
-    busy = np.array(alone, dtype=float)
+    found = tuple(Stretch() for _ in alone)
     for _ in range(_ROUNDS):
-        speeds = np.array([_speed(np.delete(busy, place))[0] for place in range(busy.size)])
-        found = np.minimum(np.array(alone) / speeds, 1.0)
-        settled = float(np.abs(found - busy).max()) < _CLOSE
-        busy = 0.5 * (busy + found)
-        if settled:
+        busy = [min(1.0, each.share * stretch.factor) for each, stretch in zip(alone, found, strict=True)]
+        last, found = found, tuple(_stretch(alone, busy, own) for own in range(len(alone)))
+        if max(abs(new.factor - old.factor) for new, old in zip(found, last, strict=True)) < _CLOSE:
             break
-    return tuple(_stretch(np.delete(busy, place)) for place in range(busy.size))
+    return found
 
 
-def _stretch(others: np.ndarray) -> Stretch:
-    speed, cv = _speed(others)
-    return Stretch(factor=1.0 / speed, cv=_PERSISTENCE * cv)
-
-
-def _speed(others: np.ndarray) -> tuple[float, float]:
-    """Mean of 1/(1 + K), and the coefficient of variation of 1 + K."""
-    law = np.ones(1)
-    for share in others:
-        law = np.convolve(law, [1.0 - share, share])
-    slow = np.arange(1.0, law.size + 1.0)
-    mean = float(law @ slow)
-    return float(law @ (1.0 / slow)), float(np.sqrt(max(0.0, law @ slow**2 - mean**2))) / mean
+def _stretch(alone: Sequence[Running], busy: Sequence[float], own: int) -> Stretch:
+    found, taken, spread = 1.0, 0.0, 0.0
+    for other, each in enumerate(alone):
+        if other != own:
+            lasting = each.batch_s / (each.batch_s + alone[own].batch_s)
+            found += lasting * busy[other]
+            spread += lasting * busy[other] * (1.0 - busy[other])
+            taken += (1.0 - lasting) * each.share
+    return Stretch(factor=found / (1.0 - taken), cv=math.sqrt(spread) / found)

@@ -75,12 +75,21 @@ class StageNetwork:
         """Which stages each request visits (stages, requests), from uniform numbers of that shape."""
         found = np.zeros(uniforms.shape, dtype=bool)
         for place, stage in enumerate(self.stages):
-            could = np.ones(uniforms.shape[1], dtype=bool)
+            could: Truth = np.ones(uniforms.shape[1], dtype=bool)
             if stage.after:
-                could = found[list(stage.after)].any(axis=0)
+                could = np.asarray(found[list(stage.after)].any(axis=0))
             if stage.unless is not None:
                 could &= ~found[stage.unless]
             found[place] = could if stage.probability == 1.0 else could & (uniforms[place] < stage.probability)
+        return found
+
+    def before(self, place: int) -> Truth:
+        """Which stages a stage waits for, directly or not, and itself (stages,)."""
+        found = np.zeros(len(self.stages), dtype=bool)
+        found[place] = True
+        for each in reversed(range(place + 1)):
+            if found[each]:
+                found[list(self.stages[each].after)] = True
         return found
 
     def ready(self, place: int, done: Sequence[Array] | Array) -> Array:

@@ -12,8 +12,9 @@ from models.latency_law import LatencyLaw
 from models.objective import Metric, Objective
 from models.simulation.pipeline import PipelineSimulation
 from planner.objective import unit_warnings
-from planner.pipeline import PipelineAnswer, PipelinePlan, Prices, gpus_of
+from planner.pipeline import PipelinePlan, Prices, gpus_of
 from planner.pipeline_file import Pipeline
+from planner.pipeline_model import PipelineAnswer
 from planner.plan import STATISTICS
 from planner.units import format_share
 
@@ -38,6 +39,7 @@ def plan_fields(plan: PipelinePlan, simulation: PipelineSimulation | None = None
         "cost": _cost(pipeline, plan),
         "objectives": [_objective_row(answer, each) for each in pipeline.objectives],
         "binding": {
+            "constraint": "throughput" if _load_alone_binds(plan) else "objective",
             "objective": str(binds),
             "predicted": answer.value(binds),
             "stage": pipeline.stages[int(np.argmax(shares))].name,
@@ -56,6 +58,11 @@ def plan_fields(plan: PipelinePlan, simulation: PipelineSimulation | None = None
     if simulation is not None:
         fields["simulated"] = simulated_fields(simulation, pipeline.objectives)
     return fields
+
+
+def _load_alone_binds(plan: PipelinePlan) -> bool:
+    """Whether fewer replicas of any stage could not carry the load, however slow."""
+    return all(fewer is None or not fewer.stable for fewer in plan.one_fewer)
 
 
 def no_plan_fields(pipeline: Pipeline, error: NoFeasiblePlan) -> dict[str, Any]:
@@ -83,6 +90,7 @@ def simulated_fields(simulation: PipelineSimulation, objectives: Sequence[Object
     return {
         "requests": simulation.requests,
         "settled": simulation.settled,
+        "shares_gpus": simulation.shares_gpus,
         **_predicted(laws, objectives),
         "objectives": [
             {
@@ -106,17 +114,18 @@ def binding_objective(answer: PipelineAnswer, objectives: Sequence[Objective]) -
 
 
 def split(answer: PipelineAnswer, objective: Objective) -> np.ndarray:
-    """Share of the end-to-end latency that each stage takes, of the requests about the objective's percentile.
+    """Share of the objective's latency that each stage takes, of the requests about its percentile.
 
     A stage beside a slower branch takes nothing. Of the mean: of all requests.
     """
-    assert answer.passage is not None
-    latency = answer.passage.end_to_end
+    passage = answer.way(objective.metric)
+    assert passage is not None
+    latency = passage.end_to_end
     ranks = (np.argsort(np.argsort(latency, kind="stable"), kind="stable") + 0.5) / latency.size
     near = np.ones(latency.size, dtype=bool)
     if objective.quantile is not None:
         near = np.abs(ranks - objective.quantile) <= min(NEAR, 1.0 - objective.quantile)
-    seconds = answer.passage.critical_s(near)
+    seconds = passage.critical_s(near)
     return np.asarray(seconds / max(float(seconds.sum()), 1e-12))
 
 
@@ -224,8 +233,7 @@ def _assumptions(plan: PipelinePlan) -> list[str]:
         notes.append("the calls of a fan-out start together, and the slowest ends the stage")
     if any(len(group) > 1 for group in pipeline.groups):
         notes.append(
-            "batches on a shared GPU run at 1/(1 + K) of their speed while K other stages run one (processor sharing); "
-            "the simulator takes the stretched batches as given"
+            "batches on a shared GPU run at 1/(1 + K) of their speed while K other stages run one (processor sharing)"
         )
     if any(stage.delay is not None and stage.delay.sigma > 0.0 for stage in pipeline.stages):
         notes.append("delays that vary are lognormal, each call's of its own")

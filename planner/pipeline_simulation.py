@@ -12,8 +12,8 @@ from models.simulation.pipeline import (
     simulate_pipeline,
 )
 from models.workload import OpenArrivals, Workload
-from planner.pipeline import Counts, PipelineAnswer, PipelineModel
 from planner.pipeline_file import Pipeline
+from planner.pipeline_model import Counts, PipelineAnswer, PipelineModel
 from planner.pipeline_stages import PipelineStage, stretched
 
 
@@ -44,8 +44,10 @@ def _server(model: PipelineModel, place: int, stage: PipelineStage, answer: Pipe
             routing=service.routing,
         )  # fmt: skip
     stretch = model.stretch(place, replicas)
-    profile = service.profile if stretch is None or isinstance(stretch, float) else stretched(service.profile, stretch)
+    slower = None if stretch is None or isinstance(stretch, float) else stretched(service.profile, stretch).to_batcher()
     return BatcherServer(
-        batcher=profile.to_batcher(), replicas=replicas, calls=stage.calls,
+        batcher=service.profile.to_batcher(), replicas=replicas, calls=stage.calls,
         in_turn=service.routing is Routing.ROUND_ROBIN, rule=answer.stages[place].rule,
+        shared=None if slower is None else model.group_of[place],
+        stretched=slower,
     )  # fmt: skip

@@ -20,7 +20,7 @@ from planner.service import Service, ServiceAnswer
 
 Array = NDArray[np.float64]
 
-_SATURATED = 0.995
+SATURATED = 0.995
 """Load beyond which nothing is predicted."""
 
 
@@ -128,11 +128,22 @@ def answer_of(stage: PipelineStage, stream: CallStream, replicas: int, stretch: 
         stage.service if stretch is None else replace(stage.service, profile=stretched(stage.service.profile, stretch))
     )
     load = stream.rate_per_s * stage.calls / (service.capacity_per_s * replicas)
-    if load >= _SATURATED:
+    if load >= SATURATED:
         return StageAnswer(replicas=replicas, stable=False, utilization=load, leaving=stream)
     if service.makes_tokens:
         return _of_tokens(stage, service, stream, replicas)
     return _of_batches(stage, service, stream, replicas, load)
+
+
+def mean_batch_of(stage: PipelineStage, stream: CallStream, replicas: int, stretch: Stretch) -> float:
+    """Requests of a batch in the mean, of a stage whose batches are stretched; full ones where it cannot keep up."""
+    from models.clumped_batching import clumped_batching
+
+    assert stage.service is not None
+    batcher = stretched(stage.service.profile, stretch).to_batcher()
+    if stream.rate_per_s * stage.calls >= SATURATED * replicas * batcher.capacity_per_s:
+        return float(batcher.full_batch)
+    return clumped_batching(batcher, stream, calls=stage.calls, replicas=replicas).mean_batch
 
 
 def stretched(profile: EngineProfile, stretch: Stretch) -> EngineProfile:

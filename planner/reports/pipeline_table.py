@@ -74,8 +74,9 @@ def _objective(row: dict[str, Any], paint: Paint) -> str:
 def _binding(fields: dict[str, Any]) -> str:
     binding = fields["binding"]
     share = next(stage["share_of_latency"] for stage in fields["stages"] if stage["name"] == binding["stage"])
+    what = "the load alone" if binding["constraint"] == "throughput" else binding["objective"]
     return (
-        f"Binding: {binding['objective']}. Stage {binding['stage']} takes most of it, {format_share(share)} of the "
+        f"Binding: {what}. Of {binding['objective']} stage {binding['stage']} takes most: {format_share(share)} of the "
         "latency of requests about that percentile."
     )
 
