@@ -18,7 +18,9 @@ from planner.service import Service
 LEAST_LOAD, MOST_LOAD = 0.3, 0.9
 ENGINES = ("llama-3.1-8b-a100-vllm", "llama-3.1-8b-a100-triton", "llama-3.1-70b-fp8-h100-vllm-tp2")
 """vLLM, and TensorRT-LLM in Triton."""
-SHAPES = ("series", "fan-out", "branch", "chance")
+_SHARING = (0, 2)
+"""Places of the stages that share GPUs, where there are any."""
+SHAPES = ("series", "fan-out", "branch", "chance", "shared GPUs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,9 @@ def pipeline_case(number: int, seed: int) -> PipelineCase:
     )
     qps, tokens, replicas = _engine(rng) if generates else (log_uniform(rng, 5.0, 200.0), None, 0)
     stages, counts, loads = [], [], []
+    together, part = None, float(rng.uniform(0.15, 0.85))
+    if shape == "shared GPUs":
+        together = int(rng.integers(1, 5)), float(rng.uniform(LEAST_LOAD, MOST_LOAD))
     for place, each in enumerate(drawn):
         name = f"s{place}"
         rate = qps * float(network.visit_ratios[place]) * each.calls
@@ -68,16 +73,20 @@ def pipeline_case(number: int, seed: int) -> PipelineCase:
             counts.append(replicas)
             loads.append(rate / tokens.capacity_per_s / replicas)
             continue
-        count, load = int(rng.integers(1, 7)), float(rng.uniform(LEAST_LOAD, MOST_LOAD))
+        count, load = together or (int(rng.integers(1, 7)), float(rng.uniform(LEAST_LOAD, MOST_LOAD)))
+        if together:
+            load *= part if place == _SHARING[0] else 1.0 - part
         service = _batcher(name, rate / count / load, qps, rng)
         stages.append(PipelineStage(name=name, service=service, delay=None, calls=each.calls))
-        counts.append(count)
-        loads.append(load)
+        loads.append(together[1] if together else load)
+        if place != _SHARING[1] or not together:
+            counts.append(count)
     served = [place for place, stage in enumerate(stages) if stage.service is not None]
     burstiness = 1.0 if rng.random() < 0.7 else float(rng.uniform(0.5, 3.0))
     pipeline = Pipeline(
         name=f"case-{number}", qps=qps, burstiness=burstiness, objectives=(), network=network, stages=tuple(stages),
-        groups=tuple((place,) for place in served),
+        groups=(_SHARING, *((place,) for place in served if place not in _SHARING))
+        if together else tuple((place,) for place in served),
     )  # fmt: skip
     return PipelineCase(
         pipeline=pipeline, counts=tuple(counts), shape=shape, makes_tokens=generates, most_load=max(loads)
@@ -94,6 +103,13 @@ def _shape(shape: str, rng: np.random.Generator) -> list[_Drawn]:
         elif all(each.kind == "delay" for each in drawn):
             drawn[-1] = replace(drawn[-1], kind="batcher")
         return drawn
+    if shape == "shared GPUs":
+        calls = int(rng.choice([1, 1, 8]))
+        return [
+            _Drawn(kind="batcher", after=()),
+            _Drawn(kind="delay", after=(0,)),
+            _Drawn(kind="batcher", after=(1,), calls=calls),
+        ]
     first = _Drawn(kind=_kind(rng), after=())
     if shape == "branch":
         width = int(rng.integers(2, 4))

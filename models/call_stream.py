@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-
 _CLUMPED = 1.02
 """Requests that come at the same moment, in the mean, from which on that matters."""
 

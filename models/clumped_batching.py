@@ -49,7 +49,9 @@ def clumped_batching(
 ) -> ClumpedBatching:
     """Serve `calls` calls of every request at `replicas` replicas, each call at one taken at random (or in turn)."""
     rng = np.random.default_rng(_SEED)
-    when = clump_times(stream, max(_LEAST_REQUESTS, _CALLS // calls), rng)
+    load = stream.rate_per_s * calls / (replicas * batcher.capacity_per_s)
+    requests = max(_LEAST_REQUESTS, _CALLS // calls) * _longer(load)
+    when = clump_times(stream, requests, rng)
     arrival = np.repeat(when, calls)
     chosen = chosen_replicas(arrival.size, replicas, in_turn=in_turn, rng=rng)
     done, batch = serve_batches(batcher, arrival, chosen, replicas, rule=rule, seed=_SEED)
@@ -62,6 +64,11 @@ def clumped_batching(
         mean_batch=float(1.0 / np.mean(1.0 / batch)),
         leaving=leaving_stream(stream, ends[counted]),
     )
+
+
+def _longer(load: float) -> int:
+    """How many times as long a run near saturation is, where queues last."""
+    return 1 if load < 0.7 else 2 if load < 0.8 else 4
 
 
 def clump_times(stream: CallStream, requests: int, rng: np.random.Generator) -> Array:

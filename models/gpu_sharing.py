@@ -3,8 +3,8 @@
 Processor sharing between models: while K others have a batch running, a batch proceeds at 1/(1 + K) of its speed, so
 that shares add up to 1 at any moment. Beside batches much longer than its own a batch sees K as it finds it, and takes
 1 + K times as long; beside much shorter ones it sees them come and go, and is left what they do not need, as in M/G/1
-under processor sharing (Kleinrock 1976, Queueing Systems II, §4.4: 1/(1 − ρ)). In between is in between. That others run
-independently of it is an approximation.
+under processor sharing (Kleinrock 1976, Queueing Systems II, §4.4: 1/(1 − ρ)). In between is in between. That others
+run independently of it is an approximation.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """Whole numbers of least cost that meet a limit, where more of any of them never makes it worse.
 
-Best first by cost (Dijkstra 1959 on the lattice of counts; Land and Doig 1960 for bounding): every vector is reached
-once, by raising its counts from the first to the last; a part of the tree that does not meet the limit even with all
-counts yet free at their most is cut off. The first vector taken from the queue that meets the limit has the least cost.
+Branch and bound (Land and Doig 1960), best bound first. A node has the counts of some places fixed; of each other place
+the least count is known that holds with all those yet free at their most, so that prefix and these cost no more than
+anything below. The last place of a branch is found by bisection. The first node without a free place is the cheapest.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 Counts = tuple[int, ...]
@@ -53,7 +53,7 @@ def least_cost(
     most: Sequence[int],
     excess: Callable[[Counts], float],
     *,
-    budget: int = 20_000,
+    budget: int = 6_000,
 ) -> LeastCost | None:
     """The cheapest counts from `least` to `most` whose `excess` is at most 1; None where `most` exceeds it too.
 
@@ -63,24 +63,61 @@ def least_cost(
     top = tuple(most)
     if not asked.holds(top):
         return None
-    lows = tuple(_least_alone(asked, place, least[place], top) for place in range(len(top)))
+    lows = _raised_lows(asked, tuple(least), top, range(len(top)))
+    order = sorted(range(len(top)), key=lambda place: top[place] - lows[place])
     best = _descended(prices, asked, lows, top)
     best_cost = _cost(prices, best)
-    queue: list[tuple[float, Counts, int]] = [(_cost(prices, lows), lows, 0)]
+    queue = [(_cost(prices, lows), 0, lows)]
     while queue:
-        cost, counts, free = heapq.heappop(queue)
-        if cost >= best_cost * (1.0 - 1e-12):
-            return _found(best, best_cost, best_cost, asked)
+        bound, fixed, counts = heapq.heappop(queue)
+        if bound >= best_cost * (1.0 - _SAME):
+            break
+        if fixed == len(top):
+            return _found(counts, bound, bound, asked)
         if len(asked.known) >= budget:
-            return _found(best, best_cost, cost, asked)
-        if asked.holds(counts):
-            return _found(counts, cost, cost, asked)
-        for place in range(free, len(top)):
-            if not asked.holds((*counts[:place], *top[place:])):
-                break  # those before stay as they are, and with them nothing holds
-            if counts[place] < top[place]:
-                heapq.heappush(queue, (cost + prices[place], _raised(counts, place), place))
+            return _found(best, best_cost, bound, asked)
+        for child in _children(asked, prices, order, fixed, counts, top, best_cost):
+            heapq.heappush(queue, (_cost(prices, child), fixed + 1, child))
     return _found(best, best_cost, best_cost, asked)
+
+
+_SAME = 1e-12
+
+
+def _children(
+    asked: _Asked,
+    prices: Sequence[float],
+    order: Sequence[int],
+    fixed: int,
+    counts: Counts,
+    top: Counts,
+    best_cost: float,
+) -> Iterator[Counts]:
+    """The next place at each of its counts, with the others that are free at their least then."""
+    place, free = order[fixed], order[fixed + 1 :]
+    for count in range(counts[place], top[place] + 1):
+        child = _with(counts, place, count)
+        if _cost(prices, child) >= best_cost * (1.0 - _SAME):
+            return
+        yield _raised_lows(asked, child, top, free)
+
+
+def _raised_lows(asked: _Asked, counts: Counts, top: Counts, free: Sequence[int]) -> Counts:
+    """The counts with each free one at the least that holds, the other free ones at their most."""
+    high = list(counts)
+    for place in free:
+        high[place] = top[place]
+    found = list(counts)
+    for place in free:
+        bad, good = counts[place] - 1, top[place]
+        while good - bad > 1:
+            middle = (good + bad) // 2 if good - bad < 4 or bad >= counts[place] else counts[place]
+            if asked.holds(_with(high, place, middle)):
+                good = middle
+            else:
+                bad = middle
+        found[place] = good
+    return tuple(found)
 
 
 def _found(counts: Counts, cost: float, bound: float, asked: _Asked) -> LeastCost:
@@ -91,23 +128,11 @@ def _cost(prices: Sequence[float], counts: Counts) -> float:
     return sum(price * count for price, count in zip(prices, counts, strict=True))
 
 
-def _least_alone(asked: _Asked, place: int, least: int, top: Counts) -> int:
-    """The least of one count with all others at their most, by bisection."""
-    bad, good = least - 1, top[place]
-    while good - bad > 1:
-        middle = (good + bad) // 2
-        if asked.holds((*top[:place], middle, *top[place + 1 :])):
-            good = middle
-        else:
-            bad = middle
-    return good
-
-
 def _descended(prices: Sequence[float], asked: _Asked, lows: Counts, top: Counts) -> Counts:
     """A good vector to begin with: raised where it helps most for the money, then lowered where that holds."""
     counts = list(lows)
     while not asked.holds(tuple(counts)):
-        raised = [_raised(counts, place) for place in range(len(top)) if counts[place] < top[place]]
+        raised = [_with(counts, place, counts[place] + 1) for place in range(len(top)) if counts[place] < top[place]]
         here = asked.excess(tuple(counts))
         gains = [
             (here - asked.excess(each)) / max(_cost(prices, each) - _cost(prices, tuple(counts)), 1e-9)
@@ -117,10 +142,10 @@ def _descended(prices: Sequence[float], asked: _Asked, lows: Counts, top: Counts
         ]
         counts = list(raised[gains.index(max(gains))])
     for place in sorted(range(len(top)), key=lambda each: -prices[each]):
-        while counts[place] > lows[place] and asked.holds(_raised(counts, place, -1)):
+        while counts[place] > lows[place] and asked.holds(_with(counts, place, counts[place] - 1)):
             counts[place] -= 1
     return tuple(counts)
 
 
-def _raised(counts: Sequence[int], place: int, by: int = 1) -> Counts:
-    return (*counts[:place], counts[place] + by, *counts[place + 1 :])
+def _with(counts: Sequence[int], place: int, count: int) -> Counts:
+    return (*counts[:place], count, *counts[place + 1 :])

@@ -203,16 +203,20 @@ class Planner:
                 "the most replicas allowed cannot carry the load",
                 remedy="raise maxReplicas, or use faster profiles",
             )
-        name, own = max(
-            ((stage.name, self._at_best(answer, place, worst)) for place, stage in enumerate(self.pipeline.stages)),
+        place, own = max(
+            ((place, self._at_best(answer, place, worst)) for place in range(len(self.pipeline.stages))),
             key=lambda each: each[1],
         )
+        stage = self.pipeline.stages[place]
         over = f", which alone exceeds {format_seconds(worst.limit_s)}" if own > worst.limit_s else ""
+        capped = stage.service is not None and answer.stages[place].replicas >= stage.max_replicas
+        raised = f"raise maxReplicas of {stage.name}, " if capped else ""
         return NoFeasiblePlan(
             f"nothing meets {as_written(worst)}: with as many replicas as help, {worst.metric} {worst.statistic} is "
-            f"{format_seconds(value)}, of which stage {name} alone has a {worst.statistic} of {format_seconds(own)}"
-            f"{over}",
-            remedy=f"raise that limit above {format_seconds(1.02 * value)}, or use a faster profile for {name}",
+            f"{format_seconds(value)}, of which stage {stage.name} alone has a {worst.statistic} of "
+            f"{format_seconds(own)}{over}",
+            remedy=f"{raised}raise that limit above {format_seconds(1.02 * value)}, or use a faster "
+            f"{'service' if stage.service is None else 'profile'} for {stage.name}",
         )
 
     def _at_best(self, answer: PipelineAnswer, place: int, objective: Objective) -> float:

@@ -48,9 +48,9 @@ def run(
     """Serve every request to its end.
 
     `external` (s, n) seconds: when what is outside of these stages lets each begin. `visited` (s, n). `after` (s, s):
-    whether the column's stage is one that the row's waits for. `delay` (s, n) seconds of stages that are delays. `means`,
-    `cvs` (s, largest + 1) of the gamma time of a batch. A replica r of stage s is on GPU `first_gpu[s] + r` of `gpus`,
-    each of which has room for `slots` batches.
+    whether the column's stage is one that the row's waits for. `delay` (s, n) seconds of stages that are delays.
+    `means`, `cvs` (s, largest + 1) of the gamma time of a batch. A replica r of stage s is on GPU `first_gpu[s] + r` of
+    `gpus`, each of which has room for `slots` batches.
 
     Returns when each stage of each request began and ended (s, n); 0 where it is not visited.
     """

@@ -74,10 +74,12 @@ def _objective(row: dict[str, Any], paint: Paint) -> str:
 def _binding(fields: dict[str, Any]) -> str:
     binding = fields["binding"]
     share = next(stage["share_of_latency"] for stage in fields["stages"] if stage["name"] == binding["stage"])
-    what = "the load alone" if binding["constraint"] == "throughput" else binding["objective"]
+    begins = f"Binding: {binding['objective']}, of which"
+    if binding["constraint"] == "throughput":
+        begins = f"Binding: the load alone. Of {binding['objective']}"
     return (
-        f"Binding: {what}. Of {binding['objective']} stage {binding['stage']} takes most: {format_share(share)} of the "
-        "latency of requests about that percentile."
+        f"{begins} stage {binding['stage']} takes most: {format_share(share)} of the latency of requests about that "
+        f"{'mean' if ':mean' in binding['objective'] else 'percentile'}."
     )
 
 

@@ -41,11 +41,13 @@ def test_no_counts_that_hold_are_cheaper(places: int, seed: int, limit: float):
 
 def test_a_search_that_is_cut_short_tells_how_far_it_may_be_off():
     def excess(counts: tuple[int, ...]) -> float:
-        return 30.5 / sum(count**0.9 for count in counts)
+        return sum(work / count**2 for work, count in zip((4.0, 3.0, 6.0, 9.0, 5.0), counts, strict=True))
 
-    cut = least_cost([1.0, 1.01, 1.02, 1.03], [1] * 4, [30] * 4, excess, budget=120)
-    whole = least_cost([1.0, 1.01, 1.02, 1.03], [1] * 4, [30] * 4, excess)
+    prices = [1.0, 2.01, 1.5, 3.0, 0.7]
+    cut = least_cost(prices, [1] * 5, [60] * 5, excess, budget=150)
+    whole = least_cost(prices, [1] * 5, [60] * 5, excess)
     assert cut is not None
     assert whole is not None
     assert whole.is_optimal
+    assert not cut.is_optimal
     assert cut.lower_bound <= whole.cost <= cut.cost
