@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,6 +26,21 @@ SEED = 2026
 SHARES = (0.5, 0.95, 0.99)
 NAMES = ("p50", "p95", "p99")
 GOALS = (0.05, None, 0.10)
+
+_WIDTH = 120
+_CASES = """\
+{count} random pipelines (seed {seed}) of 2 to 6 stages: series, fan-out of 2 to 24 calls, branches that join,
+stages by chance or in each other's place, and stages on the same GPUs; dynamic batchers (batch limit 1 to 32, 1 or 2
+instances), delays, and in two of three at the end an engine that makes tokens (vLLM or TensorRT-LLM), each stage at 1
+to 6 replicas and 30 to 90 % of its capacity (stages on the same GPUs: together); three in ten with arrivals of
+burstiness 0.5 to 3. Each is predicted stage by stage by `planner.pipeline_model` and simulated request by request by
+`models.simulation.pipeline` (200,000 to 400,000 requests), where streams, batches and stages depend on each other as
+they do. An error is |predicted / simulated − 1|."""
+_SHARED = """What the two share: the rules of a batcher. Laws of batchers whose calls come several at once are found by
+Monte Carlo of that stage alone, with the loop of the simulator; what this page measures there is the error of taking
+the network apart. Engines that make tokens, and batchers whose requests come one by one, are predicted by formulas.
+Stages on the same GPUs are simulated by another program, event by event; that it agrees with the first where nothing is
+shared is a test."""
 
 Array = NDArray[np.float64]
 
@@ -77,19 +93,9 @@ def report(scores: Sequence[Scored]) -> str:
         "",
         f"Written by `make bench-pipelines` on {datetime.now(UTC).date()}: {machine()}.",
         "",
-        f"{len(scores)} random pipelines (seed {SEED}) of 2 to 6 stages: series, fan-out of 2 to 24 calls, branches",
-        "that join, stages by chance or in each other's place, and stages on the same GPUs; dynamic batchers (batch limit",
-        "1 to 32, 1 or 2 instances), delays, and in two of three at the end an engine that makes tokens (vLLM or",
-        "TensorRT-LLM), each stage at 1 to 6 replicas and 30 to 90 % of its capacity (stages on the same GPUs: together);",
-        "three in ten with arrivals of burstiness 0.5 to 3. Each is predicted stage by stage by `planner.pipeline_model`",
-        "and simulated request by request by `models.simulation.pipeline` (200,000 to 400,000 requests), where streams,",
-        "batches and stages depend on each other as they do. An error is |predicted / simulated − 1|.",
+        *textwrap.wrap(_CASES.format(count=len(scores), seed=SEED), _WIDTH),
         "",
-        "What the two share: the rules of a batcher. Laws of batchers whose calls come several at once are found by Monte",
-        "Carlo of that stage alone, with the loop of the simulator; what this page measures there is the error of taking",
-        "the network apart. Engines that make tokens, and batchers whose requests come one by one, are predicted by",
-        "formulas. Stages on the same GPUs are simulated by another program, event by event; that it agrees with the first",
-        "where nothing is shared is a test.",
+        *textwrap.wrap(_SHARED, _WIDTH),
         "",
         "## Against the goals",
         "",

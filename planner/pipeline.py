@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -24,6 +24,8 @@ from planner.units import format_seconds
 Array = NDArray[np.float64]
 
 _ROUNDS = 5
+_BUDGET, _COUPLED = 6_000, 300
+"""Evaluations of a search, with streams held fixed and not."""
 _NO_GAIN = 0.002
 """Twice the replicas that take less than this off a stage's percentiles are no use."""
 _FAR = (0.5, 0.9, 0.99)
@@ -88,24 +90,11 @@ class Planner:
         """Least cost under the streams that the plan itself makes. Raises NoFeasiblePlan."""
         least = self._least()
         streams = self.model.streams(least)
-        tried: set[Counts] = set()
-        while True:
-            most = self._most(least, streams)
-            search = least_cost(Prices(self.pipeline).of_groups, least, most, partial(self._excess, streams))
-            if search is None:
-                raise self._infeasible(most, streams)
-            answer = self.model.answer(search.counts)
-            if self._holds(answer) and (search.counts in tried or answer.streams == streams or len(tried) >= _ROUNDS):
-                break
-            if search.counts in tried or len(tried) >= 2 * _ROUNDS:
-                answer = self._raised_until_held(answer, most)
-                search = LeastCost(
-                    counts=answer.counts, cost=self._cost(answer.counts), lower_bound=search.lower_bound,
-                    evaluated=search.evaluated,
-                )  # fmt: skip
-                break
-            tried.add(search.counts)
-            streams = answer.streams
+        most = self._most(least, streams)
+        search = self._settled(least, most, streams) or self._coupled(least, most)
+        if search is None:
+            raise self._infeasible(most, streams)
+        answer = self.model.answer(search.counts)
         return PipelinePlan(
             pipeline=self.pipeline,
             answer=answer,
@@ -114,11 +103,30 @@ class Planner:
             equal_split=equal_split(self.model, least, most, answer.streams),
         )
 
-    def _holds(self, answer: PipelineAnswer) -> bool:
-        return all(answer.meets(each) for each in self.pipeline.objectives)
+    def _settled(self, least: Counts, most: Counts, streams: Sequence[CallStream]) -> LeastCost | None:
+        """The least cost with streams held fixed, again with those of the plan found; None where they never agree."""
+        tried: set[Counts] = set()
+        for _ in range(_ROUNDS):
+            search = self._search(least, most, partial(self._excess, streams))
+            if search is None:
+                return None
+            answer = self.model.answer(search.counts)
+            if self._worst(answer) <= 1.0 and (answer.streams == streams or search.counts in tried):
+                return search
+            if search.counts in tried:
+                return None
+            tried.add(search.counts)
+            streams = answer.streams
+        return None
 
-    def _cost(self, counts: Counts) -> float:
-        return sum(price * count for price, count in zip(Prices(self.pipeline).of_groups, counts, strict=True))
+    def _coupled(self, least: Counts, most: Counts) -> LeastCost | None:
+        """The least cost where every plan is asked with its own streams: slower, and so bounded."""
+        return self._search(least, most, lambda counts: self._worst(self.model.answer(counts)), budget=_COUPLED)
+
+    def _search(
+        self, least: Counts, most: Counts, excess: Callable[[Counts], float], budget: int = _BUDGET
+    ) -> LeastCost | None:
+        return least_cost(Prices(self.pipeline).of_groups, least, most, excess, budget=budget)
 
     def _excess(self, streams: Sequence[CallStream], counts: Counts) -> float:
         """The worst of predicted over limit; infinite when unstable."""
@@ -169,18 +177,6 @@ class Planner:
                 return count
             count, here = following, there
         return top
-
-    def _raised_until_held(self, answer: PipelineAnswer, most: Counts) -> PipelineAnswer:
-        """Where streams and replicas chase each other: one more where it helps most, until the objectives hold."""
-        while not self._holds(answer):
-            options = [
-                self.model.answer(_moved(answer.counts, number, 1))
-                for number in range(len(most)) if answer.counts[number] < most[number]
-            ]  # fmt: skip
-            if not options:
-                raise self._infeasible(most, answer.streams)
-            answer = min(options, key=self._worst)
-        return answer
 
     def _worst(self, answer: PipelineAnswer) -> float:
         return max(
