@@ -34,7 +34,7 @@ stages by chance or in each other's place, and stages on the same GPUs; dynamic 
 instances), delays, and in two of three at the end an engine that makes tokens (vLLM or TensorRT-LLM), each stage at 1
 to 6 replicas and 30 to 90 % of its capacity (stages on the same GPUs: together); three in ten with arrivals of
 burstiness 0.5 to 3. Each is predicted stage by stage by `planner.pipeline_model` and simulated request by request by
-`models.simulation.pipeline` (200,000 to 400,000 requests), where streams, batches and stages depend on each other as
+`models.simulation.pipeline` (100,000 or 200,000 requests), where streams, batches and stages depend on each other as
 they do. An error is |predicted / simulated − 1|."""
 _SHARED = """What the two share: the rules of a batcher. Laws of batchers whose calls come several at once are found by
 Monte Carlo of that stage alone, with the loop of the simulator; what this page measures there is the error of taking
@@ -57,7 +57,7 @@ class Scored:
 def main() -> None:
     """Score everything, write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=200)
+    parser.add_argument("--cases", type=int, default=120)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--write", type=Path, default=ROOT / "docs" / "pipeline-accuracy.md")
     options = parser.parse_args()
@@ -74,7 +74,7 @@ def scored(number: int) -> Scored:
     began = time.perf_counter()
     found = PipelineModel(case.pipeline).answer(case.counts)
     took = time.perf_counter() - began
-    requests = 200_000 if case.makes_tokens else 400_000
+    requests = 100_000 if case.makes_tokens else 200_000
     seen = simulate_plan(case.pipeline, case.counts, requests=requests, seed=number + 1)
     laws: dict[Metric, LatencyLaw] = {"e2e": seen.e2e}
     if seen.ttft is not None:

@@ -25,7 +25,7 @@ class CallStream:
     clump: float = 1.0
     """Mean number of requests that come at the same moment."""
     gap_scv: float = 1.0
-    """Squared coefficient of variation of the times between clumps."""
+    """Squared coefficient of variation of the times between gates; between requests, where these come one by one."""
     long_scv: float = 1.0
     """Variance over mean of the requests in a long time: what slow stages see."""
 
@@ -37,7 +37,7 @@ class CallStream:
     @property
     def per_gate(self) -> float:
         """Mean requests that a gate lets through, gates that let none through included; 0 without gates."""
-        return _per_gate(self.clump) if self.is_clumped else 0.0
+        return _per_gate(self.clump, self.gap_scv) if self.is_clumped else 0.0
 
     @property
     def gate_s(self) -> float:
@@ -58,16 +58,17 @@ class CallStream:
         """Each request kept with that chance (Whitt 1983, §4.4)."""
         if share >= 1.0:
             return self
+        if not self.is_clumped:
+            scv = 1.0 + share * (self.gap_scv - 1.0)
+            return replace(self, rate_per_s=self.rate_per_s * share, gap_scv=scv, long_scv=self._long(share))
         kept = self.per_gate * share
-        clump = kept / -math.expm1(-kept) if kept > 1e-6 else 1.0
-        hit = min(1.0, share * self.clump / clump)  # clumps of which something is left
-        return replace(
-            self,
-            rate_per_s=self.rate_per_s * share,
-            clump=clump,
-            gap_scv=1.0 + hit * (self.gap_scv - 1.0),
-            long_scv=1.0 + share * (self.long_scv - 1.0),
-        )
+        hit = 1.0 - _empty(kept, self.gap_scv)  # gates that let something through
+        thin = replace(self, rate_per_s=self.rate_per_s * share, clump=max(1.0, kept / hit), long_scv=self._long(share))
+        # Without gates the gaps are those between requests: of a geometric number of gates each.
+        return thin if thin.is_clumped else replace(thin, gap_scv=hit * self.gap_scv + 1.0 - hit)
+
+    def _long(self, share: float) -> float:
+        return 1.0 + share * (self.long_scv - 1.0)
 
     def dispersed(self, spread_s: float) -> CallStream:
         """After delays of their own: a spread of the order of the gaps breaks clumps up."""
@@ -97,13 +98,33 @@ def joined(streams: Sequence[CallStream], rate_per_s: float) -> CallStream:
     )
 
 
-def _per_gate(clump: float) -> float:
-    """x with x / (1 − e^(−x)) = clump: of a Poisson number whose mean, where it is not 0, is `clump`; by Newton."""
-    x = 2.0 * (clump - 1.0) if clump < 2.0 else clump
-    for _ in range(30):
-        empty = math.exp(-x)
-        value = x / (1.0 - empty) - clump
-        x -= value / ((1.0 - empty - x * empty) / (1.0 - empty) ** 2)
-        if abs(value) < 1e-10:
-            break
-    return x
+def leaving(stream: CallStream, *, clump: float, gap_scv: float) -> CallStream:
+    """The stream of requests that leave a stage with mean clump and scv of the gaps between clumps as observed.
+
+    Between two clumps lie a geometric number of gates; the law of theirs is found in turn with how many are empty.
+    """
+    found = replace(stream, clump=clump, gap_scv=gap_scv)
+    if not found.is_clumped:
+        return found
+    for _ in range(_TURNS):
+        hit = found.per_gate / clump
+        found = replace(found, gap_scv=0.5 * found.gap_scv + 0.5 * max(0.0, (gap_scv - 1.0 + hit) / hit))
+    return found
+
+
+_TURNS = 25
+
+
+def _empty(mean: float, scv: float) -> float:
+    """Chance that a gate lets none through: of a Poisson number over a gamma time (Greenwood and Yule 1920)."""
+    return math.exp(-mean) if scv < 1e-6 else math.exp(-math.log1p(mean * scv) / scv)
+
+
+def _per_gate(clump: float, scv: float) -> float:
+    """The mean over all gates of which those that let some through have the mean `clump`; by bisection."""
+    low, high = 0.0, clump
+    while high - low > 1e-9 * clump:
+        middle = 0.5 * (low + high)
+        over = middle / (1.0 - _empty(middle, scv)) > clump
+        low, high = (low, middle) if over else (middle, high)
+    return high

@@ -7,13 +7,13 @@ seeds; the network around it is not simulated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.batcher import Batcher, DispatchRule
-from models.call_stream import CallStream
+from models.call_stream import CallStream, leaving
 from models.latency_law import LatencyLaw
 from models.simulation import batch_loop
 
@@ -112,4 +112,4 @@ def leaving_stream(stream: CallStream, ends: Array) -> CallStream:
     moments = np.unique(ends)
     gaps = np.diff(moments)
     clump = ends.size / moments.size
-    return replace(stream, clump=clump, gap_scv=float(gaps.var() / gaps.mean() ** 2))
+    return leaving(stream, clump=clump, gap_scv=float(gaps.var() / gaps.mean() ** 2))
