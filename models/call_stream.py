@@ -37,7 +37,12 @@ class CallStream:
     @property
     def per_gate(self) -> float:
         """Mean requests that a gate lets through, gates that let none through included; 0 without gates."""
-        return _per_gate(self.clump, self.gap_scv) if self.is_clumped else 0.0
+        return _per_gate(self.clump, self.gate_scv) if self.is_clumped else 0.0
+
+    @property
+    def gate_scv(self) -> float:
+        """Of the times between gates: what varies more than at random are the requests, not the gates."""
+        return min(self.gap_scv, 1.0)
 
     @property
     def gate_s(self) -> float:
@@ -62,10 +67,10 @@ class CallStream:
             scv = 1.0 + share * (self.gap_scv - 1.0)
             return replace(self, rate_per_s=self.rate_per_s * share, gap_scv=scv, long_scv=self._long(share))
         kept = self.per_gate * share
-        hit = 1.0 - _empty(kept, self.gap_scv)  # gates that let something through
+        hit = 1.0 - _empty(kept, self.gate_scv)  # gates that let something through
         thin = replace(self, rate_per_s=self.rate_per_s * share, clump=max(1.0, kept / hit), long_scv=self._long(share))
         # Without gates the gaps are those between requests: of a geometric number of gates each.
-        return thin if thin.is_clumped else replace(thin, gap_scv=hit * self.gap_scv + 1.0 - hit)
+        return thin if thin.is_clumped else replace(thin, gap_scv=hit * self.gate_scv + 1.0 - hit)
 
     def _long(self, share: float) -> float:
         return 1.0 + share * (self.long_scv - 1.0)
@@ -108,7 +113,9 @@ def leaving(stream: CallStream, *, clump: float, gap_scv: float) -> CallStream:
         return found
     for _ in range(_TURNS):
         hit = found.per_gate / clump
-        found = replace(found, gap_scv=0.5 * found.gap_scv + 0.5 * max(0.0, (gap_scv - 1.0 + hit) / hit))
+        found = replace(
+            found, gap_scv=0.5 * found.gap_scv + 0.5 * min(max((gap_scv - 1.0 + hit) / hit, 0.0), max(1.0, gap_scv))
+        )
     return found
 
 

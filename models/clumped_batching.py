@@ -77,7 +77,7 @@ def clump_times(stream: CallStream, requests: int, rng: np.random.Generator) -> 
         return np.cumsum(_gamma(stream.gap_scv, 1.0 / stream.rate_per_s, requests, rng))
     came = np.cumsum(_gamma(stream.long_scv, 1.0 / stream.rate_per_s, requests, rng))
     count = int(came[-1] / stream.gate_s * 1.05) + 100
-    gates = np.cumsum(_gamma(stream.gap_scv, stream.gate_s, count, rng))
+    gates = np.cumsum(_gamma(stream.gate_scv, stream.gate_s, count, rng))
     gates = gates[: np.searchsorted(gates, came[-1]) + 1] if gates[-1] > came[-1] else np.append(gates, came[-1])
     return np.asarray(gates[np.searchsorted(gates, came)])
 

@@ -57,6 +57,7 @@ def plan_fields(plan: PipelinePlan, simulation: PipelineSimulation | None = None
     }
     if simulation is not None:
         fields["simulated"] = simulated_fields(simulation, pipeline.objectives)
+        fields["warnings"] += _simulation_warnings(plan, simulation)
     return fields
 
 
@@ -237,6 +238,18 @@ def _assumptions(plan: PipelinePlan) -> list[str]:
         )
     if any(stage.delay is not None and stage.delay.sigma > 0.0 for stage in pipeline.stages):
         notes.append("delays that vary are lognormal, each call's of its own")
+    return notes
+
+
+def _simulation_warnings(plan: PipelinePlan, simulation: PipelineSimulation) -> list[str]:
+    notes = []
+    if not simulation.settled:
+        notes.append("simulated latencies still grew when the run ended: give more --requests")
+    if not simulation.shares_gpus and any(len(group) > 1 for group in plan.pipeline.groups):
+        notes.append(
+            "an engine that makes tokens, or a batcher that holds requests back, lies between stages on the same GPUs: "
+            "these were simulated with batches that all take longer alike"
+        )
     return notes
 
 

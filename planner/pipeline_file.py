@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from models.errors import InvalidInput
 from models.objective import Objective
+from models.prediction import Routing
 from models.stage_network import Stage, StageNetwork
 from planner.file_model import FileModel, first_problem
 from planner.files import line_of, parse_document, read_text
@@ -240,6 +241,11 @@ class _Reader:
         if fields.service is not None:
             service = fields.service.service(self.fields.qps, base=self.path.parent, gpu_price_per_h=price)
             _ = service.capacity_per_s  # refuses profiles that lack something
+            if service.routing is Routing.LEAST_OUTSTANDING and not service.makes_tokens:
+                raise InvalidInput(
+                    "routing least-outstanding is not modelled for a dynamic batcher",
+                    remedy="use random, which is never better, or round-robin",
+                )
         elif set(fields.model_fields_set) & {"gpu_price", "min_replicas", "max_replicas", "shares_gpu_with"}:
             raise InvalidInput("a delay has no replicas", remedy="drop gpuPrice, minReplicas and the like")
         if fields.max_replicas < fields.min_replicas:

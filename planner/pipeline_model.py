@@ -148,6 +148,9 @@ class PipelineModel:
                 stream = _at_rate(before, total).thinned(rate / total)
             else:
                 stream = came.thinned(rate / pipeline.qps)
+            # In the long run a stage sees the requests that visit it, by whichever way and however long after.
+            visits = float(pipeline.network.visit_ratios[place])
+            stream = replace(stream, long_scv=1.0 + visits * (pipeline.burstiness - 1.0))
             streams.append(stream)
             stages.append(self.stage(place, stream, counts))
         return tuple(stages), tuple(streams)

@@ -15,6 +15,7 @@ from models.gpu_sharing import Stretch
 from models.latency_law import LatencyLaw
 from models.prediction import Routing
 from models.workload import MAX_BURSTINESS, OpenArrivals
+from planner.batching_answer import BURSTIEST
 from planner.profile import EngineProfile
 from planner.service import Service, ServiceAnswer
 
@@ -207,8 +208,8 @@ def _of_batches(stage: PipelineStage, service: Service, stream: CallStream, repl
     slower = max(rules, key=lambda rule: by_rule[rule].e2e.mean_s)
     alone = by_rule[slower]
     law = alone.e2e
-    if stage.calls == 1 and not stream.is_clumped:
-        arrivals = OpenArrivals(rate_per_s=stream.rate_per_s, burstiness=min(stream.gap_scv, 10.0))
+    if stage.calls == 1 and not stream.is_clumped and stream.gap_scv <= BURSTIEST:
+        arrivals = OpenArrivals(rate_per_s=stream.rate_per_s, burstiness=stream.gap_scv)
         found = replace(service, arrivals=arrivals).predict(replicas)
         if not found.stable:
             return StageAnswer(replicas=replicas, stable=False, utilization=found.utilization, leaving=stream)
