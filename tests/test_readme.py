@@ -39,6 +39,8 @@ def test_a_command_in_the_readme_runs(command, tmp_path):
         shutil.copy(source, tmp_path / name)
     shutil.copy(ROOT / "tests/planner/plans/topology.json", tmp_path / "plan.json")
     shutil.copytree(ROOT / "tests/planner/topologies", tmp_path, dirs_exist_ok=True)
+    for name, text in re.findall(r"^```yaml\n# ([a-z]+\.yaml)(.*?)^```", PROSE, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(f"#{text}", encoding="utf-8")
     words = shlex.split(typed.replace("_c*.json", "_c4.json").replace("_*.json", "_4.json"))[1:]
     done = run("-c", CALL, *words, folder=tmp_path)
     contradicts = command.startswith("planner profile check")

@@ -54,6 +54,7 @@ def test_help_needs_no_mathematics(command):
         ["profile", "list"],
         ["simulate", "--help"],
         ["size", "--help"],
+        ["pipeline", "--help"],
     ],
     ids=lambda command: " ".join(command[:2]),
 )

@@ -23,6 +23,7 @@ _COMMANDS = {
         "Engine profiles: import, fit, check, list, show, sweep, learn from live metrics.",
     ),
     "pack": ("planner.cli.pack", "Several models on shared GPUs and MIG slices, for least cost."),
+    "pipeline": ("planner.cli.pipeline", "Replicas of every stage of a pipeline (RAG, ensembles) for one objective."),
     "advise": ("planner.cli.advise", "Which engine and topology serve a set of needs, and why."),
     "render": ("planner.cli.render", "Kubernetes manifests of a plan."),
     "completion": ("planner.cli.completion", "Shell completion for bash, zsh or fish."),

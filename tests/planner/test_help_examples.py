@@ -32,6 +32,14 @@ workloads:
   - {name: chat, qps: 30, inputTokens: 512, outputTokens: 128}
   - {name: agents, concurrency: 100, thinkTime: 5s, inputTokens: 3000, outputTokens: 300, objectives: ['e2e:p95<=20s']}
 """
+RAG = """
+name: rag
+qps: 5
+objectives: ['ttft:p95<=700ms']
+stages:
+  - {name: retrieve, fanOut: 4, delay: {p50: 15ms, p99: 60ms}}
+  - {name: generate, after: [retrieve], service: {profile: llama-3.1-8b-a100-vllm, inputTokens: 1500, outputTokens: 50}}
+"""
 TRACE = "arrival_s,input_tokens,output_tokens\n" + "".join(
     f"{0.4 * row},{200 + row % 300},{20 + row % 90}\n" for row in range(1500)
 )
@@ -76,6 +84,7 @@ FILES = {
     "my-profile.yaml": PROFILE,
     "llama-live.yaml": PROFILE,
     "*.yaml": PROFILE,
+    "rag.yaml": RAG,
     "times.csv": "batch,mean_ms\n1,28\n8,84\n",
 }
 BATCHER = 'name: "reranker" max_batch_size: 8 dynamic_batching { }'
