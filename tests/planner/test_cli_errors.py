@@ -21,7 +21,8 @@ MISUSED = {
     "unknown command": (["sise"], "planner: there is no command 'sise'", "did you mean size?"),
     "unlike any command": (
         ["zzz"], "planner: there is no command 'zzz'",
-        f"use one of size, predict, simulate, compare, profile, pack, pipeline, advise, render, completion; `planner {SHOWS}",
+        "use one of size, predict, simulate, compare, profile, pack, pipeline, advise, render, completion; "
+        f"`planner {SHOWS}",
     ),
     "unknown subcommand": (["profile", "lst"], "planner profile: there is no command 'lst'", "did you mean list?"),
     "unknown option": ([*GOOD, "--qsp", "1"], "planner size: there is no option --qsp", "did you mean --qps?"),
