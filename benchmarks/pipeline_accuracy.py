@@ -35,7 +35,7 @@ instances), delays, and in two of three at the end an engine that makes tokens (
 to 6 replicas and 30 to 90 % of its capacity (stages on the same GPUs: together); three in ten with arrivals of
 burstiness 0.5 to 3. Each is predicted stage by stage by `planner.pipeline_model` and simulated request by request by
 `models.simulation.pipeline` (100,000 or 200,000 requests), where streams, batches and stages depend on each other as
-they do. An error is |predicted / simulated − 1|."""
+they do. An error is |predicted / simulated − 1|, and without end where a stage is wrongly held to be overloaded."""
 _SHARED = """What the two share: the rules of a batcher. Laws of batchers whose calls come several at once are found by
 Monte Carlo of that stage alone, with the loop of the simulator; what this page measures there is the error of taking
 the network apart. Engines that make tokens, and batchers whose requests come one by one, are predicted by formulas.
@@ -52,6 +52,8 @@ class Scored:
     case: PipelineCase
     errors: dict[Metric, Array]
     took_s: float
+    overloaded: bool
+    """Whether both the prediction and the simulation say that the queues grow for ever."""
 
 
 def main() -> None:
@@ -80,20 +82,24 @@ def scored(number: int) -> Scored:
     if seen.ttft is not None:
         laws["ttft"] = seen.ttft
     errors = {
-        metric: found.laws[metric].quantiles(SHARES) / law.quantiles(SHARES) - 1.0 for metric, law in laws.items()
+        metric: found.laws[metric].quantiles(SHARES) / law.quantiles(SHARES) - 1.0
+        if found.stable
+        else np.full(len(SHARES), np.inf)
+        for metric, law in laws.items()
     }
-    return Scored(case=case, errors=errors, took_s=took)
+    return Scored(case=case, errors=errors, took_s=took, overloaded=not found.stable and not seen.settled)
 
 
 def report(scores: Sequence[Scored]) -> str:
     """The page."""
     times = np.array([each.took_s for each in scores])
+    drawn, scores = len(scores), [each for each in scores if not each.overloaded]
     lines = [
         "# Accuracy of pipelines",
         "",
         f"Written by `make bench-pipelines` on {datetime.now(UTC).date()}: {machine()}.",
         "",
-        *textwrap.wrap(_CASES.format(count=len(scores), seed=SEED), _WIDTH),
+        *textwrap.wrap(_CASES.format(count=drawn, seed=SEED), _WIDTH),
         "",
         *textwrap.wrap(_SHARED, _WIDTH),
         "",
@@ -103,6 +109,9 @@ def report(scores: Sequence[Scored]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
         *_rows(scores, "e2e"),
         *_rows([each for each in scores if "ttft" in each.errors], "ttft"),
+        "",
+        f"Left out: {drawn - len(scores)} whose queues grow for ever, as predicted and as simulated (on shared GPUs",
+        "small batches may need more than the full ones that a load is counted by).",
         "",
         f"A prediction takes {np.median(times):.1f} s in the median, {np.quantile(times, 0.9):.1f} s in nine of ten.",
         "",
@@ -121,7 +130,7 @@ def _rows(scores: Sequence[Scored], metric: Metric) -> list[str]:
     errors = np.abs(np.array([each.errors[metric] for each in scores]))
     rows = []
     for column, (name, goal) in enumerate(zip(NAMES, GOALS, strict=True)):
-        middle, ninth = np.quantile(errors[:, column], (0.5, 0.9))
+        middle, ninth = np.quantile(errors[:, column], (0.5, 0.9), method="inverted_cdf")
         aim = "" if goal is None else f"{goal:.0%}"
         within = "" if goal is None else f"{np.mean(errors[:, column] <= goal):.0%}"
         rows.append(f"| {metric} | {name} | {len(scores)} | {middle:.1%} | {ninth:.1%} | {aim} | {within} |")
@@ -132,7 +141,7 @@ _KINDS: dict[str, Callable[[PipelineCase], str]] = {
     "shape": lambda case: case.shape,
     "engine": lambda case: "ends in an engine that makes tokens" if case.makes_tokens else "batchers alone",
     "arrivals": lambda case: "Poisson" if case.pipeline.burstiness == 1.0 else "other",
-    "busiest stage": lambda case: next(f"busiest below {top:.0%}" for top in (0.6, 0.75, 1.0) if case.most_load < top),
+    "busiest stage": lambda case: next(f"below {top:.0%}" for top in (0.60, 0.75, 0.91) if case.most_load < top),
 }
 
 
@@ -142,8 +151,8 @@ def _regimes(scores: Sequence[Scored], title: str, of: Callable[[PipelineCase], 
         errors = np.array([each.errors["e2e"] for each in scores if of(each.case) == name])
         cells = []
         for column in (0, 2):
-            middle, ninth = np.quantile(np.abs(errors[:, column]), (0.5, 0.9))
-            cells += [f"{middle:.1%}", f"{ninth:.1%}", f"{errors[:, column].mean():+.1%}"]
+            middle, ninth = np.quantile(np.abs(errors[:, column]), (0.5, 0.9), method="inverted_cdf")
+            cells += [f"{middle:.1%}", f"{ninth:.1%}", f"{errors[np.isfinite(errors[:, column]), column].mean():+.1%}"]
         rows.append(f"| {title}: {name} | {len(errors)} | {' | '.join(cells)} |")
     return rows
 

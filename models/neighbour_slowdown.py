@@ -56,4 +56,6 @@ def _stretch(alone: Sequence[Running], busy: Sequence[float], own: int) -> Stret
             found += lasting * busy[other]
             spread += lasting * busy[other] * (1.0 - busy[other])
             taken += (1.0 - lasting) * each.share
-    return Stretch(factor=found / (1.0 - taken), cv=math.sqrt(spread) / found)
+    # Always busy it would still get what the others leave: that bounds it, and keeps together what fits together.
+    most = 1.0 / (1.0 - sum(each.share for other, each in enumerate(alone) if other != own))
+    return Stretch(factor=min(found / (1.0 - taken), most), cv=math.sqrt(spread) / found)

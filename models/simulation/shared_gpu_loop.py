@@ -12,7 +12,9 @@ import heapq
 import numpy as np
 from numba import njit
 
-ARRIVES, DELAYED, RUNS = 0, 1, 2
+DELAYED, RUNS = 1, 2
+NO_TIME = 1e-14
+"""Of the clock: less work than it can tell apart is done, or the batch would end at this same moment for ever."""
 
 
 @njit(cache=True)
@@ -90,6 +92,7 @@ def run(
     speed = np.ones(gpus)
     since = np.zeros(gpus)
     version = np.zeros(gpus, np.int64)
+    least_s = 1e-12
     heap = [(0.0, 0, 0, 0)]
     heap.pop()
     came = external.ravel()
@@ -127,7 +130,7 @@ def run(
                     if active[g, k]:
                         remaining[g, k] -= (now - since[g]) * speed[g]
                 for k in range(slots):
-                    if active[g, k] and remaining[g, k] <= 1e-12:
+                    if active[g, k] and remaining[g, k] <= least_s + now * NO_TIME:
                         active[g, k] = False
                         s, r = stage_of[g, k], replica_of[g, k]
                         idle[s, r] += 1
