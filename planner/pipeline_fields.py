@@ -16,6 +16,7 @@ from planner.pipeline import PipelinePlan, Prices, gpus_of
 from planner.pipeline_file import Pipeline
 from planner.pipeline_model import PipelineAnswer
 from planner.plan import STATISTICS
+from planner.serving import serving_fields
 from planner.units import format_share
 
 NEAR = 0.005
@@ -184,6 +185,7 @@ def _stage(plan: PipelinePlan, place: int, share: float) -> dict[str, Any]:
         "profile": stage.service.profile.name,
         "engine": spec.engine,
         "model": spec.model,
+        "serving": serving_fields(stage.service.profile),
         "quantization": spec.quantization,
         "gpu": spec.gpu.type,
         "gpus_per_replica": spec.gpu.per_replica,
