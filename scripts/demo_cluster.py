@@ -21,7 +21,7 @@ from models.errors import InvalidInput
 from scripts.cluster_demo.playing import played
 from scripts.cluster_demo.stage import started
 from scripts.cluster_demo.summary import summary
-from scripts.cluster_demo.timing import CURVE_S, SHORTEST_S, SPEED, Timing
+from scripts.cluster_demo.timing import CURVE_S, LONGEST_S, SHORTEST_S, SPEED, Timing
 from scripts.control_plane import ControlPlaneMissing
 
 _ENDS = signal.SIGTERM, signal.SIGHUP
@@ -32,7 +32,7 @@ def main() -> int:
     options = _options()
     for number in _ENDS:
         signal.signal(number, _interrupted)
-    timing = Timing(seconds=options.seconds or CURVE_S / options.speed)
+    timing = Timing(seconds=options.seconds)
     try:
         with _folder(options.folder) as folder, ExitStack() as parts:
             try:
@@ -47,7 +47,7 @@ def main() -> int:
         _say("stopped")
         return 130
     except (ControlPlaneMissing, RuntimeError, InvalidInput, OSError) as failed:
-        _say(f"error: {failed}")
+        _say(f"error: {failed}" + ("" if options.folder else "\n--folder FOLDER keeps the logs of all parts"))
         return 1
     return 0
 
@@ -59,9 +59,11 @@ def _options() -> argparse.Namespace:
     length.add_argument("--seconds", type=float, help="how long the load's ten minutes take")
     parser.add_argument("--folder", type=Path, help="keep logs and decisions in this new folder")
     options = parser.parse_args()
-    longest, seconds = CURVE_S * 2.0, options.seconds or CURVE_S / max(options.speed, 1e-9)
-    if not SHORTEST_S <= seconds <= longest:
-        parser.error(f"the load takes {SHORTEST_S:.0f} to {longest:.0f} seconds, not {seconds:.0f}")
+    if options.seconds is None:
+        options.seconds = CURVE_S / options.speed if options.speed > 0.0 else 0.0
+    if not SHORTEST_S <= options.seconds <= LONGEST_S:
+        slowest, fastest = CURVE_S / LONGEST_S, CURVE_S / SHORTEST_S
+        parser.error(f"give {SHORTEST_S:g} to {LONGEST_S:g} seconds, or a speed of {slowest:g} to {fastest:g}")
     if options.folder is not None and options.folder.exists():
         parser.error(f"{options.folder} is there already; name a new folder")
     return options

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 CURVE_S = 600.0
 """The load's curve as it would be without haste."""
 SPEED = 4.0
-SHORTEST_S = 20.0
+SHORTEST_S, LONGEST_S = 20.0, 1200.0
 SCRAPE_S = 1.0
 
 
