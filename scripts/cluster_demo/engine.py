@@ -51,8 +51,11 @@ class Engine:
     def _asked(self, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, method="GET" if data is None else "PUT")  # noqa: S310 -- our own
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+                return json.load(answer)
+        except OSError as error:
+            raise OSError(f"the simulated engine of {self.model.name} does not answer: {error}") from None
 
 
 @contextmanager
