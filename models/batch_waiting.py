@@ -56,7 +56,7 @@ def _gamma_points(cv: float, count: int = _TIMES) -> Array:
     shape = 1.0 / (cv * cv)
     points = gammaincinv(shape, (np.arange(count) + 0.5) / count) / shape
     points = 1.0 + (points - points.mean()) * cv / max(points.std(), 1e-12)
-    return np.asarray(np.maximum(points, 0.0))
+    return np.asarray(np.maximum(points, 1e-6))
 
 
 def _runs(batcher: Batcher, queue: BulkQueue) -> list[tuple[int, Array]]:
