@@ -22,10 +22,10 @@ Array = NDArray[np.float64]
 
 SEED = 20_811
 """Not the default of `planner simulate`: the two check each other."""
-_SIZES = ((0.4, 100_000), (0.7, 200_000), (0.85, 300_000), (1.0, 500_000))
+_SIZES = ((0.4, 80_000), (0.7, 150_000), (0.85, 250_000), (1.0, 400_000))
 """Requests up to a load: more where the queue forgets slowly."""
-_MOST = 4.0
-"""Times as many where arrivals are bursty or batches uneven."""
+_MOST = 2.5
+"""At most so many times as many where arrivals are bursty or batches uneven."""
 _EACH = 20
 """Requests an instance at least."""
 _SHARES = np.concatenate([np.linspace(0.002, 0.95, 475, endpoint=False), 1.0 - np.geomspace(0.05, 5e-5, 226)])

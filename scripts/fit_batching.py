@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.batching_cases import BatchingCase, batching_case
+from benchmarks.batching_cases import BatchingCase, Ranges, batching_case
 from models.batching_discrepancy import FLOOR, KNOTS, exact, network_inputs
 from models.dynamic_batching import chain_answer
 from models.simulation.batching import simulate_batching
@@ -64,7 +64,7 @@ def main() -> None:
 
 def case_of(number: int) -> BatchingCase:
     """The question."""
-    return batching_case(number, SEED, delayed=False, preferring=PREFERRING)
+    return batching_case(number, SEED, Ranges(preferring=PREFERRING))
 
 
 def requests(load: float) -> int:
