@@ -7,7 +7,9 @@ beyond what was learned from, the laws are those of a sample (`models.batching_s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -103,18 +105,18 @@ class BatchingBracket:
     """
 
     by_rule: dict[DispatchRule, BatchingPrediction]
-    without_delay: BatchingPrediction
+    without: Callable[[], BatchingPrediction]
+    """The same without a queue delay: asked only where somebody wants to know."""
 
-    @property
+    @cached_property
     def delay_only_costs(self) -> bool:
         """Whether under neither rule the delay lowers the mean, the median or the tail of the latency."""
-        plain = self.without_delay.e2e
-        laws = [each.e2e for each in self.by_rule.values()]
-        if plain is None or all(each is self.without_delay for each in self.by_rule.values()):
+        if len({id(each) for each in self.by_rule.values()}) == 1:
             return False
-        return all(
-            law is not None and law.statistic(share) >= (1.0 - _NO_GAIN) * plain.statistic(share)
-            for law in laws
+        plain = self.without().e2e
+        return plain is not None and all(
+            each.e2e is not None and each.e2e.statistic(share) >= (1.0 - _NO_GAIN) * plain.statistic(share)
+            for each in self.by_rule.values()
             for share in (None, 0.5, 0.95, 0.99)
         )
 
@@ -124,10 +126,11 @@ _NO_GAIN = 0.02
 
 
 def bracket(batcher: Batcher, arrivals: OpenArrivals) -> BatchingBracket:
-    """Both predictions, and the one without a delay."""
-    plain = predict_batching(replace(batcher, max_queue_delay_s=0.0), arrivals)
+    """Both predictions."""
     if not batcher.holds_back:
-        return BatchingBracket(by_rule=dict.fromkeys(DispatchRule, plain), without_delay=plain)
+        plain = predict_batching(batcher, arrivals)
+        return BatchingBracket(by_rule=dict.fromkeys(DispatchRule, plain), without=lambda: plain)
     return BatchingBracket(
-        by_rule={rule: predict_batching(batcher, arrivals, rule=rule) for rule in DispatchRule}, without_delay=plain
+        by_rule={rule: predict_batching(batcher, arrivals, rule=rule) for rule in DispatchRule},
+        without=lambda: predict_batching(replace(batcher, max_queue_delay_s=0.0), arrivals),
     )
