@@ -46,13 +46,14 @@ def caveats(
 
 def profile_caveats(profile: EngineProfile, workload: Workload, prediction: Prediction) -> tuple[str, ...]:
     """Of any answer, simulated or predicted: doubtful figures, and questions far from what was measured."""
-    warnings = [*_doubtful_figures(profile), *_beyond_context(profile, workload)]
+    warnings = [*doubtful_figures(profile), *_beyond_context(profile, workload)]
     if profile.spec.measurements:
         warnings += _beyond_measured(profile, workload, prediction)
     return tuple(warnings)
 
 
-def _doubtful_figures(profile: EngineProfile) -> list[str]:
+def doubtful_figures(profile: EngineProfile) -> list[str]:
+    """What `planner profile check` would say of the figures, in short."""
     warnings = []
     for severity, words in (
         (Severity.CONTRADICTION, "figures of the profile contradict each other or the hardware"),

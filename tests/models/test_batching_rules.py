@@ -62,6 +62,7 @@ CASES = {
     "a thousand instances": (batcher({1: 0.01, 8: 0.02}, instances=1000), 5000.0, 1.0),
     "regular arrivals": (batcher({1: 0.02, 8: 0.06}), 90.0, 0.3),
     "bursts": (batcher({1: 0.02, 8: 0.06}), 70.0, 4.0),
+    "batches of up to 20,000": (batcher({1: 0.01, 20_000: 2.0}), 5000.0, 1.0),
     "uneven batches": (batcher({1: 0.028, 8: 0.084}, cv=1.0), 47.6, 1.0),
     "uneven batches, two instances": (batcher({1: 0.02, 8: 0.06}, cv=0.95, instances=2), 100.0, 1.0),
     "four instances with nothing to do": (batcher({1: 0.028, 8: 0.084}, instances=4), 0.4, 1.0),
