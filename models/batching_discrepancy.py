@@ -30,6 +30,8 @@ LARGEST_BATCH, MOST_INSTANCES, MOST_UNEVEN, LEAST_LOAD = 64, 4, 0.3, 0.1
 SMOOTHEST, BURSTIEST = 0.3, 4.0
 """What was learned from: batch limits, instances, coefficients of variation of a batch's time, loads, and squared
 coefficients of variation of the gaps between arrivals."""
+LEAST_LOAD_UNEVEN, _EVEN = 0.4, 0.05
+"""Least load for times of batches whose coefficient of variation is above this."""
 _FAMILIAR = 0.9
 FLOOR = 0.02
 """Added to waits, in times of a batch of one, before the logarithm: a wait may be zero."""
@@ -79,7 +81,9 @@ def within_reach(batcher: Batcher, arrivals: OpenArrivals) -> bool:
         return False
     if float(batcher.cvs[1:].max()) > MOST_UNEVEN:
         return False
-    quiet = arrivals.rate_per_s < LEAST_LOAD * batcher.capacity_per_s
+    # Where few wait, a latency is the time of a batch itself, for which the chain has a few points only.
+    least = LEAST_LOAD_UNEVEN if float(batcher.cvs[1:].max()) > _EVEN else LEAST_LOAD
+    quiet = arrivals.rate_per_s < least * batcher.capacity_per_s
     learned = SMOOTHEST <= arrivals.burstiness <= BURSTIEST and batcher.instances <= MOST_INSTANCES and not quiet
     return learned or exact(batcher, arrivals)
 

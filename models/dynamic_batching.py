@@ -15,7 +15,7 @@ import numpy as np
 
 from models.batch_waiting import latency_laws, waits
 from models.batcher import Batcher, DispatchRule
-from models.batching_discrepancy import ChainAnswer, corrected, in_order, within_reach
+from models.batching_discrepancy import ChainAnswer, corrected, exact, in_order, within_reach
 from models.batching_sample import sampled
 from models.bulk_queue import bulk_queue
 from models.latency_law import LatencyLaw
@@ -88,7 +88,8 @@ def _from_chain(batcher: Batcher, arrivals: OpenArrivals) -> ChainAnswer | None:
 def chain_answer(batcher: Batcher, arrivals: OpenArrivals) -> ChainAnswer:
     """What the embedded chain alone says of a batcher without a queue delay."""
     chain = bulk_queue(batcher, arrivals)
-    queue, e2e = latency_laws(batcher, arrivals, waits(batcher, arrivals, chain))
+    fine = exact(batcher, arrivals)
+    queue, e2e = latency_laws(batcher, arrivals, waits(batcher, arrivals, chain, fine=fine), fine=fine)
     return ChainAnswer(queue=queue, e2e=e2e, mean_batch=chain.mean_batch(batcher))
 
 
