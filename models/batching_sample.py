@@ -49,7 +49,8 @@ def sampled(batcher: Batcher, arrivals: OpenArrivals, rule: DispatchRule) -> Sam
     uneven = max(1.0, arrivals.burstiness) + float(batcher.cvs[1:].max()) ** 2
     size = max(int(size * min(uneven, _MOST)), _EACH * batcher.instances)
     seen = simulate_batching(batcher, arrivals, rule=rule, requests=size, seed=SEED)
-    answer = ChainAnswer(queue=_law(seen.queue_s), e2e=_law(seen.e2e_s), mean_batch=seen.mean_batch)
+    mean_batch = min(seen.mean_batch, float(batcher.max_batch_size))  # but for rounding
+    answer = ChainAnswer(queue=_law(seen.queue_s), e2e=_law(seen.e2e_s), mean_batch=mean_batch)
     return Sample(answer=answer, utilization=seen.utilization)
 
 
