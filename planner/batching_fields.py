@@ -51,6 +51,7 @@ def plan_fields(question: BatchingQuestion, plan: BatchingPlan) -> dict[str, Any
         "objective": str(binds),
         "predicted": plan.answer.value(binds),
     }
+    fields["warnings"] += _too_many(question, plan)
     fields["one_fewer"] = None
     if fewer is not None:
         fields["one_fewer"] = {
@@ -61,6 +62,18 @@ def plan_fields(question: BatchingQuestion, plan: BatchingPlan) -> dict[str, Any
             "predicted": predicted_fields(question, fewer),
         }
     return fields
+
+
+def _too_many(question: BatchingQuestion, plan: BatchingPlan) -> list[str]:
+    """Where an autoscaler that adds replicas would break what the plan holds."""
+    more = plan.half_more
+    broken = [] if more is None else [str(each) for each in question.objectives if not more.meets(each)]
+    if more is None or not broken:
+        return []
+    return [
+        f"more replicas fill batches more slowly: {more.replicas:,} would break {', '.join(broken)}; the queue delay is "
+        "what they wait for"
+    ]
 
 
 def predicted_fields(question: BatchingQuestion, answer: BatchingAnswer) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class BatchingPlan:
 
     answer: BatchingAnswer
     one_fewer: BatchingAnswer | None
+    half_more: BatchingAnswer | None = None
+    """What half as many again do, where more replicas may raise a latency."""
 
 
 def size_batching(question: BatchingQuestion, *, max_replicas: int) -> BatchingPlan:
@@ -61,7 +63,11 @@ def size_batching(question: BatchingQuestion, *, max_replicas: int) -> BatchingP
     found = _least_that_holds(worst, counts)
     if found is None:
         raise _infeasible(question, _nearest_to_a_plan(question, known.values()))
-    return BatchingPlan(answer=answer(found), one_fewer=answer(found - 1) if found > 1 else None)
+    return BatchingPlan(
+        answer=answer(found),
+        one_fewer=answer(found - 1) if found > 1 else None,
+        half_more=answer(math.ceil(1.5 * found)) if _may_turn(question) else None,
+    )
 
 
 def highest_rate(question: BatchingQuestion, replicas: int) -> BatchingQuestion:

@@ -10,6 +10,7 @@ from models.errors import NoFeasiblePlan
 from models.prediction import Routing
 from models.workload import OpenArrivals
 from planner.batching_answer import BatchingQuestion, predict_replicas
+from planner.batching_fields import plan_fields
 from planner.batching_sizing import _least_that_holds, highest_rate, size_batching
 from planner.objective import parse_objectives
 from planner.plan import no_plan
@@ -44,6 +45,8 @@ def test_the_least_replicas_are_found_before_batches_fill_too_slowly():
     assert [holds(asked, count) for count in (4, 5, 8, 20)] == [False, True, False, False]
     plan = size_batching(asked, max_replicas=10_000)
     assert (plan.answer.replicas, plan.one_fewer.replicas) == (5, 4)
+    warned = plan_fields(asked, plan)["warnings"]
+    assert any("8 would break e2e:p95<=0.063" in note for note in warned)
 
 
 def test_the_highest_rate_is_found_though_no_low_one_holds():
