@@ -70,10 +70,8 @@ def _too_many(question: BatchingQuestion, plan: BatchingPlan) -> list[str]:
     broken = [] if more is None else [str(each) for each in question.objectives if not more.meets(each)]
     if more is None or not broken:
         return []
-    return [
-        f"more replicas fill batches more slowly: {more.replicas:,} would break {', '.join(broken)}; the queue delay is "
-        "what they wait for"
-    ]
+    would_break = f"{more.replicas:,} would break {', '.join(broken)}"
+    return [f"more replicas fill batches more slowly, as the queue delay lets them wait: {would_break}"]
 
 
 def predicted_fields(question: BatchingQuestion, answer: BatchingAnswer) -> dict[str, Any]:
