@@ -5,7 +5,7 @@ that a small batch is short and so follows soon on the one before, nor that such
 (Kennedy and O'Hagan 2001, Bayesian calibration of computer models, §2) is held by small networks: the logarithm of what
 is observed over what the chain says, of the mean batch and of both latencies at a few probabilities. They say nothing
 of what is unlike that which they were learned from: queue delays, preferred sizes, many instances, uneven batches, next
-to no load. `models.batching_sample` answers there.
+to no load. `models.simulation.batching_sample` answers there.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A bulk-service queue M/G^[1,b]/c: the embedded chain (`models.bulk_queue`), its waits (`models.batch_waiting`), and
 what that misses (`models.batching_discrepancy`). Where requests are held back or cut to preferred sizes, and
-beyond what was learned from, the laws are those of a sample (`models.batching_sample`).
+beyond what was learned from, the laws are those of a sample (`models.simulation.batching_sample`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import numpy as np
 from models.batch_waiting import latency_laws, waits
 from models.batcher import Batcher, DispatchRule
 from models.batching_discrepancy import ChainAnswer, corrected, exact, in_order, within_reach
-from models.batching_sample import sampled
 from models.bulk_queue import bulk_queue
 from models.latency_law import LatencyLaw
 from models.workload import OpenArrivals
@@ -62,6 +61,8 @@ def predict_batching(
     if known is not None:
         busy = arrivals.rate_per_s / known.mean_batch * _batch_seconds(batcher, known.mean_batch) / batcher.instances
         return _prediction(batcher, load, known, busy)
+    from models.simulation.batching_sample import sampled  # compiled: half a second to import
+
     seen = sampled(batcher, arrivals, rule)
     return _prediction(batcher, load, seen.answer, seen.utilization)
 

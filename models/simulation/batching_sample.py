@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from models.batcher import Batcher, DispatchRule
 from models.batching_discrepancy import ChainAnswer
 from models.latency_law import LatencyLaw
+from models.simulation.batching import simulate_batching
 from models.workload import OpenArrivals
 
 Array = NDArray[np.float64]
 
 SEED = 20_811
 """Not the default of `planner simulate`: the two check each other."""
-_SIZES = ((0.4, 80_000), (0.7, 150_000), (0.85, 250_000), (1.0, 400_000))
+_SIZES = ((0.4, 80_000), (0.7, 150_000), (0.85, 250_000), (0.92, 400_000), (1.0, 1_000_000))
 """Requests up to a load: more where the queue forgets slowly."""
 _MOST = 2.5
 """At most so many times as many where arrivals are bursty or batches uneven."""
@@ -42,8 +43,6 @@ class Sample:
 
 def sampled(batcher: Batcher, arrivals: OpenArrivals, rule: DispatchRule) -> Sample:
     """Serve a fixed stream of requests and observe."""
-    from models.simulation.batching import simulate_batching  # compiled: a second or two the first time
-
     load = arrivals.rate_per_s / batcher.capacity_per_s
     size = next(size for top, size in _SIZES if load <= top)
     uneven = max(1.0, arrivals.burstiness) + float(batcher.cvs[1:].max()) ** 2
