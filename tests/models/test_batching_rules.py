@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models.batcher import Batcher, DispatchRule
-from models.batching_discrepancy import within_reach
-from models.dynamic_batching import bracket, predict_batching
+from models.batching_discrepancy import corrected, within_reach
+from models.dynamic_batching import bracket, chain_answer, predict_batching
 from models.service_time import ServiceTime
 from models.simulation import batch_loop
 from models.simulation.batching import simulate_batching
@@ -135,6 +135,14 @@ def test_what_was_learned_is_not_used_beyond_it(changes, load, burstiness, known
     one = batcher({1: 0.02, 8: 0.06}, **changes)
     arrivals = OpenArrivals(rate_per_s=load * one.capacity_per_s, burstiness=burstiness)
     assert within_reach(one, arrivals) is known
+
+
+@pytest.mark.parametrize("sizes", [{1: 0.02, 8: 0.01}, {1: 0.02, 8: 0.5}], ids=["falling", "beyond linear"])
+def test_times_unlike_any_that_were_learned_from_are_sampled(sizes):
+    one = batcher(sizes, instances=2)
+    arrivals = OpenArrivals(rate_per_s=0.5 * one.capacity_per_s)
+    assert within_reach(one, arrivals)
+    assert corrected(one, arrivals, chain_answer(one, arrivals)) is None
 
 
 def test_after_the_delay_a_batch_is_no_longer_cut_to_a_preferred_size():
