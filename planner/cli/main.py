@@ -17,11 +17,15 @@ _COMMANDS = {
     "size": ("planner.cli.size", "The least replicas and GPUs that meet latency objectives under a load."),
     "predict": ("planner.cli.predict", "What given replicas do under a load, or the highest load they carry."),
     "simulate": ("planner.cli.simulate", "The same question answered by the step simulator."),
+    "compare": ("planner.cli.compare", "Profiles and variants side by side on one workload, and which to choose."),
     "profile": (
         "planner.cli.profile",
         "Engine profiles: import, fit, check, list, show, sweep, learn from live metrics.",
     ),
+    "pack": ("planner.cli.pack", "Several models on shared GPUs and MIG slices, for least cost."),
+    "pipeline": ("planner.cli.pipeline", "Replicas of every stage of a pipeline (RAG, ensembles) for one objective."),
     "advise": ("planner.cli.advise", "Which engine and topology serve a set of needs, and why."),
+    "render": ("planner.cli.render", "Kubernetes manifests of a plan."),
     "completion": ("planner.cli.completion", "Shell completion for bash, zsh or fish."),
 }
 

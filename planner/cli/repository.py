@@ -31,7 +31,7 @@ def repository_options(command: F) -> F:
             ),
             click.option("--model-name", metavar="NAME", help="The model of the repository, where it has several."),
             click.option(
-                "--gpu", metavar="TYPE", help="GPU type of a model repository's replicas.  [default: unnamed]"
+                "--gpu", metavar="TYPE", help="GPU type of the replicas, where no profile tells it."
             ),
             click.option(
                 "--write-profile", type=click.Path(path_type=Path), metavar="FILE",
