@@ -19,14 +19,13 @@ from planner.cli.options import (
     output_options,
     painter,
     profile_option,
-    require_profile,
     stated_workload,
     width,
     workload_options,
 )
+from planner.cli.repository import Repository, repository_options
 from planner.objective import parse_objectives, unit_warnings
 from planner.plan import Answer, load_assumptions
-from planner.profile import load_profile
 from planner.reports.structured import render
 from planner.reports.table import answer_table
 from planner.sizing import require_meaning
@@ -43,6 +42,7 @@ Examples:
 @profile_option
 @click.option("--replicas", type=click.IntRange(1, 10_000_000), required=True, help="Replicas behind the balancer.")
 @workload_options
+@repository_options
 @objective_option
 @click.option(
     "--requests", type=click.IntRange(1000, 1_000_000_000), default=200_000, show_default=True,
@@ -65,9 +65,10 @@ def simulate(
     Slower than `planner predict` and independent of it: the two check each other. The first run on a machine compiles
     the simulator (some seconds).
     """
-    name = require_profile(profile_name)
+    repository = Repository.taken_from(options)
+    repository.check(profile_name)
     objectives = parse_objectives(slo)
-    profile = load_profile(name)
+    profile = repository.profile(profile_name)
     if profile.spec.engine == "triton":
         from planner.cli.batching import question_of, simulate_batcher
 
