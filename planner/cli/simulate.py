@@ -65,7 +65,9 @@ Examples:
     show_default=True,
     help="With --serve: simulated seconds a second. Rates that Prometheus sees are as many times higher.",
 )
-@click.option("--model-name", metavar="NAME", help="With --serve: the metrics' label.  [default: the profile's model]")
+@click.option(
+    "--served-model-name", metavar="NAME", help="With --serve: the metrics' label.  [default: the profile's model]"
+)
 @click.option(
     "--metric-names",
     type=click.Choice(["newest", "oldest"]),
@@ -85,7 +87,7 @@ def simulate(
     seed: int,
     serve: str | None,
     speed: float,
-    model_name: str | None,
+    served_model_name: str | None,
     metric_names: str,
     form: str,
     gpu_price: float | None,
@@ -106,7 +108,12 @@ def simulate(
     profile = repository.profile(profile_name)
     if serve is not None:
         chosen = ServeOptions(
-            address=serve, replicas=replicas, seed=seed, speed=speed, model_name=model_name, metric_names=metric_names
+            address=serve,
+            replicas=replicas,
+            seed=seed,
+            speed=speed,
+            model_name=served_model_name,
+            metric_names=metric_names,
         )
         return serve_until_stopped(profile, options, chosen)
     if profile.spec.engine == "triton":
