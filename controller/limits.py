@@ -51,7 +51,9 @@ def limits_at(snapshot: Snapshot, gpus_per_replica: int) -> Limits:
 
 
 def _of_gpus(snapshot: Snapshot, bounds: Bounds, per_replica: int) -> list[tuple[int, Reason]]:
-    most = []
+    most: list[tuple[int, Reason]] = []
+    if per_replica == 0:  # a model on the CPU takes none, and costs no GPU
+        return most
     if bounds.max_gpus is not None:
         count = bounds.max_gpus // per_replica
         message = f"bounds.maxGPUs {bounds.max_gpus} are {count} replicas of {per_replica}"

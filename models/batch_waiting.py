@@ -29,8 +29,8 @@ _MOMENTS, _CELLS = 20, 48
 """Moments of a running batch at which arrivals are counted, and cells of the wait that is left."""
 _FINE = 4
 """Bins of the laws in a cell."""
-_TIMES = 5
-"""Equally likely times that stand for those of a batch."""
+_TIMES, _LONE, _MORE_TIMES, _MORE_LONE = 5, 9, 15, 200
+"""Equally likely times that stand for those of a batch, and of one that starts at once; of fine laws."""
 _SINGLE, _GROUPS = 12, 12
 """Batches up to this size are told apart; larger ones count in so many groups."""
 _RARE = 1e-7
@@ -49,14 +49,14 @@ class Waits:
     """Mass of arrivals that are served at once."""
 
 
-def _gamma_points(cv: float, count: int = _TIMES) -> Array:
+def _gamma_points(cv: float, count: int) -> Array:
     """Equally likely values of a gamma law of mean 1 (count,)."""
     if cv < 1e-4:
         return np.ones(1)
     shape = 1.0 / (cv * cv)
     points = gammaincinv(shape, (np.arange(count) + 0.5) / count) / shape
     points = 1.0 + (points - points.mean()) * cv / max(points.std(), 1e-12)
-    return np.asarray(np.maximum(points, 0.0))
+    return np.asarray(np.maximum(points, 1e-6))
 
 
 def _runs(batcher: Batcher, queue: BulkQueue) -> list[tuple[int, Array]]:
@@ -77,10 +77,11 @@ def _runs(batcher: Batcher, queue: BulkQueue) -> list[tuple[int, Array]]:
     return [*runs, (full, mass[full:])]
 
 
-def waits(batcher: Batcher, arrivals: OpenArrivals, queue: BulkQueue) -> Waits:
-    """Masses of all arrivals, per batch started."""
+def waits(batcher: Batcher, arrivals: OpenArrivals, queue: BulkQueue, *, fine: bool = False) -> Waits:
+    """Masses of all arrivals, per batch started; `fine` as in `latency_laws`."""
     c, full = batcher.instances, batcher.full_batch
-    spread = _gamma_points(float(batcher.cvs[full]))
+    several = _MORE_TIMES if fine else _TIMES
+    spread = _gamma_points(float(batcher.cvs[full]), several)
     longest = float(batcher.means_s[1:].max()) * float(spread.max())
     cell = longest / _CELLS
     step = longest / c / _MOMENTS
@@ -99,7 +100,7 @@ def waits(batcher: Batcher, arrivals: OpenArrivals, queue: BulkQueue) -> Waits:
         flow = counts.flow(left, queue.stream.exit, middles)  # (moments, position)
         flow = np.pad(flow, ((0, 0), (0, max(0, rows * full - flow.shape[1]))))[:, : rows * full]
         flow = flow.reshape(_MOMENTS, rows, full)
-        times = float(batcher.means_s[size]) * _gamma_points(float(batcher.cvs[size]))
+        times = float(batcher.means_s[size]) * _gamma_points(float(batcher.cvs[size]), several)
         for k in range(c):
             onto = _first_wait(times, c, k, begins, ends)
             mass[k::c] += np.tensordot(onto, flow[:, k::c], 1).swapaxes(0, 1)
@@ -122,8 +123,13 @@ def _first_wait(times_s: Array, instances: int, earlier: int, begins: Array, end
     return np.asarray(law.T @ covered / times_s.size)
 
 
-def latency_laws(batcher: Batcher, arrivals: OpenArrivals, seen: Waits) -> tuple[LatencyLaw, LatencyLaw]:
-    """The laws of waiting and of the whole latency."""
+def latency_laws(
+    batcher: Batcher, arrivals: OpenArrivals, seen: Waits, *, fine: bool = False
+) -> tuple[LatencyLaw, LatencyLaw]:
+    """The laws of waiting and of the whole latency; `fine` has the times of batches stand for themselves more closely.
+
+    Where a network puts the laws right, they are as coarse as those that it was learned from.
+    """
     full, mean, cv = batcher.full_batch, batcher.means_s, batcher.cvs
     cycles = np.arange(seen.mass.shape[0]) // batcher.instances
     start = cycles[:, None] * float(mean[full]) + seen.cell_s * np.arange(_CELLS)  # of each cell, (q, cell)
@@ -131,7 +137,8 @@ def latency_laws(batcher: Batcher, arrivals: OpenArrivals, seen: Waits) -> tuple
     total = float(joined.sum()) + seen.found_idle
     bin_s = seen.cell_s / _FINE
     bins = math.ceil((start.max() + float(mean.max()) * (1.0 + 8.0 * float(cv.max()))) / bin_s) + 2 * _FINE
-    points = _TIMES if float(cv.max()) > 0.0 else 1
+    several, lone = (_MORE_TIMES, _MORE_LONE) if fine else (_TIMES, _LONE)
+    points = several if float(cv.max()) > 0.0 else 1
     own_s, heavy = mean[1 : full + 1], joined.sum(axis=(1, 2)) > _RARE * total
     e2e = np.zeros(bins)
     # Far from the front what a few more batches vary by makes no difference: rows there go together.
@@ -145,7 +152,7 @@ def latency_laws(batcher: Batcher, arrivals: OpenArrivals, seen: Waits) -> tuple
         times = own_s[:, None] * np.array([_gamma_points(float(each), points) for each in noise])
         for time in times.T:
             e2e += _histogram(start[rows][:, :, None] + time, joined[rows] / times.shape[1], bin_s, bins)
-    alone = float(mean[1]) * _gamma_points(float(cv[1]), 9)
+    alone = float(mean[1]) * _gamma_points(float(cv[1]), lone)
     at_once = np.zeros(bins)
     np.add.at(at_once, np.minimum((alone / bin_s).astype(int), bins - 1), seen.found_idle / alone.size)
     grid = np.asarray(bin_s * np.arange(bins + 1.0), dtype=float)

@@ -86,8 +86,25 @@ class Batcher:
 
     @property
     def full_batch(self) -> int:
-        """Requests of a batch where more wait than can be taken."""
-        return self.wanted[-1]
+        """Requests of a batch where more wait than can be taken.
+
+        With a queue delay all of them have waited that long, and then no preferred size is looked at any more.
+        """
+        return self.max_batch_size if self.holds_back else self.wanted[-1]
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether requests may be held back for a fuller batch; one of a single request is always full."""
+        return self.max_queue_delay_s > 0.0 and self.max_batch_size > 1
+
+    @property
+    def least_s(self) -> float:
+        """A time that hardly any batch (1 in 1,000 of the quickest size) is shorter than."""
+        from scipy.special import gammaincinv
+
+        means, cvs = self.means_s[1:], self.cvs[1:]
+        shape = 1.0 / np.maximum(cvs, 1e-4) ** 2
+        return float(np.min(means * np.where(cvs > 1e-4, gammaincinv(shape, 1e-3) / shape, 1.0)))
 
     @property
     def capacity_per_s(self) -> float:

@@ -1,21 +1,22 @@
 """What the embedded chain of a batcher misses, learned from simulated batchers.
 
-The chain of `models.bulk_queue` is exact for one instance, Poisson arrivals and no queue delay. Of several instances it
-knows neither that a small batch is short and so follows soon on the one before, nor that such batches then bunch; a
-queue delay and preferred sizes it leaves out. Its *discrepancy* (Kennedy and O'Hagan 2001, Bayesian calibration of
-computer models, §2) is held by small networks, one for each way to dispatch: the logarithm of what is observed over
-what the chain says, of the mean batch and of both latencies at a few probabilities.
+The chain of `models.bulk_queue` is exact for one instance and Poisson arrivals. Of several instances it knows neither
+that a small batch is short and so follows soon on the one before, nor that such batches then bunch. Its *discrepancy*
+(Kennedy and O'Hagan 2001, Bayesian calibration of computer models, §2) is held by small networks: the logarithm of what
+is observed over what the chain says, of the mean batch and of both latencies at a few probabilities. They say nothing
+of what is unlike that which they were learned from: queue delays, preferred sizes, many instances, uneven batches, next
+to no load. `models.simulation.batching_sample` answers there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.batcher import Batcher, DispatchRule
+from models.batcher import Batcher
 from models.latency_law import LatencyLaw
 from models.network import Network
 from models.workload import OpenArrivals
@@ -25,6 +26,13 @@ Array = NDArray[np.float64]
 KNOTS = (0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 """Probabilities at which the laws are corrected; between them in proportion to the log-odds."""
 _LOOKED_AT = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+LARGEST_BATCH, MOST_INSTANCES, MOST_UNEVEN, LEAST_LOAD = 64, 4, 0.3, 0.1
+SMOOTHEST, BURSTIEST = 0.3, 4.0
+"""What was learned from: batch limits, instances, coefficients of variation of a batch's time, loads, and squared
+coefficients of variation of the gaps between arrivals."""
+LEAST_LOAD_UNEVEN, _EVEN = 0.4, 0.05
+"""Least load for times of batches whose coefficient of variation is above this."""
+_FAMILIAR = 0.9
 FLOOR = 0.02
 """Added to waits, in times of a batch of one, before the logarithm: a wait may be zero."""
 
@@ -61,31 +69,37 @@ def network_inputs(batcher: Batcher, arrivals: OpenArrivals, found: ChainAnswer)
     )  # fmt: skip
 
 
-def network_outputs(batcher: Batcher, found: ChainAnswer, seen: ChainAnswer) -> Array:
-    """What a network learns to say: logarithms of `seen` over `found`."""
-    one = float(batcher.means_s[1])
-    e2e = np.log(seen.e2e.quantiles(KNOTS) / found.e2e.quantiles(KNOTS))
-    queue = np.log((seen.queue.quantiles(KNOTS) / one + FLOOR) / (found.queue.quantiles(KNOTS) / one + FLOOR))
-    return np.array([np.log(seen.mean_batch / found.mean_batch), *e2e, *queue])
-
-
 def exact(batcher: Batcher, arrivals: OpenArrivals) -> bool:
     """Whether the chain misses nothing."""
     plain = batcher.max_queue_delay_s == 0.0 and batcher.wanted == (batcher.max_batch_size,)
     return plain and batcher.instances == 1 and abs(arrivals.burstiness - 1.0) < 1e-6
 
 
-def corrected(batcher: Batcher, arrivals: OpenArrivals, found: ChainAnswer, rule: DispatchRule) -> ChainAnswer:
-    """The chain's answer put right."""
+def within_reach(batcher: Batcher, arrivals: OpenArrivals) -> bool:
+    """Whether the chain, put right, is of use: for what was learned from, and nothing beyond."""
+    if batcher.holds_back or batcher.wanted != (batcher.max_batch_size,) or batcher.max_batch_size > LARGEST_BATCH:
+        return False
+    if float(batcher.cvs[1:].max()) > MOST_UNEVEN:
+        return False
+    # Where few wait, a latency is the time of a batch itself, for which the chain has a few points only.
+    least = LEAST_LOAD_UNEVEN if float(batcher.cvs[1:].max()) > _EVEN else LEAST_LOAD
+    quiet = arrivals.rate_per_s < least * batcher.capacity_per_s
+    learned = SMOOTHEST <= arrivals.burstiness <= BURSTIEST and batcher.instances <= MOST_INSTANCES and not quiet
+    return learned or exact(batcher, arrivals)
+
+
+def corrected(batcher: Batcher, arrivals: OpenArrivals, found: ChainAnswer) -> ChainAnswer | None:
+    """The chain's answer put right; None where the network saw nothing like it."""
     if exact(batcher, arrivals):
         return found
-    network = _networks()["none" if batcher.max_queue_delay_s == 0.0 else rule.value]
-    shift = network(network_inputs(batcher, arrivals, found))
-    return moved(batcher, found, shift)
+    network, inputs = _network(), network_inputs(batcher, arrivals, found)
+    if network.familiarity(inputs) < _FAMILIAR:
+        return None
+    return moved(batcher, found, network(inputs))
 
 
 def moved(batcher: Batcher, found: ChainAnswer, shift: Array) -> ChainAnswer:
-    """The answer with the logarithms of `network_outputs` added."""
+    """The answer with logarithms added: of the mean batch, and of both laws at KNOTS (waits with FLOOR)."""
     one, many = float(batcher.means_s[1]), len(KNOTS)
     mean_batch = float(np.clip(found.mean_batch * np.exp(shift[0]), 1.0, batcher.max_batch_size))
     return ChainAnswer(
@@ -106,8 +120,16 @@ def _stretched(law: LatencyLaw, shift: Array, floor_s: float) -> LatencyLaw:
     return LatencyLaw(values_s=values, cdf=law.cdf, mean_s=mean)
 
 
-@cache
-def _networks() -> dict[str, Network]:
-    from models.learned_batching import NETWORKS
+def in_order(answer: ChainAnswer, least_s: float) -> ChainAnswer:
+    """No latency without its wait and the least time of a batch: at every probability."""
+    queue, e2e = answer.queue, answer.e2e
+    values = np.maximum(e2e.values_s, queue.quantiles(e2e.cdf) + least_s)
+    mean = e2e.mean_s + float((values - e2e.values_s) @ np.diff(e2e.cdf, prepend=0.0))
+    return replace(answer, e2e=LatencyLaw(values_s=values, cdf=e2e.cdf, mean_s=max(mean, queue.mean_s + least_s)))
 
-    return {name: Network.from_text(text) for name, text in NETWORKS.items()}
+
+@cache
+def _network() -> Network:
+    from models.learned_batching import NETWORK
+
+    return Network.from_text(NETWORK)

@@ -1,24 +1,25 @@
 """Dynamic batching (Triton): the laws of waiting and of the whole latency, the mean batch, and stability.
 
 A bulk-service queue M/G^[1,b]/c: the embedded chain (`models.bulk_queue`), its waits (`models.batch_waiting`), and
-what that misses (`models.batching_discrepancy`).
+what that misses (`models.batching_discrepancy`). Where requests are held back or cut to preferred sizes, and
+beyond what was learned from, the laws are those of a sample (`models.simulation.batching_sample`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from models.batch_waiting import latency_laws, waits
 from models.batcher import Batcher, DispatchRule
-from models.batching_discrepancy import ChainAnswer, corrected
+from models.batching_discrepancy import ChainAnswer, corrected, exact, in_order, within_reach
 from models.bulk_queue import bulk_queue
-from models.errors import InvalidInput
 from models.latency_law import LatencyLaw
 from models.workload import OpenArrivals
 
-MOST_BURSTY = 10.0
 NEARLY_FULL = 0.999
 """Beyond this load no steady state is told apart from growth without end."""
 
@@ -44,11 +45,8 @@ def predict_batching(
     batcher: Batcher, arrivals: OpenArrivals, *, rule: DispatchRule = DispatchRule.WHEN_IDLE
 ) -> BatchingPrediction:
     """What a batcher does under a load, with one way to dispatch."""
-    if arrivals.burstiness > MOST_BURSTY:
-        raise InvalidInput(
-            f"batching is predicted up to a burstiness of {MOST_BURSTY:g} at a replica, got {arrivals.burstiness:.3g}",
-            remedy="`planner simulate` answers beyond",
-        )
+    if not batcher.holds_back and batcher.max_queue_delay_s > 0.0:  # a batch of one is full
+        batcher = replace(batcher, max_queue_delay_s=0.0)
     load = arrivals.rate_per_s / batcher.capacity_per_s
     if load >= NEARLY_FULL:
         return BatchingPrediction(
@@ -59,24 +57,41 @@ def predict_batching(
             queue=None,
             e2e=None,
         )
-    answer = corrected(batcher, arrivals, chain_answer(batcher, arrivals), rule)
-    busy = arrivals.rate_per_s / answer.mean_batch * _batch_seconds(batcher, answer.mean_batch)
+    known = _from_chain(batcher, arrivals)
+    if known is not None:
+        busy = arrivals.rate_per_s / known.mean_batch * _batch_seconds(batcher, known.mean_batch) / batcher.instances
+        return _prediction(batcher, load, known, busy)
+    from models.simulation.batching_sample import sampled  # compiled: half a second to import
+
+    seen = sampled(batcher, arrivals, rule)
+    return _prediction(batcher, load, seen.answer, seen.utilization)
+
+
+def _prediction(batcher: Batcher, load: float, answer: ChainAnswer, busy: float) -> BatchingPrediction:
+    answer = in_order(answer, batcher.least_s)
     return BatchingPrediction(
         stable=True,
         load=load,
-        utilization=min(1.0, busy / batcher.instances),
+        utilization=min(1.0, busy),
         mean_batch=answer.mean_batch,
         queue=answer.queue,
         e2e=answer.e2e,
     )
 
 
+def _from_chain(batcher: Batcher, arrivals: OpenArrivals) -> ChainAnswer | None:
+    """What the chain says, put right; None where it is out of its depth."""
+    if not within_reach(batcher, arrivals):
+        return None
+    return corrected(batcher, arrivals, chain_answer(batcher, arrivals))
+
+
 def chain_answer(batcher: Batcher, arrivals: OpenArrivals) -> ChainAnswer:
-    """What the embedded chain alone says; a queue delay is not in it."""
-    at_once = replace(batcher, max_queue_delay_s=0.0)
-    chain = bulk_queue(at_once, arrivals)
-    queue, e2e = latency_laws(at_once, arrivals, waits(at_once, arrivals, chain))
-    return ChainAnswer(queue=queue, e2e=e2e, mean_batch=chain.mean_batch(at_once))
+    """What the embedded chain alone says of a batcher without a queue delay."""
+    chain = bulk_queue(batcher, arrivals)
+    fine = exact(batcher, arrivals)
+    queue, e2e = latency_laws(batcher, arrivals, waits(batcher, arrivals, chain, fine=fine), fine=fine)
+    return ChainAnswer(queue=queue, e2e=e2e, mean_batch=chain.mean_batch(batcher))
 
 
 def _batch_seconds(batcher: Batcher, mean_batch: float) -> float:
@@ -86,43 +101,38 @@ def _batch_seconds(batcher: Batcher, mean_batch: float) -> float:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BatchingBracket:
-    """A prediction under both ways to dispatch: what is seen of Triton lies between them.
+    """A prediction under both ways to dispatch; without a queue delay they are one.
 
-    Without a queue delay they are one.
+    How often what is seen of Triton lies between them is told in docs/batching-accuracy.md.
     """
 
     by_rule: dict[DispatchRule, BatchingPrediction]
-    without_delay: BatchingPrediction
+    without: Callable[[], BatchingPrediction]
+    """The same without a queue delay: asked only where somebody wants to know."""
 
-    @property
-    def slower(self) -> BatchingPrediction:
-        """The one to plan with."""
-        found = list(self.by_rule.values())
-        return max(found, key=lambda each: each.e2e.mean_s if each.e2e is not None else np.inf)
-
-    @property
+    @cached_property
     def delay_only_costs(self) -> bool:
         """Whether under neither rule the delay lowers the mean, the median or the tail of the latency."""
-        plain = self.without_delay.e2e
-        laws = [each.e2e for each in self.by_rule.values()]
-        if plain is None or all(each is self.without_delay for each in self.by_rule.values()):
+        if len({id(each) for each in self.by_rule.values()}) == 1:
             return False
-        return all(
-            law is not None and law.statistic(share) >= (1.0 - _NO_GAIN) * plain.statistic(share)
-            for law in laws
+        plain = self.without().e2e
+        return plain is not None and all(
+            each.e2e is not None and each.e2e.statistic(share) >= (1.0 - _NO_GAIN) * plain.statistic(share)
+            for each in self.by_rule.values()
             for share in (None, 0.5, 0.95, 0.99)
         )
 
 
 _NO_GAIN = 0.02
-"""A gain below this is within the error of predictions with a delay (docs/batching-accuracy.md)."""
+"""A gain below this is no reason to keep a delay, nor always more than chance (docs/batching-accuracy.md)."""
 
 
 def bracket(batcher: Batcher, arrivals: OpenArrivals) -> BatchingBracket:
-    """Both predictions, and the one without a delay."""
-    plain = predict_batching(replace(batcher, max_queue_delay_s=0.0), arrivals)
-    if batcher.max_queue_delay_s == 0.0:
-        return BatchingBracket(by_rule=dict.fromkeys(DispatchRule, plain), without_delay=plain)
+    """Both predictions."""
+    if not batcher.holds_back:
+        plain = predict_batching(batcher, arrivals)
+        return BatchingBracket(by_rule=dict.fromkeys(DispatchRule, plain), without=lambda: plain)
     return BatchingBracket(
-        by_rule={rule: predict_batching(batcher, arrivals, rule=rule) for rule in DispatchRule}, without_delay=plain
+        by_rule={rule: predict_batching(batcher, arrivals, rule=rule) for rule in DispatchRule},
+        without=lambda: predict_batching(replace(batcher, max_queue_delay_s=0.0), arrivals),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class ReplicastError(Exception):
     """A failure that a user can act on.
@@ -19,4 +21,11 @@ class InvalidInput(ReplicastError, ValueError):
 
 
 class NoFeasiblePlan(ReplicastError):
-    """The question is well posed and has no answer: no number of replicas meets every objective."""
+    """The question is well posed and has no answer: no number of replicas meets every objective.
+
+    `predicted` holds what comes nearest, by objective, in seconds, where that is known.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", predicted: Mapping[str, float | None] | None = None) -> None:
+        super().__init__(message, remedy=remedy)
+        self.predicted = dict(predicted or {})

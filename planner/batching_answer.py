@@ -2,19 +2,19 @@
 
 Where sequences or streams hold slots (`models.sequence_slots`), a request is a whole one of these.
 
-What is seen of Triton with a queue delay lies between two ways to dispatch (`models.batcher.DispatchRule`). Both are
-predicted; an objective holds where it holds under both.
+With a queue delay Triton may close batches in two ways (`models.batcher.DispatchRule`), and follows neither all the
+time (docs/batching-accuracy.md). Both are predicted; an objective holds where it holds under both.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from models.batcher import Batcher, DispatchRule
-from models.dynamic_batching import bracket
+from models.dynamic_batching import BatchingBracket, bracket
 from models.errors import InvalidInput
 from models.latency_law import LatencyLaw
 from models.objective import Metric, Objective
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from models.simulation.slots import SlotSimulation
 
 BATCHING_METRICS: tuple[Metric, ...] = ("queue", "e2e")
-SMOOTHEST, BURSTIEST = 0.3, 4.0
-"""Squared coefficients of variation between which predictions were checked."""
+BURSTIEST = 20.0
+"""Squared coefficient of variation of the gaps up to which predictions were checked."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,7 +45,13 @@ class BatchingAnswer:
     """Requests over executions; where slots are held, the mean number held."""
     utilization: float
     """Mean share of the instances that are busy, under the rule that keeps them busier; or of the slots held."""
-    delay_only_costs: bool = False
+    found: BatchingBracket | None = None
+    """Where it was predicted, of a batcher: what was predicted."""
+
+    @property
+    def delay_only_costs(self) -> bool:
+        """Whether the queue delay lowers no latency; where nothing was predicted, that is not known."""
+        return self.found is not None and self.found.delay_only_costs
 
     @property
     def stable(self) -> bool:
@@ -119,19 +125,18 @@ def predict_replicas(question: BatchingQuestion, replicas: int) -> BatchingAnswe
     share, slots = question.share(replicas), question.slots
     if slots is not None:
         return _of_slots(replicas, slots, share, predict_slots(slots, share))
-    # More regular arrivals than were checked count as the most regular that were: that is on the safe side.
-    found = bracket(question.batcher, replace(share, burstiness=max(share.burstiness, SMOOTHEST)))
+    found = bracket(question.batcher, share)
     laws: dict[DispatchRule, dict[Metric, LatencyLaw]] = {}
     for rule, each in found.by_rule.items():
         if each.queue is not None and each.e2e is not None:
             laws[rule] = {"queue": each.queue, "e2e": each.e2e}
     return BatchingAnswer(
         replicas=replicas,
-        load=found.without_delay.load,
+        load=next(iter(found.by_rule.values())).load,
         laws=laws,
         mean_batch={rule: each.mean_batch for rule, each in found.by_rule.items()},
         utilization=max(each.utilization for each in found.by_rule.values()),
-        delay_only_costs=found.delay_only_costs,
+        found=found,
     )
 
 

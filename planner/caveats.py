@@ -46,7 +46,7 @@ def caveats(
 
 def profile_caveats(profile: EngineProfile, workload: Workload, prediction: Prediction) -> tuple[str, ...]:
     """Of any answer, simulated or predicted: doubtful figures, and questions far from what was measured."""
-    warnings = [*_estimated(profile), *_doubtful_figures(profile), *_beyond_context(profile, workload)]
+    warnings = [*_estimated(profile), *doubtful_figures(profile), *_beyond_context(profile, workload)]
     if profile.spec.measurements:
         warnings += _beyond_measured(profile, workload, prediction)
     return tuple(warnings)
@@ -59,7 +59,8 @@ def _estimated(profile: EngineProfile) -> list[str]:
     return ["the step time is estimated, not measured on this layout: measure it before buying GPUs on it"]
 
 
-def _doubtful_figures(profile: EngineProfile) -> list[str]:
+def doubtful_figures(profile: EngineProfile) -> list[str]:
+    """What `planner profile check` would say of the figures, in short."""
     warnings = []
     for severity, words in (
         (Severity.CONTRADICTION, "figures of the profile contradict each other or the hardware"),

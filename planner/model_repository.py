@@ -7,75 +7,52 @@ from __future__ import annotations
 
 import csv
 import io
-import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from models.errors import InvalidInput
+from planner.batching_config import LARGEST_BATCH, ServedModel, served_model
+from planner.file_model import first_problem
 from planner.files import read_text
 from planner.profile import EngineProfile
 
 CONFIG = "config.pbtxt"
-_MICRO = 1e-6
+MOST = {"batch": LARGEST_BATCH, "held": 1_000_000}
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServedModel:
-    """What of a model's configuration decides on its batches."""
-
-    name: str
-    max_batch_size: int
-    instances: int
-    preferred_batch_sizes: tuple[int, ...]
-    max_queue_delay_s: float
-    sequence_batching: str | None = None
-    """`direct` or `oldest`, where sequences hold slots."""
-    candidates: int = 1
-    decoupled: bool = False
-
-    @property
-    def holds_slots(self) -> bool:
-        """Whether sequences or streams hold slots, instead of requests in batches."""
-        return self.decoupled or self.sequence_batching is not None
-
-    @property
-    def limits(self) -> dict[str, Any]:
-        """The limits of its profile."""
-        batching = {
-            "maxBatchSize": self.max_batch_size,
-            "instances": self.instances,
-            "preferredBatchSizes": list(self.preferred_batch_sizes),
-            "maxQueueDelay": self.max_queue_delay_s,
-        }
-        if self.decoupled:
-            return {**batching, "decoupled": True}
-        if self.sequence_batching is None:
-            return batching
-        return {
-            **batching, "sequenceBatching": self.sequence_batching, "maxCandidateSequences": self.candidates
-        }  # fmt: skip
-
-
-def profile_from_repository(folder: Path, times: Path, *, model: str | None, gpu: str) -> EngineProfile:
+def profile_from_repository(folder: Path, times: Path, *, model: str | None, gpu: str | None) -> EngineProfile:
     """The profile of one model of a repository, or of a model's own folder."""
-    served = read_model(model_folder(folder, model))
-    spec = _times_of(served, times)
-    document = {
+    return profile_of(document_from_repository(folder, times, model=model, gpu=gpu), folder)
+
+
+def document_from_repository(folder: Path, times: Path, *, model: str | None, gpu: str | None) -> dict[str, Any]:
+    """The same as plain data, in the order people read it."""
+    found = model_folder(folder, model)
+    served = read_model(found)
+    return {
         "apiVersion": "replicast.dev/v1alpha1",
         "kind": "EngineProfile",
         "metadata": {"name": served.name},
         "spec": {
             "engine": "triton",
             "model": served.name,
-            "gpu": {"type": gpu},
+            "gpu": {"type": gpu or ("unnamed GPU" if served.gpus else "CPU"), "perReplica": served.gpus},
             "limits": served.limits,
-            **spec,
+            **_times_of(served, times),
+            "provenance": [{"source": f"{found / CONFIG}, {times}", "notes": list(served.notes)}],
         },
     }
-    return EngineProfile.model_validate(document)
+
+
+def profile_of(document: dict[str, Any], folder: Path) -> EngineProfile:
+    """The profile that such a document is. Errors name the repository and the field."""
+    try:
+        return EngineProfile.model_validate(document)
+    except ValidationError as error:
+        raise first_problem(error, EngineProfile, "", f"model repository {folder}") from None
 
 
 def _times_of(served: ServedModel, path: Path) -> dict[str, Any]:
@@ -87,8 +64,12 @@ def _times_of(served: ServedModel, path: Path) -> dict[str, Any]:
 
 
 def model_folder(folder: Path, model: str | None) -> Path:
-    """The folder of the model that is meant."""
-    if model is None and (folder / CONFIG).is_file():
+    """The folder of the model that is meant; the repository may be that folder itself."""
+    if folder.is_file():
+        raise InvalidInput(f"model repository {folder} is a file", remedy="name the folder that holds the models")
+    if not folder.is_dir():
+        raise InvalidInput(f"model repository {folder} does not exist", remedy="check the path")
+    if (folder / CONFIG).is_file() and model in (None, folder.resolve().name):
         return folder
     found = sorted(each.parent.name for each in folder.glob(f"*/{CONFIG}"))
     if not found:
@@ -106,42 +87,7 @@ def model_folder(folder: Path, model: str | None) -> Path:
 def read_model(folder: Path) -> ServedModel:
     """The configuration in a model's folder. Raises InvalidInput for what is not batched dynamically."""
     path = folder / CONFIG
-    config = _parsed(read_text(path, what="model configuration"), path)
-    scheduler = config.WhichOneof("scheduling_choice")
-    _refuse_what_is_no_batcher(config, scheduler, path)
-    dynamic, sequences = config.dynamic_batching, config.sequence_batching
-    batched = scheduler == "dynamic_batching" and config.max_batch_size > 0
-    decoupled = config.model_transaction_policy.decoupled
-    sequential = scheduler == "sequence_batching"
-    oldest = sequences.WhichOneof("strategy_choice") == "oldest"
-    groups = config.instance_group
-    return ServedModel(
-        name=config.name or folder.resolve().name,
-        # Without dynamic batching each request is executed as it comes.
-        max_batch_size=max(1, config.max_batch_size) if batched or sequential or decoupled else 1,
-        instances=sum(max(1, group.count) * max(1, len(group.gpus)) for group in groups) or 1,
-        preferred_batch_sizes=tuple(sorted(set(dynamic.preferred_batch_size))) if batched else (),
-        max_queue_delay_s=dynamic.max_queue_delay_microseconds * _MICRO if batched else 0.0,
-        sequence_batching=("oldest" if oldest else "direct") if sequential else None,
-        candidates=max(1, sequences.oldest.max_candidate_sequences) if oldest else 1,
-        decoupled=decoupled,
-    )
-
-
-_OF_TOKENS = {"vllm": "vllm", "tensorrtllm": "triton-trtllm"}
-"""Backends that batch continuously, by the engine of their profiles."""
-
-
-def _refuse_what_is_no_batcher(config: Any, scheduler: str | None, path: Path) -> None:
-    if scheduler == "ensemble_scheduling":
-        raise InvalidInput(
-            f"{path}: an ensemble has no batches of its own", remedy="describe its steps for `planner pipeline`"
-        )
-    if config.backend in _OF_TOKENS:
-        raise InvalidInput(
-            f"{path}: backend {config.backend} batches token by token",
-            remedy=f"size it with a profile of engine {_OF_TOKENS[config.backend]}",
-        )
+    return served_model(_parsed(read_text(path, what="model configuration"), path), path)
 
 
 def _parsed(text: str, path: Path) -> Any:
@@ -165,7 +111,17 @@ def read_times(path: Path, key: str) -> list[tuple[int, float, float]]:
 
     Columns: the key, `mean_s` or `mean_ms`, and if measured `cv`.
     """
-    table = csv.DictReader(io.StringIO(read_text(path, what="profile CSV")))
+    # Read as text with any end of line: the csv module takes a lone carriage return for a mistake.
+    table = csv.DictReader(io.StringIO(read_text(path, what="profile CSV"), newline=None))
+    try:
+        return _rows(table, key, path)
+    except csv.Error as error:
+        raise InvalidInput(
+            f"profile CSV {path}, line {table.line_num + 1}: {error}", remedy="is it the right file?"
+        ) from None
+
+
+def _rows(table: csv.DictReader[str], key: str, path: Path) -> list[tuple[int, float, float]]:
     columns = set(table.fieldnames or ())
     unit = {"mean_s": 1.0, "mean_ms": 1e-3}
     known = [name for name in unit if name in columns]
@@ -194,6 +150,8 @@ def _row(row: dict[str, Any], key: str, column: str, unit: float, where: str) ->
         count, mean, cv = int(row[key]), float(row[column]) * unit, float(row.get("cv") or 0.0)
     except (TypeError, ValueError):
         raise InvalidInput(f"{where}: not a number", remedy=f"give {key}, mean and cv as numbers") from None
-    if count < 1 or not (math.isfinite(mean) and mean > 0.0) or not 0.0 <= cv <= 100.0:
-        raise InvalidInput(f"{where}: {key} {count}, mean {mean:g} s, cv {cv:g}", remedy="give numbers above 0")
+    if not 1 <= count <= MOST[key]:
+        raise InvalidInput(f"{where}: {key} is {row[key][:30]}", remedy=f"give 1 to {MOST[key]:,}")
+    if not 0.0 < mean < 1e12 or not 0.0 <= cv <= 100.0:
+        raise InvalidInput(f"{where}: mean {mean:g} s, cv {cv:g}", remedy="give a mean above 0, and cv as a share")
     return count, mean, cv

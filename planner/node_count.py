@@ -55,7 +55,7 @@ def node_count(gpu: Gpu, replicas: int) -> NodeCount | None:
         nodes = replicas * gpu.nodes_per_replica
         idle = 0 if per_node is None else max(0, nodes * per_node - replicas * gpu.per_replica)
         return NodeCount(nodes=nodes, gpus_per_node=per_node, replicas_per_node=None, fragmented_gpus=idle, free_gpus=0)
-    if per_node is None or gpu.per_replica > per_node:
+    if per_node is None or not 0 < gpu.per_replica <= per_node:
         return None
     on_one = per_node // gpu.per_replica
     nodes = -(-replicas // on_one)

@@ -138,7 +138,7 @@ def answer_of(stage: PipelineStage, stream: CallStream, replicas: int, stretch: 
 
 def mean_batch_of(stage: PipelineStage, stream: CallStream, replicas: int, stretch: Stretch) -> float:
     """Requests of a batch in the mean, of a stage whose batches are stretched; full ones where it cannot keep up."""
-    from models.clumped_batching import clumped_batching
+    from models.simulation.clumped_batching import clumped_batching
 
     assert stage.service is not None
     batcher = stretched(stage.service.profile, stretch).to_batcher()
@@ -196,7 +196,7 @@ def slowest_of(law: LatencyLaw, calls: int) -> LatencyLaw:
 
 
 def _of_batches(stage: PipelineStage, service: Service, stream: CallStream, replicas: int, load: float) -> StageAnswer:
-    from models.clumped_batching import clumped_batching
+    from models.simulation.clumped_batching import clumped_batching
 
     batcher = service.profile.to_batcher()
     in_turn = service.routing is Routing.ROUND_ROBIN

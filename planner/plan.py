@@ -140,11 +140,15 @@ def no_plan(profile: EngineProfile, objectives: Sequence[Objective], error: NoFe
         "feasible": False,
         "reason": str(error),
         "remedy": error.remedy,
-        "objectives": [
-            {"objective": str(each), "limit": each.limit_s, "predicted": None, "met": False, "margin": None}
-            for each in objectives
-        ],
+        "objectives": [_unmet(each, error.predicted.get(str(each))) for each in objectives],
     }
+
+
+def _unmet(objective: Objective, nearest_s: float | None) -> dict[str, Any]:
+    """An objective where there is no plan, with what came nearest to one where that is known."""
+    met, limit_s = nearest_s is not None and nearest_s <= objective.limit_s, objective.limit_s
+    margin = None if nearest_s is None else 1.0 - nearest_s / limit_s
+    return {"objective": str(objective), "limit": limit_s, "predicted": nearest_s, "met": met, "margin": margin}
 
 
 def predicted(prediction: Prediction, gpus: int, objectives: Sequence[Objective]) -> dict[str, Any]:

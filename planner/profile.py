@@ -44,11 +44,11 @@ class Metadata(FileModel):
 
 
 class Gpu(FileModel):
-    """GPUs of one replica."""
+    """GPUs of one replica; none (0) of a model that Triton runs on the CPU."""
 
     type: Annotated[str, Field(min_length=1, max_length=100)]
     """Such as A100-SXM4-80GB."""
-    per_replica: Annotated[int, Field(ge=1, le=4096)] = 1
+    per_replica: Annotated[int, Field(ge=0, le=4096)] = 1
     tensor_parallel: Annotated[int, Field(ge=1, le=4096)] = 1
     pipeline_parallel: Annotated[int, Field(ge=1, le=4096)] = 1
     nodes_per_replica: Annotated[int, Field(ge=1, le=4096)] = 1
@@ -338,9 +338,9 @@ class EngineProfile(FileModel):
     @cached_property
     def doubts(self) -> tuple[Finding, ...]:
         """What `planner profile check` finds wrong with the figures."""
-        from planner.profile_check import figures, subject_of
+        from planner.profile_check import doubtful
 
-        return figures(subject_of(self))
+        return doubtful(self)
 
     @cached_property
     def service_time(self) -> ServiceTime:
@@ -446,6 +446,10 @@ class EngineProfile(FileModel):
             raise InvalidInput(
                 f"profile {self.name} is of Triton's dynamic batcher, which makes no tokens",
                 remedy="size it alone, with --profile and --qps, or use a profile of vllm or triton-trtllm",
+            )
+        if self.spec.gpu.per_replica < 1:
+            raise InvalidInput(
+                f"profile {self.name}: spec.gpu.perReplica is 0", remedy="only models of engine triton do without a GPU"
             )
         try:
             limits = self.spec.limits.to_limits()

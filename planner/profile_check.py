@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 
 from models.measurement import Measurement
-from planner.checks import arithmetic, curves, first_token, memory, physics, served, trust
+from planner.checks import arithmetic, batch_times, curves, first_token, memory, physics, served, trust
 from planner.checks.finding import Counted, Finding, Provenance, Severity, Subject
 from planner.hardware import find_gpu, find_model, precision_of
 from planner.profile import EngineProfile, MeasuredPoint
@@ -19,6 +19,19 @@ def check(subject: Subject, today: date) -> tuple[Finding, ...]:
     """All findings, contradictions first; none for a profile that is consistent, plausible, sourced and recent."""
     found = [*figures(subject), *trust.findings(subject, today)]
     return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity)))
+
+
+def check_profile(profile: EngineProfile, today: date) -> tuple[Finding, ...]:
+    """The same of a profile of any engine."""
+    if profile.spec.engine != "triton":
+        return check(subject_of(profile), today)
+    found = [*batch_times.findings(profile), *trust.origin(_provenance(profile), today)]
+    return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity)))
+
+
+def doubtful(profile: EngineProfile) -> tuple[Finding, ...]:
+    """The findings about a profile's figures themselves."""
+    return tuple(batch_times.findings(profile)) if profile.spec.engine == "triton" else figures(subject_of(profile))
 
 
 def figures(subject: Subject) -> tuple[Finding, ...]:
@@ -51,8 +64,12 @@ def subject_of(profile: EngineProfile) -> Subject:
             Counted(requests=point.requests, failed=point.failed, capacity_only=point.capacity_only)
             for point in spec.measurements
         ),
-        provenance=tuple(Provenance(source=entry.source, measured=_day(entry.date)) for entry in spec.provenance),
+        provenance=_provenance(profile),
     )
+
+
+def _provenance(profile: EngineProfile) -> tuple[Provenance, ...]:
+    return tuple(Provenance(source=entry.source, measured=_day(entry.date)) for entry in profile.spec.provenance)
 
 
 def _measurement(point: MeasuredPoint) -> Measurement:

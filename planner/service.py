@@ -163,7 +163,7 @@ def _of_tokens(replicas: int, found: Prediction) -> ServiceAnswer:
 
 
 def _of_batcher(found: BatchingAnswer) -> ServiceAnswer:
-    """With a queue delay the truth lies between two ways to dispatch: the slower one."""
+    """With a queue delay there are two ways to dispatch: the slower one at each share."""
     by_rule = tuple(found.laws.values())
     metrics: tuple[Metric, ...] = ("queue", "e2e") if by_rule else ()
     return ServiceAnswer(

@@ -48,6 +48,12 @@ class RequestFields(FileModel):
         gpu_price_per_h: float | None = None,
     ) -> Service:
         """Such requests at a rate, served by a profile. Raises InvalidInput for what does not fit."""
+        if profile.spec.gpu.per_replica < 1:
+            raise InvalidInput(
+                f"profile {profile.name} is of a model on the CPU (gpu.perReplica 0), and plans of several services "
+                "count GPUs",
+                remedy="size it alone, with `planner size --profile`, or as a delay of a pipeline",
+            )
         return Service(
             profile=profile,
             arrivals=OpenArrivals(rate_per_s=rate_per_s, burstiness=burstiness),

@@ -1,8 +1,8 @@
 """Learn `models/learned_batching.py` again: `make networks-batching`.
 
-Random batchers (`benchmarks.batching_cases`, seeds that accuracy is never measured on) are simulated under each way to
-dispatch; one small network a way learns what the embedded chain misses. Simulations and the chain's answers are kept
-under .benchmarks/; remove the file after a change of either.
+Random batchers (`benchmarks.batching_cases`, a seed that accuracy is never measured on) without queue delays are
+simulated, and a small network learns what the embedded chain misses. Simulations and the chain's answers are kept under
+.benchmarks/; remove the file after a change of either.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.batching_cases import BatchingCase, batching_case
-from models.batcher import DispatchRule
+from benchmarks.batching_cases import BatchingCase, Ranges, batching_case
 from models.batching_discrepancy import FLOOR, KNOTS, exact, network_inputs
 from models.dynamic_batching import chain_answer
 from models.simulation.batching import simulate_batching
@@ -29,14 +28,12 @@ ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".benchmarks" / "batching.pickle"
 LEARNED = ROOT / "models" / "learned_batching.py"
 
-WAYS = {"none": DispatchRule.WHEN_IDLE, **{rule.value: rule for rule in DispatchRule}}
-SEEDS = {"none": 1, "when-idle": 2, "while-running": 2}
-CASES = {"none": 7_000, "when-idle": 8_000, "while-running": 8_000}
+SEED, CASES = 1, 7_000
 PREFERRING = 0.2
+"""Share of cases with preferred sizes. What is asked of the network has none since samples answer for them."""
 TOLERANCE = 0.003
 
 Array = NDArray[np.float64]
-Asked = tuple[str, int]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,8 +50,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--steps", type=int, default=40_000)
     options = parser.parse_args()
-    kept: dict[Asked, Example | None] = pickle.loads(KEPT.read_bytes()) if KEPT.exists() else {}  # noqa: S301 -- ours
-    missing = [(way, number) for way, count in CASES.items() for number in range(count) if (way, number) not in kept]
+    kept: dict[int, Example | None] = pickle.loads(KEPT.read_bytes()) if KEPT.exists() else {}  # noqa: S301 -- ours
+    missing = [number for number in range(CASES) if number not in kept]
     with ProcessPoolExecutor(options.jobs) as pool:
         for done, (asked, found) in enumerate(zip(missing, pool.map(example, missing, chunksize=20), strict=True)):
             kept[asked] = found
@@ -62,14 +59,12 @@ def main() -> None:
                 print(f"simulated {done + 1} of {len(missing)}", file=sys.stderr)
     KEPT.parent.mkdir(exist_ok=True)
     KEPT.write_bytes(pickle.dumps(kept))
-    texts = {way: _network(kept, way, options) for way in WAYS}
-    LEARNED.write_text(_module(texts), encoding="utf-8")
+    LEARNED.write_text(_module(_network(kept, options)), encoding="utf-8")
 
 
-def case_of(asked: Asked) -> BatchingCase:
+def case_of(number: int) -> BatchingCase:
     """The question."""
-    way, number = asked
-    return batching_case(number, SEEDS[way], delayed=way != "none", preferring=PREFERRING)
+    return batching_case(number, SEED, Ranges(preferring=PREFERRING))
 
 
 def requests(load: float) -> int:
@@ -77,14 +72,12 @@ def requests(load: float) -> int:
     return 120_000 if load < 0.6 else 250_000 if load < 0.85 else 600_000
 
 
-def example(asked: Asked) -> Example | None:
+def example(number: int) -> Example | None:
     """What is seen of a question; None where the chain is exact."""
-    case = case_of(asked)
+    case = case_of(number)
     if exact(case.batcher, case.arrivals):
         return None
-    seen = simulate_batching(
-        case.batcher, case.arrivals, rule=WAYS[asked[0]], requests=requests(case.load), seed=asked[1] + 7
-    )
+    seen = simulate_batching(case.batcher, case.arrivals, requests=requests(case.load), seed=number + 7)
     return compared(case, np.quantile(seen.e2e_s, KNOTS), np.quantile(seen.queue_s, KNOTS), seen.mean_batch)
 
 
@@ -103,19 +96,13 @@ def compared(case: BatchingCase, e2e_s: Array, queue_s: Array, mean_batch: float
     )
 
 
-def _network(kept: dict[Asked, Example | None], way: str, options: argparse.Namespace) -> str:
-    examples = [found for (each, _), found in kept.items() if each == way and found is not None]
+def _network(kept: dict[int, Example | None], options: argparse.Namespace) -> str:
+    examples = [found for found in kept.values() if found is not None]
     inputs, outputs = (np.array(rows) for rows in _columns(examples))
     how = Training(hidden=(96, 64), members=2, steps=options.steps, decay=1e-4, jobs=options.jobs)
     network = train(inputs, outputs - TOLERANCE, outputs + TOLERANCE, np.ones(len(examples)), how)
-    off = np.abs(network(inputs) - outputs)
-    print(
-        way,
-        len(examples),
-        "median error of what was learned from",
-        np.round(np.median(off, axis=0), 4),
-        file=sys.stderr,
-    )
+    off = np.round(np.median(np.abs(network(inputs) - outputs), axis=0), 4)
+    print(f"{len(examples)} examples, median error of what was learned from {off}", file=sys.stderr)
     return network.to_text()
 
 
@@ -124,14 +111,11 @@ def _columns(examples: Iterable[Example]) -> tuple[list[Array], list[Array]]:
     return [each.inputs for each in rows], [each.outputs for each in rows]
 
 
-def _module(texts: dict[str, str]) -> str:
-    lines = ['"""What `models.bulk_queue` misses; written by scripts/fit_batching.py."""', "", "NETWORKS = {"]
-    for way, text in texts.items():
-        head, _, numbers = text.partition("\n")
-        lines += [f'    "{way}": (', f'        "{head}\\n"']
-        lines += [f'        "{numbers[i : i + 100]}"' for i in range(0, len(numbers), 100)]
-        lines += ["    ),"]
-    return "\n".join([*lines, "}"]) + "\n"
+def _module(text: str) -> str:
+    head, _, numbers = text.partition("\n")
+    lines = ['"""What `models.bulk_queue` misses; written by scripts/fit_batching.py."""', "", "NETWORK = ("]
+    lines += [f'    "{head}\\n"', *(f'    "{numbers[i : i + 100]}"' for i in range(0, len(numbers), 100))]
+    return "\n".join([*lines, ")"]) + "\n"
 
 
 if __name__ == "__main__":

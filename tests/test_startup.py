@@ -62,3 +62,13 @@ def test_quick_commands_leave_heavy_libraries_alone(command):
     modules = imported_by(*command)
     assert "planner.cli.main" in modules
     assert not among(modules, NEVER)
+
+
+def test_a_batcher_without_a_delay_needs_no_simulator(tmp_path):
+    (tmp_path / "m.yaml").write_text(
+        "{apiVersion: replicast.dev/v1alpha1, kind: EngineProfile, metadata: {name: m}, spec: {engine: triton, "
+        "model: m, gpu: {type: L4}, limits: {maxBatchSize: 8}, serviceTime: [{batch: 1, mean: 0.02}, {batch: 8, "
+        "mean: 0.06}]}}"
+    )
+    question = ["size", "--profile", str(tmp_path / "m.yaml"), "--qps", "300", "--slo", "e2e:p99<=150ms"]
+    assert not among(imported_by(*question), ("numba", "llvmlite"))

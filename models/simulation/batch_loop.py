@@ -1,6 +1,7 @@
 """The compiled loop of the dynamic batcher: from dispatch to dispatch, for these follow in the order of arrival.
 
-The rules are those of `models.batcher.DispatchRule`; nothing else is shared with `models.dynamic_batching`.
+The rules are those of `models.batcher.DispatchRule`. Tests hold it, request by request, against a second simulator that
+goes from event to event (`tests.batching_referee`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,21 @@ def _largest(wanted, waiting):
         if each <= waiting:
             size = each
     return size
+
+
+@njit(cache=True, inline="always")
+def _busy_until(free, when):
+    """The instance that is free first gets busy until `when`; `free` is a heap of when each gets idle."""
+    at = 0
+    while 2 * at + 1 < free.size:
+        child = 2 * at + 1
+        if child + 1 < free.size and free[child + 1] < free[child]:
+            child += 1
+        if free[child] >= when:
+            break
+        free[at] = free[child]
+        at = child
+    free[at] = when
 
 
 @njit(cache=True, nogil=True)
@@ -40,12 +56,8 @@ def run(arrival, means, cvs, wanted, largest, delay, instances, while_running, s
     come = 0
     looked = 0.0
     while head < n:
-        who = 0
-        for each in range(1, instances):
-            if free[each] < free[who]:
-                who = each
         # From when on the batch may close: an instance is idle, or, while running, the batch before has started.
-        open_from = looked if while_running else free[who]
+        open_from = looked if while_running else free[0]
         closes = max(open_from, arrival[head])
         while come < n and arrival[come] <= closes:
             come += 1
@@ -65,12 +77,12 @@ def run(arrival, means, cvs, wanted, largest, delay, instances, while_running, s
                 while come < n and arrival[come] <= closes:
                     come += 1
                 size = come - head
-        start = max(closes, free[who])
+        start = max(closes, free[0])
         mean = means[size]
         cv = cvs[size]
         seconds = mean if cv == 0.0 else np.random.gamma(1.0 / (cv * cv), mean * cv * cv)
         busy += seconds
-        free[who] = start + seconds
+        _busy_until(free, start + seconds)
         looked = start
         for each in range(head, head + size):
             started[each] = start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,12 +28,17 @@ class BatchingSimulation:
     """Arrival to start, in order of arrival (n,)."""
     e2e_s: Array = field(repr=False)
     """Arrival to end (n,)."""
-    mean_batch: float
-    """Requests over executions."""
+    batch: NDArray[np.int64] = field(repr=False)
+    """Size of the batch that each went with (n,)."""
     utilization: float
     """Mean share of the instances that are busy."""
     stable: bool
-    """Whether the queue did not grow without end."""
+    """Whether the queue was not seen to grow without end."""
+
+    @property
+    def mean_batch(self) -> float:
+        """Requests over executions."""
+        return float(1.0 / np.mean(1.0 / self.batch))
 
     @property
     def queue(self) -> LatencyLaw:
@@ -58,7 +64,7 @@ def simulate_batching(
         raise InvalidInput("a simulation needs 100 to 1e9 requests")
     rng = np.random.default_rng(seed)
     when = np.cumsum(gaps(arrivals, requests, rng))
-    held_back = rule is DispatchRule.WHILE_RUNNING and batcher.max_queue_delay_s > 0.0
+    held_back = rule is DispatchRule.WHILE_RUNNING and batcher.holds_back
     started, done, batch, busy = batch_loop.run(
         when, batcher.means_s, batcher.cvs, np.array(batcher.wanted), batcher.max_batch_size,
         batcher.max_queue_delay_s, batcher.instances, held_back, int(rng.integers(2**31)),
@@ -67,10 +73,23 @@ def simulate_batching(
     return BatchingSimulation(
         queue_s=(started - when)[window],
         e2e_s=(done - when)[window],
-        mean_batch=float(1.0 / np.mean(1.0 / batch[window])),
+        batch=batch[window],
         utilization=min(1.0, busy / (batcher.instances * float(done.max()))),
-        stable=arrivals.rate_per_s < batcher.capacity_per_s,
+        stable=not grows(when, started - when, arrivals.burstiness),
     )
+
+
+def grows(when: Array, waited_s: Array, burstiness: float) -> bool:
+    """Whether waits were seen to grow in proportion to the time: more arrives than is served.
+
+    Each quarter's mean is then well above that of the quarter before, and the last waits are a notable part of the run,
+    more than a stream that keeps up falls behind by chance.
+    """
+    first, second, third, fourth = (float(part.mean()) for part in np.array_split(waited_s, 4))
+    last = float(waited_s[-max(1, waited_s.size // 50) :].mean())
+    by_chance = 1.5 * math.sqrt(max(1.0, burstiness) / waited_s.size)
+    rising = first < second < 0.8 * third and third < 0.9 * fourth
+    return rising and last > by_chance * float(when[-1] - when[0])
 
 
 def gaps(arrivals: OpenArrivals, count: int, rng: np.random.Generator) -> Array:

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.batcher import Batcher, DispatchRule
-from models.clumped_batching import chosen_replicas, serve_batches
 from models.engine import Engine
 from models.fork_join import Passage
 from models.latency_law import LatencyLaw
 from models.prediction import Routing
 from models.simulation import shared_gpu_loop
 from models.simulation.batching import gaps
+from models.simulation.clumped_batching import chosen_replicas, serve_batches
 from models.simulation.replicas import serve
 from models.stage_network import StageNetwork, Truth
 from models.workload import OpenArrivals, Workload

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from statistics import median
 
 from models.load_groups import distinct_loads
 from models.mean_step import MeanStep
-from planner.checks.finding import Finding, Severity, Subject
+from planner.checks.finding import Finding, Provenance, Severity, Subject
 
 MEDIAN_ERROR, ONE_ERROR = 0.10, 0.30
 """Relative errors of TPOT over all points, and at one, that a plan's margins do not cover."""
@@ -20,7 +20,7 @@ def findings(subject: Subject, today: date) -> Iterator[Finding]:
     """How far to trust the profile on a given day."""
     yield from _residuals(subject)
     yield from _few_points(subject)
-    yield from _provenance(subject, today)
+    yield from origin(subject.provenance, today)
 
 
 def _residuals(subject: Subject) -> Iterator[Finding]:
@@ -78,8 +78,9 @@ def _users(most: int) -> str:
     return f"{', '.join(map(str, counts[:-1]))} and {counts[-1]}" if len(counts) > 1 else str(counts[0])
 
 
-def _provenance(subject: Subject, today: date) -> Iterator[Finding]:
-    if not subject.provenance or any(not entry.source for entry in subject.provenance):
+def origin(provenance: Sequence[Provenance], today: date) -> Iterator[Finding]:
+    """Who measured a profile, and when."""
+    if not provenance or any(not entry.source for entry in provenance):
         yield Finding(
             severity=Severity.WARNING,
             code="no-provenance",
@@ -89,7 +90,7 @@ def _provenance(subject: Subject, today: date) -> Iterator[Finding]:
             remedy="add provenance with source and date",
         )
         return
-    dates = [entry.measured for entry in subject.provenance if entry.measured is not None]
+    dates = [entry.measured for entry in provenance if entry.measured is not None]
     if not dates:
         yield Finding(
             severity=Severity.NOTE,

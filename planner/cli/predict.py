@@ -18,14 +18,13 @@ from planner.cli.options import (
     output_options,
     painter,
     profile_option,
-    require_profile,
     stated_workload,
     width,
     workload_options,
 )
+from planner.cli.repository import Repository, repository_options
 from planner.objective import parse_objectives, unit_warnings
 from planner.plan import Answer, load_assumptions
-from planner.profile import load_profile
 from planner.reports.structured import render
 from planner.reports.table import answer_table
 from planner.sizing import max_rate, require_known, require_meaning
@@ -44,6 +43,7 @@ Examples:
 @click.option("--replicas", type=click.IntRange(1, 10_000_000), required=True, help="Replicas behind the balancer.")
 @click.option("--max-qps", is_flag=True, help="Find the highest rate that meets every --slo.")
 @workload_options
+@repository_options
 @objective_option
 @output_options
 def predict(
@@ -59,7 +59,8 @@ def predict(
 
     An unstable system (more arrives than can be served) is told as such, with exit code 0.
     """
-    name = require_profile(profile_name)
+    repository = Repository.taken_from(options)
+    repository.check(profile_name)
     objectives = parse_objectives(slo)
     if max_qps and options["qps"] is not None:
         raise InvalidInput("--max-qps and --qps exclude each other", remedy="drop --qps: the rate is the answer")
@@ -69,7 +70,7 @@ def predict(
         )
     if max_qps and not objectives:
         raise InvalidInput("--max-qps needs an objective", remedy="add for example --slo 'ttft:p99<=500ms'")
-    profile = load_profile(name)
+    profile = repository.profile(profile_name)
     if profile.spec.engine == "triton":
         from planner.cli.batching import predict_batcher, question_of
 

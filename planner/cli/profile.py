@@ -129,15 +129,15 @@ def check(ctx: click.Context, names: tuple[str, ...], as_of: datetime | None, fo
 
     Little's law, tokens per second against requests per second, percentiles in order, requests that failed or were not
     served at the rate asked for, curves that fall, models and KV memory that do not fit, speeds beyond the GPU's data
-    sheet, the step time against its own points, source and age. Each finding says what it means for a plan and what to
+    sheet, the step time against its own points, source and age; of Triton's batchers the times of batches, their
+    variation and the queue delay. Each finding says what it means for a plan and what to
     do.
 
     Exit code 0: no contradiction (there may be warnings and notes); 1: figures that cannot all be true; 2: bad input.
     """
     from planner.cli.options import painter
     from planner.profile import load_profile
-    from planner.profile_check import check as findings_of
-    from planner.profile_check import is_fit, subject_of
+    from planner.profile_check import check_profile, is_fit
     from planner.reports.profile_table import check_table
 
     today = as_of.date() if as_of else _today()
@@ -145,7 +145,7 @@ def check(ctx: click.Context, names: tuple[str, ...], as_of: datetime | None, fo
     texts: list[str] = []
     for name in names:
         found = load_profile(name)
-        findings = findings_of(subject_of(found), today)
+        findings = check_profile(found, today)
         reports.append(
             {
                 "profile": found.name,

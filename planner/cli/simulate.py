@@ -20,15 +20,14 @@ from planner.cli.options import (
     output_options,
     painter,
     profile_option,
-    require_profile,
     stated_workload,
     width,
     workload_options,
 )
+from planner.cli.repository import Repository, repository_options
 from planner.cli.simulate_serve import ServeOptions, refuse_idle, serve_until_stopped
 from planner.objective import parse_objectives, unit_warnings
 from planner.plan import Answer, load_assumptions
-from planner.profile import load_profile
 from planner.reports.structured import render
 from planner.reports.table import answer_table
 from planner.sizing import require_meaning
@@ -47,6 +46,7 @@ Examples:
 @profile_option
 @click.option("--replicas", type=click.IntRange(1, 10_000_000), required=True, help="Replicas behind the balancer.")
 @workload_options
+@repository_options
 @objective_option
 @click.option(
     "--requests", type=click.IntRange(1000, 1_000_000_000), default=200_000, show_default=True,
@@ -65,7 +65,9 @@ Examples:
     show_default=True,
     help="With --serve: simulated seconds a second. Rates that Prometheus sees are as many times higher.",
 )
-@click.option("--model-name", metavar="NAME", help="With --serve: the metrics' label.  [default: the profile's model]")
+@click.option(
+    "--served-model-name", metavar="NAME", help="With --serve: the metrics' label.  [default: the profile's model]"
+)
 @click.option(
     "--metric-names",
     type=click.Choice(["newest", "oldest"]),
@@ -85,7 +87,7 @@ def simulate(
     seed: int,
     serve: str | None,
     speed: float,
-    model_name: str | None,
+    served_model_name: str | None,
     metric_names: str,
     form: str,
     gpu_price: float | None,
@@ -100,12 +102,18 @@ def simulate(
     real time or faster, and its load and its replicas can be changed over HTTP while it runs (it says how).
     """
     refuse_idle(context, serve)
-    name = require_profile(profile_name)
+    repository = Repository.taken_from(options)
+    repository.check(profile_name)
     objectives = parse_objectives(slo)
-    profile = load_profile(name)
+    profile = repository.profile(profile_name)
     if serve is not None:
         chosen = ServeOptions(
-            address=serve, replicas=replicas, seed=seed, speed=speed, model_name=model_name, metric_names=metric_names
+            address=serve,
+            replicas=replicas,
+            seed=seed,
+            speed=speed,
+            model_name=served_model_name,
+            metric_names=metric_names,
         )
         return serve_until_stopped(profile, options, chosen)
     if profile.spec.engine == "triton":

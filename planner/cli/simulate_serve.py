@@ -21,7 +21,7 @@ _IDLE = {
     "slo": "--slo", "requests": "--requests", "form": "-o", "gpu_price": "--gpu-price",
 }  # fmt: skip
 """Options of a run that ends."""
-_ONLY = {"speed": "--speed", "model_name": "--model-name", "metric_names": "--metric-names"}
+_ONLY = {"speed": "--speed", "served_model_name": "--served-model-name", "metric_names": "--metric-names"}
 """Options of a server."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +21,13 @@ from planner.cli.options import (
     output_options,
     painter,
     profile_option,
-    require_profile,
     stated_workload,
     width,
     workload_options,
 )
+from planner.cli.repository import Repository, repository_options
 from planner.objective import parse_objectives
 from planner.plan import Plan
-from planner.profile import EngineProfile, load_profile
 from planner.reports.structured import render
 from planner.reports.table import plan_table
 from planner.sizing import MAX_REPLICAS
@@ -71,16 +69,7 @@ BESIDE_FLEET = ("fleet", "profile_name", "slo", "routing", "max_replicas", "gpu_
 @click.option("--fleet", type=click.Path(path_type=Path), help="YAML file of many workloads to size at once.")
 @click.option("--explain", is_flag=True, help="Show the reasoning, step by step, with the formulas' names.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw latency against replicas and load (.svg or .png).")
-@click.option(
-    "--model-repository", type=click.Path(path_type=Path), metavar="DIR",
-    help="Triton model repository: limits from config.pbtxt, instead of --profile (needs the `triton` extra).",
-)  # fmt: skip
-@click.option(
-    "--profile-csv", type=click.Path(path_type=Path), metavar="FILE",
-    help="Beside it: time of a batch by its size, columns batch, mean_s or mean_ms, and cv.",
-)  # fmt: skip
-@click.option("--model-name", metavar="NAME", help="The model of the repository, where it has several.")
-@click.option("--gpu", metavar="TYPE", help="GPU type of a --model-repository's or --model's replicas.")
+@repository_options
 @layout_options
 @click.option(
     "--topology", type=click.Path(path_type=Path),
@@ -95,10 +84,6 @@ def size(
     fleet: Path | None,
     explain: bool,
     plot: Path | None,
-    model_repository: Path | None,
-    profile_csv: Path | None,
-    model_name: str | None,
-    gpu: str | None,
     topology: Path | None,
     form: str,
     gpu_price: float | None,
@@ -109,6 +94,7 @@ def size(
     The answer shows predicted percentiles beside each objective, which objective binds, what one replica fewer would
     break, and what was assumed. Exit code 1: no number of replicas meets them.
 
+    With a queue delay the counts that do may lie between two that do not: more replicas fill batches more slowly.
     One replica fewer than the answer does not do. Far percentiles ripple by about 1 % from one count to the next, so
     that of hundreds of replicas a count a little lower may now and then do again without being found.
     """
@@ -129,12 +115,14 @@ def size(
             gpu_price_per_h=gpu_price,
         )
         return _size_fleet(fleet, defaults, form)
-    layout = take_layout(options, gpu)
-    repository = _Repository(folder=model_repository, times=profile_csv, model=model_name, gpu=gpu)
+    repository = Repository.taken_from(options)
+    layout = take_layout(options, repository.gpu)
     if layout.model is None:
         repository.check(profile_name)
     else:
-        layout.refuse_beside(profile=profile_name, repository=model_repository, times=profile_csv, name=model_name)
+        layout.refuse_beside(
+            profile=profile_name, repository=repository.folder, times=repository.times, name=repository.model
+        )
     if not slo:
         raise InvalidInput("no objective is given", remedy="add for example --slo 'ttft:p99<=500ms'")
     if plot is not None:
@@ -177,40 +165,6 @@ def size(
 
         click.echo(explain_plan(request, plan), nl=False, err=form != "table")
     return 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Repository:
-    """The options that stand in for a profile."""
-
-    folder: Path | None
-    times: Path | None
-    model: str | None
-    gpu: str | None
-
-    def check(self, profile_name: str | None) -> None:
-        """Refuse what does not go together, before any work."""
-        if self.folder is None:
-            if self.times is not None or self.model is not None or self.gpu is not None:
-                raise InvalidInput(
-                    "--profile-csv, --model-name and --gpu belong to a --model-repository",
-                    remedy="add --model-repository DIR",
-                )
-            require_profile(profile_name)
-        elif profile_name is not None:
-            raise InvalidInput("--model-repository and --profile exclude each other", remedy="drop one of them")
-        elif self.times is None:
-            raise InvalidInput(
-                "--model-repository says nothing of times", remedy="add --profile-csv FILE with batch and mean_ms"
-            )
-
-    def profile(self, profile_name: str | None) -> EngineProfile:
-        """The profile that is meant."""
-        if self.folder is None or self.times is None:
-            return load_profile(require_profile(profile_name))
-        from planner.model_repository import profile_from_repository
-
-        return profile_from_repository(self.folder, self.times, model=self.model, gpu=self.gpu or "unnamed GPU")
 
 
 def _refuse_beside(file: str, known: tuple[str, ...]) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from models.call_stream import CallStream, joined
-from models.clumped_batching import clump_times
 from models.neighbour_slowdown import Running, Stretch, stretches
+from models.simulation.clumped_batching import clump_times
 
 
 def drawn(stream: CallStream) -> np.ndarray:

@@ -11,6 +11,7 @@ from models.workload import OpenArrivals, Workload
 from planner.objective import parse_objectives
 from planner.profile import load_profile, parse_profile
 from planner.service import Service
+from planner.service_fields import RequestFields
 
 RERANKER = """
 apiVersion: replicast.dev/v1alpha1
@@ -86,3 +87,9 @@ def test_the_slower_of_two_crossing_laws_is_the_slower_at_every_share():
     shares = np.array([0.2, 0.5, 0.7, 0.99])
     expected = np.maximum(narrow.quantiles(shares), wide.quantiles(shares))
     np.testing.assert_allclose(slower_of([narrow, wide]).quantiles(shares), expected)
+
+
+def test_models_on_the_cpu_stay_out_of_plans_that_count_gpus():
+    profile = parse_profile(RERANKER.replace("type: A10G-24GB", "type: CPU, perReplica: 0"), name="reranker")
+    with pytest.raises(InvalidInput, match="of a model on the CPU"):
+        RequestFields().service_of(profile, 10.0)
