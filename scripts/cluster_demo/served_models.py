@@ -43,13 +43,13 @@ class ServedModel:
 MODELS = (
     ServedModel(
         name="chat", engine="vLLM", sample="vllm", curve=CHAT, watched="ttft p99", limit_s=0.5,
-        simulated_as=("--input-tokens", "512", "--output-tokens", "128", "--model-name", "llama"),
+        simulated_as=("--input-tokens", "512", "--output-tokens", "128", "--served-model-name", "llama"),
         objectives=("ttft:p99<=500ms", "itl:p95<=60ms"),
         latency="histogram_quantile(0.99, sum by (le) (rate(vllm:time_to_first_token_seconds_bucket[{window}s])))",
     ),
     ServedModel(
         name="reranker", engine="Triton", sample="triton", curve=RERANKER, watched="e2e mean", limit_s=0.1,
-        simulated_as=("--model-name", "bge-reranker-base"),
+        simulated_as=("--served-model-name", "bge-reranker-base"),
         objectives=("e2e:mean<=100ms", "e2e:p99<=250ms"),  # Triton counts sums: only the mean can be measured
         latency="1e-6 * sum(rate(nv_inference_request_duration_us[{window}s]))"
         " / sum(rate(nv_inference_request_success[{window}s]))",
