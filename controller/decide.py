@@ -134,8 +134,10 @@ def _needed(snapshot: Snapshot, memory: Memory, requirement: Requirement) -> int
 
 def _grace(snapshot: Snapshot, capacity: CapacityModel, planned: PlannedLoad, desired: int) -> tuple[Reason, ...]:
     grace_s = snapshot.target.grace_s if snapshot.target is not None else None
-    longest_s = capacity.longest_s(planned.load, desired) if desired and grace_s is not None else None
-    if grace_s is None or longest_s is None or longest_s <= grace_s:
+    if not desired or grace_s is None:
+        return ()
+    longest_s = capacity.longest_s(planned.load, desired, snapshot.spec.parsed_objectives)
+    if longest_s is None or longest_s <= grace_s:
         return ()
     message = (
         f"terminationGracePeriodSeconds is {format_seconds(grace_s)}, and one answer in a thousand takes longer than "
