@@ -21,6 +21,11 @@ KINDS = {
     "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1 leaderworkersets",
 }
 """What may be scaled, with group, version and plural."""
+_NEEDED = (
+    "Pod", "HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget", "ResourceQuota", "EngineProfile",
+    "CapacityPolicy",
+)  # fmt: skip
+"""What every decision rests on: with one of them unreadable nothing is known of rivals, places or limits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +108,12 @@ def _target(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Target
     ref = spec.target_ref
     if ref.kind not in KINDS or ref.api_version != KINDS[ref.kind].split()[0]:
         return None, f"{ref.kind} of {ref.api_version} is not scaled here; {', '.join(KINDS)} are"
-    if ref.kind in view.problems:
-        return None, view.problems[ref.kind]
+    unreadable = next((view.problems[kind] for kind in (ref.kind, *_NEEDED) if kind in view.problems), "")
+    if unreadable:
+        return None, unreadable
     found = view.workloads[ref.kind].get((namespace, ref.name))
     if found is None:
         return None, f"{ref.kind} {namespace}/{ref.name} is not there"
-    if "Pod" in view.problems:
-        return None, view.problems["Pod"]
     mine = view.pods_of(namespace, found.selector)
     unschedulable, failing = sum(pod.unschedulable for pod in mine), sum(pod.failing for pod in mine)
     ready = min(found.ready, sum(pod.ready for pod in mine)) if ref.kind != "LeaderWorkerSet" else found.ready
@@ -144,8 +148,6 @@ def _scaler(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Scaler
         kind, name, known = "ScaledObject", spec.scaled_object_ref.name, view.scaled_objects
     else:
         return None, ""
-    if kind in view.problems:
-        return None, view.problems[kind]
     found = known.get((namespace, name))
     if found is None:
         return None, f"{kind} {namespace}/{name} is not there"

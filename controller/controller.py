@@ -12,10 +12,11 @@ from typing import Protocol
 
 from controller.apply import apply, path
 from controller.caches import POLICIES, Caches
+from controller.capacity_model import CapacityModel
 from controller.capacity_policy import CapacityPolicy
 from controller.cluster_view import TargetView
 from controller.decide import decide
-from controller.decision import Decision
+from controller.decision import Decision, Outcome
 from controller.decision_log import DecisionLog, Entry
 from controller.events import event_object, events
 from controller.kubernetes_api import ApiError, Document, Kubernetes
@@ -23,7 +24,8 @@ from controller.leader import Leadership
 from controller.memory import Memory
 from controller.notable_change import notable_change
 from controller.policy_status import status_of
-from controller.snapshot import Observation, Target
+from controller.refusal import with_refusal
+from controller.snapshot import Observation, Snapshot, Target
 from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
 from controller.telemetry import Telemetry
 
@@ -114,7 +116,10 @@ class Controller:
                 others=others[key], killed=killed,
             )  # fmt: skip
             memory = self.memories.get(key, Memory())
-            outcome = decide(snapshot, memory, None if profile is None else profile.capacity)
+            outcome = self._decided(snapshot, memory, None if profile is None else profile.capacity)
+            if outcome is None:
+                unreadable[key] = "its decision failed: the log tells more"
+                continue
             decisions[key] = outcome.decision
             entry = Entry(snapshot=snapshot, memory=memory, decision=outcome.decision)
             after = outcome.memory
@@ -130,6 +135,15 @@ class Controller:
         self.telemetry.ticked(seconds)
         self.telemetry.leading.set(self.leader.leads())
         return Ticked(decisions=decisions, unreadable=unreadable, writes=writes, seconds=seconds)
+
+    @staticmethod
+    def _decided(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -> Outcome | None:
+        """None where it fails, which is an error of ours: the other policies are decided on all the same."""
+        try:
+            return decide(snapshot, memory, capacity)
+        except Exception:
+            LOG.exception("%s: the decision failed", snapshot.policy)
+            return None
 
     def _policies(self) -> tuple[dict[Key, CapacityPolicy], dict[Key, str]]:
         good: dict[Key, CapacityPolicy] = {}
@@ -180,16 +194,17 @@ class Controller:
         return self._tell_status(key, policy, entry) + self._tell_events(policy, decision, before, now_s)
 
     def _tell_status(self, key: Key, policy: CapacityPolicy, entry: Entry) -> int:
-        if not entry.error and not notable_change(self._shown.get(key), entry.decision):
+        told = with_refusal(entry.decision, entry.error)
+        if not notable_change(self._shown.get(key), told):
             return 0
         where = f"{path(POLICIES, policy.metadata.namespace, policy.metadata.name)}/status"
         try:
-            status = status_of(entry.decision, self._statuses.get(key))
+            status = status_of(told, self._statuses.get(key))
             self.api.patch(where, {"status": status})
         except ApiError as error:
             LOG.warning("%s: %s", policy.key, error)
             return 0
-        self._shown[key], self._statuses[key] = entry.decision, status
+        self._shown[key], self._statuses[key] = told, status
         return 1
 
     def _tell_events(self, policy: CapacityPolicy, decision: Decision, before: Decision | None, now_s: float) -> int:

@@ -43,6 +43,8 @@ class Memory:
     last_fresh_s: float | None = None
     written: int | None = None
     """Replicas (or the scaler's minimum) that we wrote last."""
+    writer: str = ""
+    """Who had written the lever last, and when, at the look before: a rival is somebody whose write is new."""
     rival_since_s: float | None = None
     rival_writes: int = 0
     """How often somebody undid what we wrote."""
