@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -246,9 +245,8 @@ def controlled(kubeconfig: str, url: str, namespace: str, ticks: int) -> None:
     from controller.controller import Controller
     from controller.kubernetes_api import Kubernetes
     from controller.leader import Alone
-    from controller.prometheus import PrometheusSettings
+    from controller.prometheus import Prometheus, PrometheusSettings
     from controller.prometheus_observer import PrometheusObserver
-    from controller.snapshot import Evidence
     from controller.telemetry import Telemetry
 
     api = Kubernetes.connect(Path(kubeconfig))
@@ -256,19 +254,18 @@ def controlled(kubeconfig: str, url: str, namespace: str, ticks: int) -> None:
     caches = Caches(api, namespace)
     late = caches.start(120.0)
     synced_s = time.monotonic() - began_s
-    observer, queries = PrometheusObserver(PrometheusSettings(url=url), window_s=60.0), [0]
-    instant = observer._server.instant
-    asked_s = [0.0]
+    observer, queries, asked_s = PrometheusObserver(PrometheusSettings(url=url), window_s=60.0), [0], [0.0]
+    instant = Prometheus.instant
 
-    def counted(query: str) -> Any:
+    def counted(server: Prometheus, query: str) -> Any:
         queries[0] += 1
         start_s = time.monotonic()
         try:
-            return instant(query)
+            return instant(server, query)
         finally:
             asked_s[0] += time.monotonic() - start_s
 
-    observer._server.instant = counted  # type: ignore[method-assign] # to count
+    setattr(Prometheus, "instant", counted)  # noqa: B010 -- to count
     controller = Controller(api=api, caches=caches, observe=observer, leader=Alone(), telemetry=Telemetry())
     rows = []
     for _ in range(ticks):
@@ -276,22 +273,22 @@ def controlled(kubeconfig: str, url: str, namespace: str, ticks: int) -> None:
         ticked = controller.tick()
         rows.append({
             "seconds": ticked.seconds, "processor": time.process_time() - process_s, "writes": ticked.writes,
-            "queries": queries[0], "asked": asked_s[0], "policies": len(ticked.decisions), "rss": _rss(),
+            "queries": queries[0], "asked": asked_s[0], "policies": len(ticked.decisions), "rss": _memory("VmRSS"),
             "undecided": len(ticked.undecided),
-            "fresh": sum(each.conditions[2].reason in ("MetricsFresh", Evidence.FRESH.value) for each in ticked.decisions.values()),
+            "fresh": sum(each.conditions[2].status == "True" for each in ticked.decisions.values()),
         })  # fmt: skip
         time.sleep(max(0.0, 5.0 - ticked.seconds))
     undecided = list(ticked.undecided.items())[:2]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    found = {"late": late, "synced": synced_s, "rows": rows, "peak": peak, "undecided": undecided}
+    found = {"late": late, "synced": synced_s, "rows": rows, "peak": _memory("VmHWM"), "undecided": undecided}
     sys.stdout.write(json.dumps(found) + "\n")
     sys.stdout.flush()
     os._exit(0)
 
 
-def _rss() -> int:
+def _memory(name: str) -> int:
+    """Bytes; `VmHWM` is the highest since the program began, whatever its parent had."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
 
 
 def measured(kubeconfig: Path, url: str, namespace: str, ticks: int) -> dict[str, Any]:
@@ -318,7 +315,8 @@ def decisions(count: int) -> tuple[list[float], list[float]]:
     world = World(load=lambda _: 60.0, replicas=4)
     world.run(1800.0)
     seen, capacity = world.snapshot(), CapacityModel(load_profile(PROFILE))
-    new, again = [], []
+    new: list[float] = []
+    again: list[float] = []
     for index in range(count):
         rate, prompt = 5.0 + 295.0 * ((index * 0.618) % 1.0), 200.0 + 800.0 * ((index * 0.414) % 1.0)
         found = readings(seen.now_s, rate, 4, prompt_tokens=prompt, itl_s=0.015)
@@ -395,9 +393,8 @@ share the cores with the controller, and so does whoever else works there.
 {fresh}
 
 The API server and etcd are real, and hold a Deployment with ten pods for each policy; the pods were made directly, and
-Kubernetes' own controllers stand still, so that no write of ours moves anything. Prometheus is real as well, and scrapes
-the fourteen series of each vLLM that the controller looks at ({14 * PODS:,} for each policy) every 15 s. `decide` is
-timed in processor time; everything else by the clock. The controller is a process of its own, whose memory is that of
+Kubernetes' own controllers stand still, so that no write of ours moves anything. Prometheus is real as well: every 15 s
+it scrapes the fourteen series of each vLLM that the controller looks at ({14 * PODS:,} for each policy). `decide` is timed in processor time; everything else by the clock. The controller is a process of its own, whose memory is that of
 this process alone. A tick whose loads are all new sizes every policy anew; loads are put on a grid of 1 %, so that a
 steady one is answered from memory.
 """
@@ -444,7 +441,8 @@ def main(call: Callable[[dict[str, Any]], str] = json.dumps) -> None:
         many = measured(plane.kubeconfig, url, "", options.ticks)
         print(call(many), file=sys.stderr, flush=True)
     last = many["rows"][-1]
-    fresh = f"At the last tick {last['fresh']:,} of {last['policies']:,} policies had fresh metrics, {last['undecided']} were undecided."
+    fresh = f"At the last tick {last['fresh']:,} of {last['policies']:,} policies had fresh metrics, "
+    fresh += f"{last['undecided']} were undecided."
     text = page(list(rows(many, few, new, again)), fresh, os.getloadavg()[0])
     print(text)
     if options.write:

@@ -123,7 +123,7 @@ class Controller:
             decisions[key] = outcome.decision
             entry = Entry(snapshot=snapshot, memory=memory, decision=outcome.decision)
             after = outcome.memory
-            if outcome.decision.write is not None and self._may_write():
+            if outcome.decision.write is not None and self._may_write() and self._as_asked(key, policy):
                 entry = self._act(policy, entry)
                 if entry.written:
                     after = replace(after, written=outcome.decision.write.replicas)
@@ -154,6 +154,14 @@ class Controller:
             else:
                 good[key] = each
         return good, bad
+
+    def _as_asked(self, key: Key, policy: CapacityPolicy) -> bool:
+        """Whether the policy is still the one that was decided on: an edit meanwhile is decided on at the next tick."""
+        now = self.caches.policies.get(key)
+        if isinstance(now, CapacityPolicy) and now.spec == policy.spec:
+            return True
+        LOG.info("%s: the policy was changed since the tick began; nothing is written", policy.key)
+        return False
 
     def _may_write(self) -> bool:
         return not self.dry_run and self.leader.leads()

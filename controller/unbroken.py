@@ -31,7 +31,8 @@ def unbroken(memory: Memory, snapshot: Snapshot) -> Memory:
 
 
 def _not_ahead(memory: Memory, now_s: float) -> Memory:
-    times = [memory.since_s, *(each.at_s for each in (*memory.recommended[-1:], *memory.changes[-1:]))]
+    times = [memory.since_s]
+    times += [each.at_s for each in memory.recommended[-1:]] + [each.at_s for each in memory.changes[-1:]]
     if memory.rival_since_s is not None:
         times.append(memory.rival_since_s)
     if max(times) <= now_s:

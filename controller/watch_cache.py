@@ -56,6 +56,11 @@ class WatchCache(Generic[T]):
         with self._lock:
             return dict(self._objects)
 
+    def get(self, key: Key) -> T | None:
+        """One of them now."""
+        with self._lock:
+            return self._objects.get(key)
+
     @property
     def problem(self) -> ApiError | None:
         """What stands in the way now; None where all is well."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -100,10 +101,7 @@ def policy(name: str, kind: str = "Deployment", group: str = "apps/v1", **spec: 
 
 def crowded(asked: Mapping[Key, Asked]) -> dict[Key, Observation]:
     """Of every policy: far more load than it has replicas for."""
-    return {
-        key: Observation(evidence=Evidence.FRESH, readings=readings(time.time(), 200.0, 1))
-        for key in asked
-    }
+    return {key: Observation(evidence=Evidence.FRESH, readings=readings(time.time(), 200.0, 1)) for key in asked}
 
 
 @pytest.fixture

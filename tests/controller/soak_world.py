@@ -275,7 +275,7 @@ class SoakWorld:
         seen, policies = self.view(), dict(self.policies)
         profile = {} if self.profile is None else {(SPACE, PROFILE): self.profile}
         judged.caches.view = lambda: seen
-        judged.caches.policies = SimpleNamespace(objects=lambda: policies)
+        judged.caches.policies = SimpleNamespace(objects=lambda: policies, get=policies.get)
         judged.caches.profiles = SimpleNamespace(objects=lambda: profile)
         judged.policies = policies
 

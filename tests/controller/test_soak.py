@@ -10,6 +10,7 @@ import random
 
 import pytest
 
+from controller import capacity_model
 from controller.memory import Memory
 from tests.controller.soak_world import NAMES, SoakWorld
 from tests.controller.world import TICK_S
@@ -79,6 +80,12 @@ def once(world: SoakWorld, name: str) -> None:
         world.jump(chance.choice((-7200.0, -600.0, -30.0, 600.0, 7200.0)))
     else:
         world.lease.holder = chance.choice(("one", "two"))
+
+
+@pytest.fixture(autouse=True)
+def coarse_answers(monkeypatch):
+    """What is sized is rounded up to a tenth: the soak asks of writes, not of milliseconds."""
+    monkeypatch.setattr(capacity_model, "GRID", 1.1)
 
 
 @pytest.mark.parametrize("seed", seeds())

@@ -1,0 +1,33 @@
+"""The loop itself: what one policy's misfortune does to the others, and what is told of it."""
+
+from __future__ import annotations
+
+from controller import controller as loop
+from controller.decide import decide
+from controller.kubernetes_api import ApiError
+from controller.refusal import with_refusal
+from tests.controller.soak_world import SPACE, SoakWorld
+from tests.controller.world import World, codes, condition
+
+
+def test_a_decision_that_fails_spares_the_other_policies(monkeypatch):
+    def fails_once(snapshot, memory, capacity):
+        if snapshot.policy == f"{SPACE}/hpa":
+            raise ZeroDivisionError
+        return decide(snapshot, memory, capacity)
+
+    monkeypatch.setattr(loop, "decide", fails_once)
+    world = SoakWorld(0)
+    world.settle()
+    ticked = world.controllers["one"].controller.tick()
+    assert set(ticked.undecided) == {(SPACE, "hpa")}
+    assert len(ticked.decisions) == 4
+
+
+def test_what_the_api_server_refused_is_told_in_its_own_words():
+    decision = World(load=lambda _: 160.0, replicas=1).tick()
+    error = ApiError(status=403, reason="Forbidden", verb="PATCH", path="/apis/x", message='cannot patch "x"')
+    told = with_refusal(decision, str(error))
+    assert condition(told, "ScalingActive")[1] == "WriteRefused"
+    assert 'PATCH /apis/x: 403 Forbidden: cannot patch "x"' in condition(told, "ScalingActive")[2]
+    assert codes(told) > codes(decision)
