@@ -9,7 +9,7 @@ pip := $(run) -m pip --disable-pip-version-check --quiet
 pythons := python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format lint types layers control-plane test test-cluster unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching networks networks-batching docs crds wheel clean
+.PHONY: help setup demo check format lint types layers control-plane test tests test-cluster unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching bench-variants bench-layouts bench-packing bench-pipelines networks networks-batching docs crds wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,8 +59,10 @@ format: $(VENV)/.installed-dev  ## format the code and repair what the linter ca
 # `K8S=1.28` is the oldest Kubernetes that is supported; without it the newest is taken.
 export K8S
 
+test: check tests  ## check, then every test
+
 # Where it cannot be built, the tests that need it fail and say so; the others run all the same.
-test: check  ## check, then every test, those on the control plane included
+tests: $(VENV)/.installed-dev  ## every test, without the checks
 	@$(run) -m scripts.control_plane > /dev/null || true
 	$(run) -m pytest $(PYTEST_ARGS)
 
@@ -71,12 +73,12 @@ test-cluster: $(VENV)/.installed-dev  ## the tests on a real control plane; K8S=
 	@$(run) -m scripts.control_plane > /dev/null || true
 	$(run) -m pytest tests/cluster $(PYTEST_ARGS)
 
-unit: $(VENV)/.installed-dev  ## every other test, without the checks
+unit: $(VENV)/.installed-dev  ## the tests that need no Kubernetes
 	@$(run) -m scripts.control_plane prometheus > /dev/null || true
 	$(run) -m pytest --ignore=tests/cluster $(PYTEST_ARGS)
 
 fuzz: $(VENV)/.installed-dev  ## the property tests with new random examples, many of them
-	HYPOTHESIS_PROFILE=fuzz $(run) -m pytest $(PYTEST_ARGS)
+	HYPOTHESIS_PROFILE=fuzz $(run) -m pytest --ignore=tests/cluster $(PYTEST_ARGS)
 
 test-pythons:  ## every test on each of Python 3.11, 3.12 and 3.13 that is found
 	@absent=; failed=; for python in $(pythons); do \
@@ -108,8 +110,20 @@ bench-histograms: $(VENV)/.installed-dev  ## percentiles read from buckets again
 bench-batching: $(VENV)/.installed-dev  ## dynamic batching against its simulator and a real Triton
 	OMP_NUM_THREADS=1 $(run) -m benchmarks.batching_accuracy
 
+bench-variants: $(VENV)/.installed-dev  ## how far derived variants lie from measured profiles
+	OMP_NUM_THREADS=1 $(run) -m benchmarks.variant_accuracy --write docs/variant-accuracy.md
+
+bench-packing: $(VENV)/.installed-dev  ## packing: time and gap of 50 models on 200 GPUs, and shares against a simulation
+	OMP_NUM_THREADS=1 $(run) -m benchmarks.packing --write docs/packing.md
+
+bench-pipelines: $(VENV)/.installed-dev  ## pipelines against their simulator, and write docs/pipeline-accuracy.md
+	OMP_NUM_THREADS=1 $(run) -m benchmarks.pipeline_accuracy
+
 networks-batching: $(VENV)/.installed-dev  ## learn models/learned_batching.py again from simulations (ten minutes)
 	OMP_NUM_THREADS=1 $(run) -m scripts.fit_batching
+
+bench-layouts: $(VENV)/.installed-dev  ## profiles carried to another tensor-parallel size, against those measured there
+	$(run) -m benchmarks.layout_accuracy --write docs/layout-accuracy.md
 
 networks: $(VENV)/.installed-dev  ## learn models/learned.py again from simulations (hours on two cores)
 	$(run) -m scripts.fit_networks contention

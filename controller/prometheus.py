@@ -1,19 +1,19 @@
-"""Prometheus over HTTP: queries at a time and over a range, and what goes wrong on the way in plain words."""
+"""Prometheus over HTTP: queries at a time and over a range."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from controller.prometheus_errors import told
+from controller.tls import SYSTEM, Tls
 from models.errors import InvalidInput
-from planner.files import read_text
 from planner.metrics_server import Series
 
 TIMEOUT_S = 30
@@ -21,8 +21,6 @@ TIMEOUT_S = 30
 ANSWER_S = 90.0
 """One answer from the question to its last byte, repetitions included."""
 _RETRIES = 2
-_STATUS = re.compile(r"HTTP Status Code (\d+) \((.*)\)", re.DOTALL)
-_SAID = re.compile(r'"error": ?"((?:[^"\\]|\\.)*)"')
 
 
 class Sample(NamedTuple):
@@ -34,24 +32,13 @@ class Sample(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tls:
-    """How the two prove to each other who they are, beyond what the system trusts. Files in PEM."""
-
-    authority: Path | None = None
-    """Whose certificates are trusted in place of the system's."""
-    certificate: Path | None = None
-    """Our own, for servers that ask for one."""
-    key: Path | None = None
-    """Of the certificate; None where its file holds both."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class PrometheusSettings:
     """A server and how a loop asks it: sooner without an answer than late."""
 
-    url: str
+    url: str = field(repr=False)
+    """May hold a password."""
     bearer_token_file: Path | None = None
-    tls: Tls = Tls()
+    tls: Tls = SYSTEM
     timeout_s: int = 5
     answer_s: float = 10.0
 
@@ -74,7 +61,7 @@ class Prometheus:
         url: str,
         *,
         bearer_token_file: Path | None = None,
-        tls: Tls = Tls(),
+        tls: Tls = SYSTEM,
         timeout_s: int = TIMEOUT_S,
         answer_s: float = ANSWER_S,
     ) -> None:
@@ -105,7 +92,8 @@ class Prometheus:
             raise_on_status=False,
         )
         session = bounded_session(self._address, retry=retry)
-        _prove(session, tls)
+        tls.require_readable()
+        session.verify, session.cert = tls.verified_by, tls.proof
         self._client: Any = PrometheusConnect(
             url=self._address, auth=password or token, timeout=timeout_s, session=session
         )
@@ -122,7 +110,7 @@ class Prometheus:
         """The query's value at start, start + step … end, seconds since 1970."""
         from controller.bounded_answer import within
 
-        with _told(self._address):
+        with told(self._address):
             answer = within(
                 self._answer_s,
                 lambda: self._client.custom_query_range(
@@ -139,7 +127,7 @@ class Prometheus:
         from controller.bounded_answer import within
 
         parameters = {} if at_s is None else {"time": f"{at_s:.3f}"}
-        with _told(self._address):
+        with told(self._address):
             answer = within(self._answer_s, lambda: self._client.custom_query(query, params=parameters))
             return [_sample(entry) for entry in answer if "histogram" not in entry]
 
@@ -177,105 +165,3 @@ def _without_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
     place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     auth = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
     return urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", "")), auth
-
-
-def _prove(session: Any, tls: Tls) -> None:
-    for path, what in ((tls.authority, "authority"), (tls.certificate, "certificate"), (tls.key, "key")):
-        text = None if path is None else read_text(path, what=f"{what} file")
-        if text is not None and "-----BEGIN " not in text:
-            raise InvalidInput(f"{what} file {path} holds no PEM", remedy="text that begins with -----BEGIN")
-        if text is not None and "ENCRYPTED" in text:  # OpenSSL would ask at the terminal
-            raise InvalidInput(f"the key in {path} needs a password", remedy="keep it without one, readable to few")
-    if tls.key is not None and tls.certificate is None:
-        raise InvalidInput(f"the key {tls.key} has no certificate", remedy="name the certificate's file too")
-    if tls.authority is not None:
-        session.verify = str(tls.authority)
-    if tls.certificate is not None:
-        session.cert = str(tls.certificate) if tls.key is None else (str(tls.certificate), str(tls.key))
-
-
-@contextmanager
-def _told(address: str) -> Iterator[None]:
-    """What can go wrong, as one message each."""
-    from prometheus_api_client.exceptions import PrometheusApiClientException
-    from requests import exceptions
-
-    try:
-        yield
-    except InvalidInput:
-        raise
-    except exceptions.JSONDecodeError:
-        raise _no_prometheus(address, "it answers with something that is not JSON") from None
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        if isinstance(error, exceptions.RequestException):
-            raise InvalidInput(f"--prometheus {address} cannot be asked", remedy="check the URL") from None
-        raise _no_prometheus(address, "its answer is not of Prometheus's shape") from None
-    except PrometheusApiClientException as error:
-        raise _refused(address, str(error)) from None
-    except exceptions.SSLError as error:
-        raise _not_proven(address, str(error)) from None
-    except (exceptions.Timeout, TimeoutError):
-        raise InvalidInput(
-            f"{address} did not answer in time", remedy="try a shorter --last or a longer --window"
-        ) from None
-    except exceptions.RequestException as error:
-        raise InvalidInput(
-            f"{address} cannot be reached ({_reason(error)})",
-            remedy="is it running, and reachable from here? kubectl port-forward makes a service local",
-        ) from None
-
-
-def _not_proven(address: str, text: str) -> InvalidInput:
-    if "alert" in text.lower():
-        return InvalidInput(
-            f"{address} does not accept our certificate, or asks for one",
-            remedy="give the certificate and the key that its authority signed",
-        )
-    return InvalidInput(
-        f"{address} has a certificate that is not trusted",
-        remedy="let REQUESTS_CA_BUNDLE name the file of the authority that signed it",
-    )
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    for sign, said in (
-        ("refused", "connection refused"),
-        ("resolve", "the name is not known"),
-        ("Name or service", "the name is not known"),
-        ("unreachable", "no route"),
-        ("aborted", "it closed the connection"),
-        ("redirects", "too many redirects"),
-        ("certificate required", "it asks for a certificate of ours"),
-    ):
-        if sign in text:
-            return said
-    return type(error).__name__
-
-
-def _refused(address: str, text: str) -> InvalidInput:
-    match = _STATUS.search(text)
-    status, body = (int(match.group(1)), match.group(2)) if match else (0, text)
-    said = _SAID.search(body)
-    reason = "".join(character for character in (said.group(1) if said else "") if character.isprintable())[:300]
-    if status in (401, 403):
-        return InvalidInput(
-            f"{address} refuses the credentials (HTTP {status})",
-            remedy="give --bearer-token-file FILE, or http://USER:PASSWORD@HOST",
-        )
-    if status in (400, 422) and reason:
-        return InvalidInput(
-            f"{address} refuses the query: {reason}", remedy="try a shorter --last or a longer --window"
-        )
-    if status in (404, 405):
-        return _no_prometheus(address, f"there is no query API (HTTP {status})")
-    return InvalidInput(
-        f"{address} answers with HTTP {status}" + (f": {reason}" if reason else ""), remedy="look at that server's log"
-    )
-
-
-def _no_prometheus(address: str, why: str) -> InvalidInput:
-    return InvalidInput(
-        f"{address} is not Prometheus: {why}",
-        remedy="give the URL under which /api/v1/query lies, such as http://localhost:9090",
-    )

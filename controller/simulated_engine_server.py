@@ -34,7 +34,8 @@ from planner.simulated_service.service import MAX_REPLICAS, SimulatedService
 _MOST_BYTES = 256 * 1024
 _EVERY_S = 0.05
 _AT_ONCE_S = 5.0
-"""Simulated at a time between two looks of those who ask."""
+_AT_ONCE_CHOICES = 20_000
+"""The most that is simulated at a time, between the turns of those who ask."""
 _SILENT_S = 30
 """A connection that says nothing for so long is closed."""
 
@@ -166,10 +167,11 @@ class SimulatedEngineServer:
         try:
             while not self._over.is_set():
                 with self._lock:
-                    now_s, due_s = self._service.fleet.now_s, self._due_s()
-                    self._service.advance(max(now_s, min(due_s, now_s + _AT_ONCE_S)))
+                    fleet, due_s = self._service.fleet, self._due_s()
+                    reach_s = fleet.now_s + min(_AT_ONCE_S, fleet.time_of(_AT_ONCE_CHOICES))
+                    self._service.advance(max(fleet.now_s, min(due_s, reach_s)))
                 # Where it lags behind it does not rest, but lets those who ask have their turn.
-                self._over.wait(_EVERY_S if due_s <= now_s + _AT_ONCE_S else 0.001)
+                self._over.wait(_EVERY_S if due_s <= reach_s else 0.001)
         except BaseException as error:  # noqa: BLE001 -- raised again by `wait`, where it is told
             self.failed = error
             self._over.set()

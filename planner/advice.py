@@ -48,6 +48,10 @@ class Needs:
     """Little memory, one small machine."""
     max_throughput: bool = False
     """The most tokens per GPU, and somebody who builds engines for it."""
+    spans_nodes: bool = False
+    """A language model too large for one node."""
+    trtllm_gain: float | None = None
+    """What TensorRT-LLM was measured to carry more than vLLM, as a share; None where both were not measured alike."""
     set_up: SetUp = SetUp.HOURS
 
     def __post_init__(self) -> None:
@@ -58,8 +62,18 @@ class Needs:
             raise InvalidInput("there is no model to serve", remedy="give --llms or --other-models")
         if self.shared_gpu and self.llms + self.other_models < 2:
             raise InvalidInput("--shared-gpu needs several models", remedy="give --llms or --other-models")
+        if self.spans_nodes and (self.edge or self.llms == 0):
+            raise InvalidInput(
+                "a language model too large for one node is neither at the edge nor none at all",
+                remedy="drop --edge, choose a smaller --model or fewer bits, or give --llms",
+            )
 
 
+_GROUPS = "a replica of the large model is a group of pods (LeaderWorkerSet)"
+_WHY_GROUPS = (
+    "the model is too large for one node: tensor parallelism inside each node, pipeline stages across nodes, and all "
+    "pods of a replica start and fail together"
+)
 _OTHER_KINDS = (
     "{} of the models are of other kinds: Triton has backends for ONNX, PyTorch, TensorRT and Python, vLLM serves "
     "language and embedding models alone"
@@ -79,6 +93,8 @@ class Advice:
 def advise(needs: Needs) -> Advice:
     """The first rule that applies."""
     engine, topology, reasons = next(_rules(needs))
+    if needs.spans_nodes:
+        topology, reasons = f"{topology}; {_GROUPS}", (*reasons, _WHY_GROUPS)
     return Advice(engine=engine, topology=topology, reasons=reasons, pitfalls=tuple(_pitfalls(needs, engine)))
 
 
@@ -115,7 +131,7 @@ def _rules(needs: Needs) -> Iterator[tuple[Engine, str, tuple[str, ...]]]:
             "one vLLM process with a quantised model and a low --gpu-memory-utilization",
             ("one process and no model repository: the least to install and to keep in memory",),
         )
-    if needs.max_throughput and needs.set_up is SetUp.DAYS:
+    if needs.max_throughput and needs.set_up is SetUp.DAYS and not _measured_in_vain(needs):
         yield (
             Engine.TRITON_TRTLLM,
             "one Triton server a replica with the tensorrtllm backend, an engine built for each GPU type",
@@ -125,6 +141,10 @@ def _rules(needs: Needs) -> Iterator[tuple[Engine, str, tuple[str, ...]]]:
             ),
         )
     yield Engine.VLLM, _vllm_topology(needs), tuple(_why_vllm(needs))
+
+
+def _measured_in_vain(needs: Needs) -> bool:
+    return needs.trtllm_gain is not None and needs.trtllm_gain <= 0.0
 
 
 def _of_pipeline(needs: Needs) -> Iterator[tuple[Engine, str, tuple[str, ...]]]:
@@ -158,17 +178,20 @@ def _why_vllm(needs: Needs) -> Iterator[str]:
         yield "clients speak the OpenAI API: vLLM serves it itself, a change of base URL is all"
     if needs.set_up is SetUp.MINUTES:
         yield "it serves minutes after `vllm serve MODEL`: nothing is compiled beforehand"
-    if needs.max_throughput:
+    if needs.max_throughput and _measured_in_vain(needs):
+        yield "engines compiled by TensorRT-LLM were measured to carry no more of this model: building never pays"
+    elif needs.max_throughput:
         yield "the most throughput is Triton with TensorRT-LLM, but building engines takes days that are not there"
     if needs.grpc:
         yield "gRPC alone is no reason for Triton where one language model is served: put a gateway before vLLM"
-    yield "one language model with continuous batching, paged KV memory and streaming is what it is made for"
+    subject = "one language model" if needs.llms == 1 else "each language model"
+    yield f"{subject} with continuous batching, paged KV memory and streaming is what it is made for"
 
 
 def _pitfalls(needs: Needs, engine: Engine) -> Iterator[str]:
     if engine is not Engine.VLLM and needs.openai_api and engine is not Engine.HYBRID:
         yield "Triton's OpenAI-compatible frontend needs release 24.08 or newer"
-    if engine is Engine.VLLM and needs.llms > 1:
+    if engine in (Engine.VLLM, Engine.HYBRID) and needs.llms > 1:
         yield "one vLLM server has one model: several need as many Deployments, and GPUs of their own"
     if engine is Engine.TRITON_TRTLLM:
         yield (
@@ -177,5 +200,10 @@ def _pitfalls(needs: Needs, engine: Engine) -> Iterator[str]:
         )
     if engine in (Engine.TRITON, Engine.TRITON_TRTLLM) and needs.streaming:
         yield "streaming needs decoupled models, which are spoken to over gRPC or the OpenAI frontend, not plain HTTP"
+    if needs.spans_nodes:
+        yield (
+            "across nodes every step waits for the network: it wants RDMA (InfiniBand, RoCE); fewer bits or GPUs with "
+            "more memory on one node are usually quicker and cheaper"
+        )
     if needs.shared_gpu:
         yield "models on one GPU slow each other down: measure them together, or give each a MIG slice"

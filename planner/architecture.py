@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-WEIGHT_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0, "fp4": 0.5625, "int4": 0.5625}
-"""Bytes a parameter of a linear layer; the 4-bit formats carry one byte of scale for 16 parameters."""
+WEIGHT_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0, "fp4": 0.5625, "int4": 0.5625, "q4_k_m": 0.605}
+"""Bytes a parameter of a linear layer; the 4-bit formats carry one byte of scale for 16 parameters. GGUF's usual form,
+Q4_K_M, takes 4.84 bits (llama.cpp, examples/quantize/README.md, Llama 2 7B)."""
 
 _EMBEDDING_BYTES = 2.0
 """Embeddings and the output head stay in 16 bits in every quantised checkpoint we know."""

@@ -7,7 +7,9 @@ from typing import Any
 from models.objective import Objective
 from planner.batching_answer import BATCHING_METRICS, BURSTIEST, BatchingAnswer, BatchingQuestion, nearest
 from planner.batching_sizing import BatchingPlan
+from planner.node_count import node_count, node_fields
 from planner.plan import STATISTICS
+from planner.serving import serving_fields
 from planner.units import format_seconds
 
 MOST_INSTANCES, LARGEST_BATCH = 4, 64
@@ -23,6 +25,7 @@ def answer_fields(question: BatchingQuestion, answer: BatchingAnswer) -> dict[st
         "profile": question.profile.name,
         "replicas": answer.replicas,
         "gpus": gpus,
+        **node_fields(node_count(question.profile.spec.gpu, answer.replicas)),
         "utilization": answer.load,
         "stable": answer.stable,
         "cost": {"per_hour": None if price is None else price * gpus, "gpu_per_hour": price},
@@ -35,6 +38,7 @@ def answer_fields(question: BatchingQuestion, answer: BatchingAnswer) -> dict[st
         },
         "assumptions": [*question.assumptions, *assumptions(question)],
         "warnings": list(warnings(question, answer)),
+        "serving": serving_fields(question.profile),
     }
 
 

@@ -46,10 +46,17 @@ def caveats(
 
 def profile_caveats(profile: EngineProfile, workload: Workload, prediction: Prediction) -> tuple[str, ...]:
     """Of any answer, simulated or predicted: doubtful figures, and questions far from what was measured."""
-    warnings = [*_doubtful_figures(profile), *_beyond_context(profile, workload)]
+    warnings = [*_estimated(profile), *_doubtful_figures(profile), *_beyond_context(profile, workload)]
     if profile.spec.measurements:
         warnings += _beyond_measured(profile, workload, prediction)
     return tuple(warnings)
+
+
+def _estimated(profile: EngineProfile) -> list[str]:
+    """A profile that data sheets or another layout stand behind."""
+    if not any(note.startswith("an ESTIMATE") for entry in profile.spec.provenance for note in entry.notes):
+        return []
+    return ["the step time is estimated, not measured on this layout: measure it before buying GPUs on it"]
 
 
 def _doubtful_figures(profile: EngineProfile) -> list[str]:

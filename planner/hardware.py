@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from models.collectives import Link
 from models.step_prior import StepPrior
 from planner.architecture import ModelShape
 
@@ -26,6 +27,14 @@ COMPUTE_EFFICIENCY = 0.5
 """Assumed share of the data sheet's peak FLOP/s that prefill reaches."""
 LAUNCH_S = 2e-3
 """Assumed for scheduling, launches and sampling, each step."""
+
+LINK_EFFICIENCY = 0.8
+"""Assumed share of a link's data-sheet bandwidth that collectives reach."""
+NVLINK_LATENCY_S, PCIE_LATENCY_S, NETWORK_LATENCY_S = 1.5e-6, 3e-6, 10e-6
+"""Assumed for each message of a collective: between NCCL's own constants for its quick and its simple protocol
+(`src/graph/tuning.cc`: NVLink 0.6 to 3.4 µs, PCIe 1.0 to 5.7 µs, network 2.7 to 14 µs a step of a ring)."""
+_SLOWEST_NVLINK = 2e11
+"""Bytes a second and direction; below it GPUs of a node talk over PCIe."""
 
 _NAMES = {
     "a100_pcie": "A100-PCIE-80GB",
@@ -55,8 +64,9 @@ _PRECISIONS = {
     "awq": "int4",
     "gptq": "int4",
     "w4a16": "int4",
+    "gguf": "q4_k_m",
 }
-_NAMED = ("fp8", "nvfp4", "mxfp4", "awq", "gptq", "int8", "int4", "w8a8", "w4a16")
+_NAMED = ("fp8", "nvfp4", "mxfp4", "awq", "gptq", "int8", "int4", "w8a8", "w4a16", "gguf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +80,24 @@ class Gpu:
     fp8_flops: float
     fp4_flops: float
     gpus_per_node: int
+    inside_bytes_per_s: float
+    """From one GPU to others of its node, one direction."""
+    between_bytes_per_s: float
+    """From one GPU to those of other nodes, one direction; its own share of the network."""
+
+    @property
+    def inside(self) -> Link:
+        """The link between GPUs of a node, as the data sheet and the constants above have it."""
+        nvlink = self.inside_bytes_per_s >= _SLOWEST_NVLINK
+        return Link(
+            bytes_per_s=self.inside_bytes_per_s * LINK_EFFICIENCY,
+            latency_s=NVLINK_LATENCY_S if nvlink else PCIE_LATENCY_S,
+        )
+
+    @property
+    def between(self) -> Link:
+        """The link between GPUs of two nodes."""
+        return Link(bytes_per_s=self.between_bytes_per_s * LINK_EFFICIENCY, latency_s=NETWORK_LATENCY_S)
 
     def peak_flops(self, precision: str) -> float:
         """Peak FLOP/s at a weight precision: the widest units that the GPU has for it."""
@@ -77,6 +105,9 @@ class Gpu:
             return self.fp4_flops
         if precision in ("fp4", "fp8", "int8") and self.fp8_flops:
             return self.fp8_flops
+        if precision == "int8":
+            # Ampere: twice the 16-bit rate (NVIDIA A100 data sheet: 624 TOPS beside 312 TFLOPS; A30: 330 beside 165).
+            return 2.0 * self.bf16_flops
         return self.bf16_flops
 
 
@@ -176,6 +207,8 @@ def _gpu(row: dict[str, str]) -> Gpu:
         fp8_flops=float(row["fp8_tflops"]) * 1e12,
         fp4_flops=float(row["fp4_tflops"]) * 1e12,
         gpus_per_node=int(row["gpus_per_node"]),
+        inside_bytes_per_s=float(row["intra_node_gb_s"]) * 1e9,
+        between_bytes_per_s=float(row["inter_node_gb_s"]) * 1e9,
     )
 
 

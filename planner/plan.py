@@ -10,7 +10,9 @@ from models.errors import NoFeasiblePlan
 from models.objective import METRICS, Objective
 from models.prediction import Prediction
 from models.workload import OpenArrivals, Workload
+from planner.node_count import NodeCount, node_count, node_fields
 from planner.profile import EngineProfile
+from planner.serving import serving_fields
 from planner.sizing import Sizing, binding, violated
 from planner.uncertainty import ReplicaRange
 
@@ -42,10 +44,9 @@ class Answer:
         return self.replicas * self.profile.spec.gpu.per_replica
 
     @property
-    def nodes(self) -> int | None:
-        """Nodes taken by replicas that span nodes; None where several replicas share a node."""
-        per_replica = self.profile.spec.gpu.nodes_per_replica
-        return self.replicas * per_replica if per_replica > 1 else None
+    def nodes(self) -> NodeCount | None:
+        """Nodes that hold nothing else; None where it is not known how many GPUs a node has."""
+        return node_count(self.profile.spec.gpu, self.replicas)
 
     def cost(self) -> dict[str, Any]:
         """Cost per hour and per million output tokens; null without a price."""
@@ -65,7 +66,7 @@ class Answer:
             "profile": self.profile.name,
             "replicas": self.replicas,
             "gpus": self.gpus,
-            "nodes": self.nodes,
+            **node_fields(self.nodes),
             "utilization": self.prediction.utilization,
             "stable": self.prediction.stable,
             "cost": self.cost(),
@@ -74,6 +75,7 @@ class Answer:
             "capacity": capacity_dict(self.prediction, self.replicas),
             "assumptions": list(self.assumptions),
             "warnings": list(self.warnings),
+            "serving": serving_fields(self.profile),
         }
 
 

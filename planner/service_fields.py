@@ -25,11 +25,13 @@ Price = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
 """Of one GPU for an hour."""
 
 
-class ServiceFields(FileModel):
-    """A profile, and what its requests are like; the rate is said elsewhere. Files extend it."""
+ProfileName = Annotated[str, Field(min_length=1, max_length=1000)]
+"""A file (relative to the file that names it), or a shipped profile."""
 
-    profile: Annotated[str, Field(min_length=1, max_length=1000)]
-    """A file (relative to the file that names it), or a shipped profile."""
+
+class RequestFields(FileModel):
+    """What requests are like; the rate and the engine are said elsewhere."""
+
     input_tokens: Tokens | None = None
     output_tokens: Tokens | None = None
     input_cv: Variation = 0.0
@@ -37,12 +39,17 @@ class ServiceFields(FileModel):
     prefix_hit_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     routing: Routing = Routing.RANDOM
 
-    def service(
-        self, rate_per_s: float, *, base: Path, burstiness: float = 1.0, gpu_price_per_h: float | None = None
+    def service_of(
+        self,
+        profile: EngineProfile,
+        rate_per_s: float,
+        *,
+        burstiness: float = 1.0,
+        gpu_price_per_h: float | None = None,
     ) -> Service:
-        """The service at a rate; `base` is the folder of the file. Raises InvalidInput for what does not fit."""
+        """Such requests at a rate, served by a profile. Raises InvalidInput for what does not fit."""
         return Service(
-            profile=profile_beside(base, self.profile),
+            profile=profile,
             arrivals=OpenArrivals(rate_per_s=rate_per_s, burstiness=burstiness),
             lengths=self._lengths(),
             prefix_hit_rate=self.prefix_hit_rate,
@@ -58,6 +65,19 @@ class ServiceFields(FileModel):
                 "of inputTokens and outputTokens one is missing", remedy="give both, or none for a dynamic batcher"
             )
         return TokenLengths.of(self.input_tokens, self.output_tokens, prompt_cv=self.input_cv, output_cv=self.output_cv)
+
+
+class ServiceFields(RequestFields):
+    """A profile, and what its requests are like; the rate is said elsewhere. Files extend it."""
+
+    profile: ProfileName
+
+    def service(
+        self, rate_per_s: float, *, base: Path, burstiness: float = 1.0, gpu_price_per_h: float | None = None
+    ) -> Service:
+        """The service at a rate; `base` is the folder of the file. Raises InvalidInput for what does not fit."""
+        profile = profile_beside(base, self.profile)
+        return self.service_of(profile, rate_per_s, burstiness=burstiness, gpu_price_per_h=gpu_price_per_h)
 
 
 def profile_beside(base: Path, name: str) -> EngineProfile:

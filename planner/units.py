@@ -48,6 +48,29 @@ def parse_seconds(text: str, *, what: str) -> float:
     return seconds
 
 
+_BYTES_PER_S = {
+    **{f"{prefix}b/s": factor for prefix, factor in (("k", 1e3), ("m", 1e6), ("g", 1e9), ("t", 1e12))},
+    **{f"{prefix}ib/s": 1024.0**power for power, prefix in enumerate("kmgt", start=1)},
+}
+_BANDWIDTH = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([kKMGT](?:i?B|b|bit)(?:/s|ps))\s*", re.ASCII)
+
+
+def parse_bandwidth(text: str, *, what: str) -> float:
+    """Bytes per second from `50GB/s`, `400Gb/s` (bits), `400Gbps`, `12.5GiB/s`; a unit must be there."""
+    match = _BANDWIDTH.fullmatch(text)
+    if match is None:
+        raise InvalidInput(
+            f"{what}: {text[:40]!r} is not a bandwidth",
+            remedy="write a number with its unit, such as 50GB/s (bytes) or 400Gb/s (bits)",
+        )
+    unit = match[2].replace("ps", "/s").replace("bit/", "b/")
+    bits = unit[1:].startswith("b")
+    value = float(match[1]) * _BYTES_PER_S[unit.lower()] / (8.0 if bits else 1.0)
+    if not 1e3 <= value <= 1e15:
+        raise InvalidInput(f"{what}: {text[:40]!r} is out of range", remedy="give 1kB/s to 1000TB/s")
+    return value
+
+
 def format_seconds(seconds: float | None) -> str:
     """Three significant digits with the unit that reads best: `45.2 ms`, `1.17 s`, `2.5 min`."""
     if seconds is None or not math.isfinite(seconds):
@@ -81,3 +104,28 @@ def _three(value: float) -> str:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:.{min(digits, 6)}f}"
+
+
+_BYTES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
+_QUANTITY = re.compile(r"^\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([kMGT]?i?)\s*$")
+
+
+def parse_bytes(text: str, *, what: str) -> float:
+    """Bytes from a quantity as Kubernetes writes it: `15Gi`, `500Mi`, `16G` (10^9), or a plain number of bytes.
+
+    `what` names the input in the error. Raises InvalidInput for anything else, negative or not finite.
+    """
+    match = _QUANTITY.match(text)
+    if match is None or match.group(2) not in _BYTES:
+        raise InvalidInput(f"{what}: {text!r} is not an amount of memory", remedy="write for example 15Gi or 500Mi")
+    size = float(match.group(1)) * _BYTES[match.group(2)]
+    if not math.isfinite(size):
+        raise InvalidInput(f"{what}: {text!r} is not finite", remedy="write for example 15Gi or 500Mi")
+    return size
+
+
+def format_bytes(size: float) -> str:
+    """Three significant digits in GiB or MiB: `15.2 GiB`, `512 MiB`."""
+    if abs(size) < 0.9995 * 2.0**30:
+        return f"{_three(size / 2.0**20)} MiB"
+    return f"{_three(size / 2.0**30) if abs(size) < 1000 * 2.0**30 else f'{size / 2.0**30:,.0f}'} GiB"

@@ -165,7 +165,7 @@ def _built_as(package: str) -> str:
 
 
 def _minutes(missing: Sequence[str]) -> str:
-    return "about 15 minutes" if set(missing) & set(_KUBERNETES) else "3 to 5 minutes"
+    return "6 to 15 minutes" if set(missing) & set(_KUBERNETES) else "3 to 5 minutes"
 
 
 def _compile(go: str, module: Module, missing: Sequence[str], into: Path) -> None:

@@ -37,6 +37,11 @@ def test_a_command_in_the_readme_runs(command, tmp_path):
     profile = ROOT / "planner/catalogue/profiles/qwen3-32b-h100-vllm-tp2.yaml"
     for name, source in (("closed_c4.json", sample), ("open_4.json", sample), ("my-profile.yaml", profile)):
         shutil.copy(source, tmp_path / name)
+    shutil.copy(ROOT / "tests/planner/plans/topology.json", tmp_path / "plan.json")
+    for name, text in re.findall(r"^```yaml\n# ([a-z]+\.yaml)(.*?)^```", PROSE, re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(f"#{text}", encoding="utf-8")
+    if "topology" in command:
+        shutil.copytree(ROOT / "tests/planner/topologies", tmp_path, dirs_exist_ok=True)
     words = shlex.split(typed.replace("_c*.json", "_c4.json").replace("_*.json", "_4.json"))[1:]
     done = run("-c", CALL, *words, folder=tmp_path)
     contradicts = command.startswith("planner profile check")

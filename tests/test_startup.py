@@ -50,9 +50,11 @@ def test_help_needs_no_mathematics(command):
         ["size", *QUESTION, *OBJECTIVES],
         ["size", *QUESTION, *OBJECTIVES, "-o", "json"],
         ["predict", "--replicas", "4", *QUESTION],
+        ["compare", *QUESTION, *OBJECTIVES, "--variants", "quantization=awq"],
         ["profile", "list"],
         ["simulate", "--help"],
         ["size", "--help"],
+        ["pipeline", "--help"],
     ],
     ids=lambda command: " ".join(command[:2]),
 )

@@ -80,9 +80,30 @@ def simulate(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class ServedTimes:
+    """When each of given arrivals got its first token and its last, seconds, in the order given (n,)."""
+
+    first_s: Array = field(repr=False)
+    done_s: Array = field(repr=False)
+
+
+def serve(
+    engine: Engine, workload: Workload, arrival_s: Array, *, replicas: int, routing: Routing, seed: int
+) -> ServedTimes:
+    """Serve requests that arrive at given times (ascending), with lengths drawn from the workload."""
+    rng = np.random.default_rng(seed)
+    first, done = np.empty(arrival_s.size), np.empty(arrival_s.size)
+    for stream, _ in _split(engine, workload, replicas, routing, arrival_s.size, rng, None, given=arrival_s):
+        _, (_, _, first_here, done_here, *_), _ = _run(engine, stream, rng, lambda: None)
+        first[stream.index], done[stream.index] = first_here + engine.overhead_s, done_here + engine.overhead_s
+    return ServedTimes(first_s=first, done_s=done)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Stream:
     """The requests that one call of the loop serves."""
 
+    index: Counts
     arrival: Array
     prompt: Counts
     cached: Counts
@@ -108,6 +129,7 @@ def _split(
     requests: int,
     rng: np.random.Generator,
     progress: Callable[[float], None] | None,
+    given: Array | None = None,
 ) -> list[tuple[_Stream, Callable[[], None]]]:
     prompt, output = _lengths(workload.lengths, requests, rng)
     prompt, output = _fit_in_memory(engine, prompt, output)
@@ -123,7 +145,7 @@ def _split(
         think = engine.overhead_s + (rng.exponential(mean, requests) if mean > 0.0 else np.zeros(requests))
         arrival = np.zeros(requests)
     else:
-        arrival = np.cumsum(_gaps(arrivals, requests, rng))
+        arrival = np.cumsum(_gaps(arrivals, requests, rng)) if given is None else given
     assigned = (
         np.arange(requests, dtype=np.int64) % replicas
         if routing is Routing.ROUND_ROBIN
@@ -135,6 +157,7 @@ def _split(
     streams = []
     for done, index in enumerate(groups, start=1):
         stream = _Stream(
+            index=index,
             arrival=arrival[index],
             prompt=prompt[index],
             cached=cached[index],

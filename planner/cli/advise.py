@@ -8,12 +8,14 @@ from typing import Any, Literal
 import click
 
 from planner.cli.command import Command
+from planner.cli.finite_range import FiniteRange
 
 _EPILOG = """\b
 Examples:
   planner advise --openai-api --streaming --set-up minutes
   planner advise --llms 1 --other-models 3 --grpc
-  planner advise --max-throughput --set-up days --model meta-llama/Llama-3.1-70B --gpu H100-SXM5-80GB"""
+  planner advise --max-throughput --set-up days --model meta-llama/Llama-3.1-70B --gpu H100-SXM5-80GB
+  planner advise --edge --model Qwen/Qwen3-8B --gpu-memory 16"""
 _WIDTH = 100
 
 
@@ -28,10 +30,15 @@ _WIDTH = 100
 @click.option("--pipeline", is_flag=True, help="Requests go through several models: ensembles, RAG.")
 @click.option("--edge", is_flag=True, help="Little memory, one small machine.")
 @click.option("--max-throughput", is_flag=True, help="The most tokens per GPU, whatever it takes to build.")
+@click.option(
+    "--spans-nodes", is_flag=True, help="The largest model is too large for one node (else told by --model and --gpu)."
+)
 @click.option("--set-up", type=click.Choice(["minutes", "hours", "days"]), default="hours", show_default=True,
               help="Time there is until it serves.")  # fmt: skip
 @click.option("--model", help="The largest language model, for numbers.")
 @click.option("--gpu", help="GPU type, such as H100-SXM5-80GB, for numbers.")
+@click.option("--gpu-memory", "memory_gib", type=FiniteRange(0.5, 1024.0), metavar="GIB",
+              help="Memory of the edge machine's GPU, for numbers (needs --edge and --model).")  # fmt: skip
 @click.option("--quantization", help="Such as fp8, awq.  [default: by the model's name, or none]")
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json", "yaml"]), default="table",
               show_default=True, help="Form of the answer.")  # fmt: skip
@@ -40,7 +47,9 @@ def advise(
     set_up: str,
     model: str | None,
     gpu: str | None,
+    memory_gib: float | None,
     quantization: str | None,
+    spans_nodes: bool,
     **needs: Any,
 ) -> None:
     """Which engine and topology serve the needs, why, and what commonly goes wrong with it.
@@ -51,13 +60,17 @@ def advise(
     from models.errors import InvalidInput
     from planner.advice import Needs, SetUp
     from planner.advice import advise as advice_for
-    from planner.advice_numbers import numbers
+    from planner.advice_numbers import exceeds_node, measured_gain, numbers
     from planner.reports.structured import render
 
     if model is None and (gpu or quantization):
         raise InvalidInput("--gpu and --quantization mean nothing without --model", remedy="add --model, or drop them")
-    found = advice_for(Needs(set_up=SetUp(set_up), **needs))
-    figures = [] if model is None else list(numbers(model, gpu, quantization))
+    if memory_gib is not None and (model is None or not needs["edge"] or gpu):
+        raise InvalidInput("--gpu-memory is of an edge machine's GPU", remedy="add --edge and --model, and drop --gpu")
+    spans_nodes = spans_nodes or (model is not None and exceeds_node(model, gpu, quantization))
+    gain = None if model is None else measured_gain(model, gpu)
+    found = advice_for(Needs(set_up=SetUp(set_up), spans_nodes=spans_nodes, trtllm_gain=gain, **needs))
+    figures = [] if model is None else list(numbers(model, gpu, quantization, memory_gib=memory_gib))
     if form != "table":
         fields = {
             "engine": found.engine.value,

@@ -19,7 +19,7 @@ Examples (each needs a cluster with Replicast's custom resources, and a Promethe
       --decision-log decisions.jsonl"""
 
 
-@click.group("controller")
+@click.group("controller", epilog="\b\nExamples:\n  planner controller run --help")
 def controller() -> None:
     """The controller that keeps replicas right: advisory unless a policy says Enforce."""
 
@@ -53,10 +53,11 @@ def run(**options: Any) -> int:
     Policies in Advise mode only get a status. With --once the decisions are printed as sentences.
     """
     from controller.explanation import explanation
-    from controller.prometheus import PrometheusSettings, Tls
+    from controller.prometheus import PrometheusSettings
     from controller.prometheus_observer import PrometheusObserver
     from controller.run import Settings
     from controller.run import run as run_controller
+    from controller.tls import Tls
 
     interval_s = _seconds(options["interval"], "--interval", 1.0, 3600.0)
     window_s = _seconds(options["window"], "--window", 5.0, 3600.0)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples (the file is one that `planner controller run --decision-log` wrote):
   planner explain serving/chat --decision-log decisions.jsonl
-  planner explain serving/chat --decision-log decisions.jsonl --at 2026-11-25T03:12:00 --replay"""
+  planner explain serving/chat --decision-log decisions.jsonl --at 2027-01-15T08:05:00 --replay"""
 
 
 @click.command("explain", cls=Command, epilog=_EPILOG)

@@ -63,7 +63,7 @@ Examples:
     type=FiniteRange(0.001, 10_000.0),
     default=1.0,
     show_default=True,
-    help="With --serve: simulated seconds a second.",
+    help="With --serve: simulated seconds a second. Rates that Prometheus sees are as many times higher.",
 )
 @click.option("--model-name", metavar="NAME", help="With --serve: the metrics' label.  [default: the profile's model]")
 @click.option(

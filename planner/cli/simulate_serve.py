@@ -47,6 +47,8 @@ def refuse_idle(context: click.Context, serve: str | None) -> None:
 
 def serve_until_stopped(profile: EngineProfile, load: dict[str, Any], options: ServeOptions) -> int:
     """Serve until Ctrl-C."""
+    if options.metric_names == "oldest" and profile.spec.engine != "vllm":
+        raise InvalidInput("--metric-names oldest: only vLLM renamed its metrics", remedy="drop it")
     host, port = _address(options.address)
     service = _service(profile, load, options)
     service.keep(str(index) for index in range(options.replicas))

@@ -15,6 +15,7 @@ from models.errors import InvalidInput
 from models.prediction import Routing
 from planner.cli.command import Command
 from planner.cli.finite_range import FiniteRange
+from planner.cli.layout import layout_options, take_layout
 from planner.cli.options import (
     no_plan_told,
     objective_option,
@@ -46,7 +47,10 @@ Examples:
   planner size --profile my.yaml --trace requests.csv --slo 'ttft:p99<=1s' -o json
   planner size --model-repository models --model-name reranker --profile-csv times.csv \\
       --qps 300 --slo 'e2e:p99<=150ms'
-  planner size --fleet fleet.yaml -o csv"""
+  planner size --model meta-llama/Llama-3.1-405B --gpu H100-SXM5-80GB --tensor-parallel 8 \\
+      --pipeline-parallel 2 --qps 1 --input-tokens 1000 --output-tokens 300 --slo 'itl:p95<=120ms'
+  planner size --fleet fleet.yaml -o csv
+  planner size --topology hybrid.yaml"""
 
 BESIDE_FLEET = ("fleet", "profile_name", "slo", "routing", "max_replicas", "gpu_price", "form")
 """Options that hold for every workload of a fleet that says nothing else."""
@@ -76,7 +80,12 @@ BESIDE_FLEET = ("fleet", "profile_name", "slo", "routing", "max_replicas", "gpu_
     help="Beside it: time of a batch by its size, columns batch, mean_s or mean_ms, and cv.",
 )  # fmt: skip
 @click.option("--model-name", metavar="NAME", help="The model of the repository, where it has several.")
-@click.option("--gpu", metavar="TYPE", help="GPU type of a model repository's replicas.  [default: unnamed]")
+@click.option("--gpu", metavar="TYPE", help="GPU type of a --model-repository's or --model's replicas.")
+@layout_options
+@click.option(
+    "--topology", type=click.Path(path_type=Path),
+    help="YAML file of several services behind one gateway, sized together under one budget.",
+)  # fmt: skip
 @output_options
 def size(
     profile_name: str | None,
@@ -90,6 +99,7 @@ def size(
     profile_csv: Path | None,
     model_name: str | None,
     gpu: str | None,
+    topology: Path | None,
     form: str,
     gpu_price: float | None,
     **options: Any,
@@ -102,10 +112,15 @@ def size(
     One replica fewer than the answer does not do. Far percentiles ripple by about 1 % from one count to the next, so
     that of hundreds of replicas a count a little lower may now and then do again without being found.
     """
+    if topology is not None:
+        from planner.cli.topology import size_topology
+
+        _refuse_beside("topology", ("topology", "form"))
+        return size_topology(topology, form)
     if fleet is not None:
         from planner.fleet import FleetDefaults
 
-        _refuse_beside_fleet()
+        _refuse_beside("fleet", BESIDE_FLEET)
         defaults = FleetDefaults(
             profile=profile_name,
             objectives=parse_objectives(slo),
@@ -114,16 +129,20 @@ def size(
             gpu_price_per_h=gpu_price,
         )
         return _size_fleet(fleet, defaults, form)
+    layout = take_layout(options, gpu)
     repository = _Repository(folder=model_repository, times=profile_csv, model=model_name, gpu=gpu)
-    repository.check(profile_name)
+    if layout.model is None:
+        repository.check(profile_name)
+    else:
+        layout.refuse_beside(profile=profile_name, repository=model_repository, times=profile_csv, name=model_name)
     if not slo:
         raise InvalidInput("no objective is given", remedy="add for example --slo 'ttft:p99<=500ms'")
     if plot is not None:
         from planner.plot import require_drawable
 
         require_drawable(plot)
-    profile = repository.profile(profile_name)
-    if profile.spec.engine == "triton":
+    profile = layout.estimate() or repository.profile(profile_name)
+    if profile.spec.engine == "triton" and not layout.asked:
         from planner.cli.batching import question_of, refuse_of_tokens, size_batcher
 
         said = {"--explain": explain, "--plot": plot is not None, "--confidence": confidence is not None}
@@ -132,10 +151,13 @@ def size(
         return size_batcher(question, max_replicas=max_replicas, form=form)
     routing = Routing(options.pop("routing"))
     stated = stated_workload(options)
+    objectives = parse_objectives(slo)
+    with no_plan_told(profile, objectives, form):
+        profile = layout.applied_to(profile, stated.workload.lengths)
     request = SizingRequest(
         profile=profile,
         workload=stated.workload,
-        objectives=parse_objectives(slo),
+        objectives=objectives,
         routing=routing,
         max_replicas=max_replicas,
         gpu_price_per_h=gpu_price,
@@ -191,13 +213,13 @@ class _Repository:
         return profile_from_repository(self.folder, self.times, model=self.model, gpu=self.gpu or "unnamed GPU")
 
 
-def _refuse_beside_fleet() -> None:
+def _refuse_beside(file: str, known: tuple[str, ...]) -> None:
     context = click.get_current_context()
     said = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    given = [f"--{name.replace('_', '-')}" for name in said if name not in BESIDE_FLEET]
+    given = [f"--{name.replace('_', '-')}" for name in said if name not in known]
     if given:
         raise InvalidInput(
-            f"{', '.join(given)} cannot stand beside --fleet",
+            f"{', '.join(given)} cannot stand beside --{file}",
             remedy="drop it: the file says what each workload is; the rest is asked of one workload at a time",
         )
 

@@ -11,15 +11,18 @@ from models.objective import METRICS
 from planner.plan import STATISTICS
 
 
-def render(fields: dict[str, Any] | list[dict[str, Any]], form: str) -> str:
-    """The text of the fields; a list becomes a JSON array, YAML documents' list, or CSV rows."""
+def render(fields: dict[str, Any] | list[dict[str, Any]], form: str, *, complete: bool = True) -> str:
+    """The text of the fields; a list becomes a JSON array, YAML documents' list, or CSV rows.
+
+    `complete` gives rows of CSV every field that a sized workload can have; without it they stay as they are.
+    """
     if form == "json":
         return json.dumps(fields, indent=2, allow_nan=False) + "\n"
     if form == "yaml":
         import yaml
 
         return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=120)
-    rows = [flatten(_completed(row)) for row in (fields if isinstance(fields, list) else [fields])]
+    rows = [flatten(_completed(row) if complete else row) for row in (fields if isinstance(fields, list) else [fields])]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, lineterminator="\n", restval="")
@@ -29,7 +32,11 @@ def render(fields: dict[str, Any] | list[dict[str, Any]], form: str) -> str:
 
 
 def _completed(row: dict[str, Any]) -> dict[str, Any]:
-    """A row with every field that its question can have, so that the columns do not depend on the answer."""
+    """A row with every field that its question can have, so that the columns do not depend on the answer.
+
+    How replicas are started is for `planner render`, which reads no CSV.
+    """
+    row = {name: value for name, value in row.items() if name != "serving"}
     if "feasible" not in row:
         return row
     return _filled(row, _RATED if "max_qps" in row else _SIZED)
@@ -51,7 +58,9 @@ _PREDICTED: dict[str, Any] = {
     **dict.fromkeys(("running_per_replica", "kv_occupancy", "preemptions_per_request")),
 }
 _SIZED: dict[str, Any] = {
-    **dict.fromkeys(("profile", "replicas", "gpus", "nodes", "feasible", "reason", "remedy", "utilization", "stable")),
+    **dict.fromkeys(("profile", "replicas", "gpus", "nodes")),
+    "node_use": dict.fromkeys(("gpus_per_node", "replicas_per_node", "fragmented_gpus", "free_gpus")),
+    **dict.fromkeys(("feasible", "reason", "remedy", "utilization", "stable")),
     "cost": dict.fromkeys(("per_hour", "per_million_output_tokens", "gpu_per_hour", "note")),
     "binding": dict.fromkeys(("constraint", "objective", "predicted", "bottleneck")),
     "predicted": _PREDICTED,

@@ -137,7 +137,7 @@ def _load_lines(answer: Answer, width: int) -> list[str]:
         ),
     }
     if answer.nodes is not None:
-        facts["nodes"] = f"{answer.nodes:,}"
+        facts["nodes"] = answer.nodes.told()
     cost = answer.cost()
     if cost["per_hour"] is not None:
         facts["cost"] = f"${cost['per_hour']:,.2f} an hour"

@@ -22,12 +22,12 @@ def control_plane(tmp_path_factory) -> Iterator[ControlPlane]:
     try:
         program("kube-apiserver")
     except ControlPlaneMissing as missing:
-        pytest.fail(f"there is no control plane: {missing}", pytrace=False)
+        raise pytest.fail.Exception(f"there is no control plane: {missing}", pytrace=False) from None
     try:
         with running_control_plane(tmp_path_factory.mktemp("control-plane")) as started:
             yield started
     except RuntimeError as failed:
-        pytest.fail(str(failed), pytrace=False)
+        raise pytest.fail.Exception(str(failed), pytrace=False) from None
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ def running_control_plane(folder: Path) -> Iterator[ControlPlane]:
         assert keeper.stdin is not None
         assert keeper.stdout is not None
         keeper.stdin.close()
-        keeper.wait(timeout=60)
+        keeper.wait(timeout=_START_S)
         keeper.stdout.close()
 
 

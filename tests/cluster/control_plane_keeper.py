@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from scripts.control_plane import PINS, ControlPlaneMissing, kubernetes_version, program
@@ -104,8 +105,8 @@ def stop(folder: Path) -> None:
 
 
 def _say(what: dict[str, str]) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):  # the tests have ended meanwhile
+        os.write(sys.stdout.fileno(), json.dumps(what).encode() + b"\n")
 
 
 def _until_the_tests_end(parent: int) -> None:

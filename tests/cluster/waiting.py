@@ -9,7 +9,7 @@ from typing import TypeVar
 Seen = TypeVar("Seen")
 
 
-def eventually(look: Callable[[], Seen], holds: Callable[[Seen], bool] = bool, *, within_s: float = 30.0) -> Seen:
+def eventually(look: Callable[[], Seen], holds: Callable[[Seen], bool] = bool, *, within_s: float = 60.0) -> Seen:
     """What `look` saw when it first held. Raises AssertionError with what it saw last."""
     deadline = time.monotonic() + within_s
     while True:

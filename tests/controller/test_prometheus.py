@@ -15,7 +15,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from controller.prometheus import Prometheus, PrometheusSettings, Tls
+from controller.prometheus import Prometheus, PrometheusSettings
+from controller.tls import Tls
 from models.errors import InvalidInput
 from tests.cluster.prometheus import running_prometheus
 
@@ -212,8 +213,9 @@ def test_both_sides_prove_who_they_are(keys, tmp_path):
         assert sample.value == 1.0
         assert "has a certificate that is not trusted" in refused()
         assert "has a certificate that is not trusted" in refused(authority=keys / "stranger.pem")
-        assert "does not accept our certificate" in refused(authority=keys / "authority.pem")
-        assert "does not accept our certificate" in refused(**proven("stranger"))
+        # The server says so after its part of the handshake; what we send meanwhile may find the connection closed.
+        for said in (refused(authority=keys / "authority.pem"), refused(**proven("stranger"))):
+            assert "does not accept our certificate" in said or "it closed the connection" in said
 
 
 def test_keys_that_are_none(keys, tmp_path):
@@ -226,7 +228,9 @@ def test_keys_that_are_none(keys, tmp_path):
     locked.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n", encoding="utf-8")
     empty.write_text("", encoding="utf-8")
     assert "does not exist" in told(authority=keys / "nowhere.pem")
-    assert "holds no PEM" in told(authority=empty)
+    assert "holds no certificate" in told(authority=empty)
+    assert "hold no certificate and the key" in told(certificate=empty)
+    assert "hold no certificate and the key" in told(certificate=keys / "client.pem", key=keys / "server.key")
     assert "needs a password" in told(certificate=keys / "client.pem", key=locked)
     assert "has no certificate" in told(key=keys / "client.key")
 
@@ -305,7 +309,7 @@ def test_an_answer_that_trickles_is_given_up(head, piece):
 def test_https_where_there_is_none():
     with answering(200, b"{}") as url:
         problem = ask(url.replace("http:", "https:"))
-    assert "certificate" in str(problem) or "cannot be reached" in str(problem)
+    assert "does not speak TLS" in str(problem)
 
 
 @pytest.mark.parametrize(

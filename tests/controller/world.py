@@ -62,6 +62,8 @@ class World:
     """What is otherwise with the snapshot at a time."""
     writes: list[tuple[float, Write]] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    seen: list[tuple[Snapshot, Memory, Decision]] = field(default_factory=list)
+    """Each decision with what it was made from."""
     ready_at: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -95,8 +97,10 @@ class World:
         return self.see(self.since_s, seen)
 
     def tick(self) -> Decision:
-        outcome = decide(self.snapshot(), self.memory, self.capacity)
+        snapshot, before = self.snapshot(), self.memory
+        outcome = decide(snapshot, before, self.capacity)
         self.memory = outcome.memory
+        self.seen.append((snapshot, before, outcome.decision))
         self.decisions.append(outcome.decision)
         write = outcome.decision.write
         if write is not None:

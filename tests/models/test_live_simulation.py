@@ -173,6 +173,7 @@ def test_replicas_come_and_go():
     assert [replica.outstanding for replica in under_test.replicas.values()] == [10, 10]
     under_test.keep(["b"])
     assert list(under_test.replicas) == ["b"]
+    assert under_test.lost == 9 + 10  # what "a" was serving
     with pytest.raises(InvalidInput, match="does not go back"):
         under_test.advance(1.0)
 

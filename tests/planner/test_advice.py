@@ -23,6 +23,19 @@ ROWS = (
     ("OpenAI SDK drop-in", ["--openai-api"], Engine.VLLM),
     ("mixed vision, text and tabular", ["--other-models", "2", "--grpc"], Engine.TRITON),
     ("edge, minimal resources", ["--edge"], Engine.VLLM),
+    ("edge, with its memory", ["--edge", "--model", "Qwen/Qwen3-8B", "--gpu-memory", "16"], Engine.VLLM),
+    (
+        "maximum throughput, with what was measured",
+        ["--max-throughput", "--set-up", "days", "--model", "llama-3.1-8b", "--gpu", "A100-SXM4-80GB"],
+        Engine.TRITON_TRTLLM,
+    ),
+    ("pitfall: Triton's OpenAI API", ["--llms", "2", "--shared-gpu", "--openai-api", "--streaming"], Engine.TRITON),
+    ("pitfall: several models on one vLLM", ["--llms", "3", "--openai-api"], Engine.VLLM),
+    (
+        "pitfall: 405B on one node",
+        ["--openai-api", "--model", "meta-llama/Meta-Llama-3.1-405B", "--gpu", "H100-SXM5-80GB"],
+        Engine.VLLM,
+    ),
 )
 
 
@@ -70,7 +83,17 @@ def test_measured_capacities_stand_beside_the_advice(capsys: pytest.CaptureFixtu
     assert "needs at least 2 × H100-SXM5-80GB a replica" in told or "needs at least 1 ×" in told
 
 
-@pytest.mark.parametrize("options", [["--llms", "0"], ["--shared-gpu"], ["--gpu", "H100-SXM5-80GB"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--llms", "0"],
+        ["--shared-gpu"],
+        ["--gpu", "H100-SXM5-80GB"],
+        ["--edge", "--gpu-memory", "16"],
+        ["--model", "Qwen/Qwen3-8B", "--gpu-memory", "16"],
+        ["--edge", "--spans-nodes"],
+    ],
+)
 def test_needs_that_are_none_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["advise", *options]) == 2
     assert capsys.readouterr().err.startswith("error: ")
@@ -79,3 +102,18 @@ def test_needs_that_are_none_are_refused(options: list[str], capsys: pytest.Capt
 def test_no_model_at_all_is_refused() -> None:
     with pytest.raises(InvalidInput, match="no model"):
         Needs(llms=0)
+
+
+def test_what_was_measured_overrules_the_rule_that_compiled_engines_carry_more() -> None:
+    invests = {"max_throughput": True, "set_up": SetUp.DAYS}
+    assert advise(Needs(**invests, trtllm_gain=0.24)).engine is Engine.TRITON_TRTLLM
+    slower = advise(Needs(**invests, trtllm_gain=-0.05))
+    assert slower.engine is Engine.VLLM
+    assert "measured to carry no more" in slower.reasons[0]
+
+
+def test_a_model_too_large_for_a_node_is_laid_out_as_groups_whatever_serves_it() -> None:
+    for more in ({}, {"max_throughput": True, "set_up": SetUp.DAYS}, {"other_models": 1}):
+        found = advise(Needs(spans_nodes=True, **more))
+        assert "LeaderWorkerSet" in found.topology
+        assert any("RDMA" in pitfall for pitfall in found.pitfalls)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from planner.cli.main import run
+from planner.cli.main import _COMMANDS, run
 
 PROFILE = ["--profile", "llama-3.1-8b-a100-vllm"]
 LENGTHS = ["--input-tokens", "512", "--output-tokens", "128"]
@@ -21,7 +21,7 @@ MISUSED = {
     "unknown command": (["sise"], "planner: there is no command 'sise'", "did you mean size?"),
     "unlike any command": (
         ["zzz"], "planner: there is no command 'zzz'",
-        f"use one of size, predict, simulate, profile, advise, completion; `planner {SHOWS}",
+        f"use one of {', '.join(_COMMANDS)}; `planner {SHOWS}",
     ),
     "unknown subcommand": (["profile", "lst"], "planner profile: there is no command 'lst'", "did you mean list?"),
     "unknown option": ([*GOOD, "--qsp", "1"], "planner size: there is no option --qsp", "did you mean --qps?"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ from pathlib import Path
 import click
 import pytest
 
+from controller.decision_log import Entry, line_of
 from planner.cli.main import cli
 from planner.profile import CATALOGUE
+from tests.controller.world import World
 
 ROOT = Path(__file__).parents[2]
 CALL = f"""#!{sys.executable}
@@ -31,6 +34,14 @@ workloads:
   - {name: chat, qps: 30, inputTokens: 512, outputTokens: 128}
   - {name: agents, concurrency: 100, thinkTime: 5s, inputTokens: 3000, outputTokens: 300, objectives: ['e2e:p95<=20s']}
 """
+RAG = """
+name: rag
+qps: 5
+objectives: ['ttft:p95<=700ms']
+stages:
+  - {name: retrieve, fanOut: 4, delay: {p50: 15ms, p99: 60ms}}
+  - {name: generate, after: [retrieve], service: {profile: llama-3.1-8b-a100-vllm, inputTokens: 1500, outputTokens: 50}}
+"""
 TRACE = "arrival_s,input_tokens,output_tokens\n" + "".join(
     f"{0.4 * row},{200 + row % 300},{20 + row % 90}\n" for row in range(1500)
 )
@@ -40,7 +51,32 @@ POINTS = "concurrency,input_tokens,output_tokens,ttft_mean_ms,tpot_mean_ms\n" + 
 )
 SAMPLES = Path(__file__).parent / "importers" / "samples" / "vllm_bench_serve"
 RUN = (SAMPLES / "vllm_bench_c4.json").read_text(encoding="utf-8")
+PLANS = Path(__file__).parent / "plans"
+TOPOLOGY = Path(__file__).parent / "topologies"
+PACK = """
+models:
+  - {name: reranker, profile: reranker.yaml, qps: 60, objectives: ['e2e:p99<=150ms'],
+     memory: {weights: 2Gi, workspace: 1Gi}}
+  - {name: chat, profile: llama-3.1-8b-a100-vllm, qps: 8, inputTokens: 512, outputTokens: 128,
+     objectives: ['ttft:p99<=500ms']}
+gpus:
+  - {type: A100-SXM4-80GB, count: 4, pricePerHour: 2.5, mig: [all]}
+"""
+BATCH_TIMES = """
+apiVersion: replicast.dev/v1alpha1
+kind: EngineProfile
+metadata: {name: reranker}
+spec:
+  engine: triton
+  model: reranker
+  gpu: {type: A100-SXM4-80GB}
+  limits: {maxBatchSize: 8}
+  serviceTime: [{batch: 1, mean: 0.010}, {batch: 8, mean: 0.030}]
+"""
 FILES = {
+    "plan.json": (PLANS / "topology.json").read_text(encoding="utf-8"),
+    "hybrid.yaml": (TOPOLOGY / "hybrid.yaml").read_text(encoding="utf-8"),
+    "models.yaml": PACK,
     "points.csv": POINTS,
     "closed_c*.json": RUN,
     "open_*.json": RUN,
@@ -50,8 +86,22 @@ FILES = {
     "my-profile.yaml": PROFILE,
     "llama-live.yaml": PROFILE,
     "*.yaml": PROFILE,
+    "rag.yaml": RAG,
     "times.csv": "batch,mean_ms\n1,28\n8,84\n",
 }
+
+
+def decisions() -> str:
+    """A decision log of some minutes."""
+    world = World()
+    world.run(600.0)
+    profile = world.capacity.profile
+    return "".join(
+        line_of(Entry(snapshot=snapshot, memory=memory, decision=decision), profile) + "\n"
+        for snapshot, memory, decision in world.seen
+    )
+
+
 BATCHER = 'name: "reranker" max_batch_size: 8 dynamic_batching { }'
 
 
@@ -88,6 +138,13 @@ def test_an_example_runs_as_it_stands(tmp_path: Path, example: str) -> None:
     for name, text in FILES.items():
         if re.search(rf"(?<![\w-]){re.escape(name)}(?!\w)", example):
             (folder / name.replace("*", "4")).write_text(text, encoding="utf-8")
+    if "decisions.jsonl" in example:
+        (folder / "decisions.jsonl").write_text(decisions(), encoding="utf-8")
+    if "hybrid.yaml" in example:
+        for name in ("embedder.yaml", "reranker.yaml"):
+            shutil.copy(TOPOLOGY / name, folder)
+    if "pack models.yaml" in example:
+        (folder / "reranker.yaml").write_text(BATCH_TIMES, encoding="utf-8")
     if "--model-repository models" in example:
         (folder / "models" / "reranker").mkdir(parents=True)
         (folder / "models" / "reranker" / "config.pbtxt").write_text(BATCHER, encoding="utf-8")

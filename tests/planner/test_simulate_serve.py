@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from planner.cli.main import run
+from tests.planner.simulated_profiles import TRITON
 
 ROOT = Path(__file__).parents[2]
 # Where the tests run in the background of a shell, Ctrl-C is ignored unless a program asks for it.
@@ -62,3 +63,11 @@ def test_it_says_where_it_is_and_serves_until_ctrl_c():
 def test_what_has_no_meaning_is_refused(capsys, options, said):
     assert run(["simulate", *QUESTION, *options]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_only_vllm_has_old_names(capsys, tmp_path):
+    profile = tmp_path / "reranker.yaml"
+    profile.write_text(TRITON, encoding="utf-8")
+    options = ["--profile", str(profile), "--replicas", "1", "--qps", "5", "--serve", "0", "--metric-names", "oldest"]
+    assert run(["simulate", *options]) == 2
+    assert "only vLLM renamed its metrics" in capsys.readouterr().err

@@ -15,29 +15,7 @@ from planner.engine_metrics import BY_ENGINE, EngineMetrics, Kind
 from planner.profile import EngineProfile, load_profile, parse_profile
 from planner.simulated_service.service import SimulatedService, simulated_batchers, simulated_tokens
 from tests.cluster.trtllm_pages import trtllm_pages
-
-TRITON = """
-apiVersion: replicast.dev/v1alpha1
-kind: EngineProfile
-metadata: {name: reranker}
-spec:
-  engine: triton
-  model: bge-reranker-base
-  gpu: {type: A10G-24GB}
-  limits: {maxBatchSize: 8, maxQueueDelay: 0.01}
-  serviceTime: [{batch: 1, mean: 0.028, cv: 0.02}, {batch: 8, mean: 0.084, cv: 0.02}]
-"""
-TRTLLM = """
-apiVersion: replicast.dev/v1alpha1
-kind: EngineProfile
-metadata: {name: chat}
-spec:
-  engine: triton-trtllm
-  model: llama
-  gpu: {type: A100-SXM4-80GB}
-  limits: {maxNumSeqs: 128, maxNumBatchedTokens: 8192, kvCacheTokens: 399296, kvBlockSize: 64}
-  stepTime: {base: 9.0e-3, perPrefillToken: 6.0e-5, perDecodeSequence: 8.0e-5, perKvToken: 3.0e-8}
-"""
+from tests.planner.simulated_profiles import TRITON, TRTLLM
 
 
 def served(profile: EngineProfile, *, rate_per_s: float = 8.0, oldest_names: bool = False) -> SimulatedService:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from models.errors import InvalidInput
 from planner.objective import parse_objective, parse_objectives
-from planner.units import format_number, format_seconds, format_share, parse_seconds
+from planner.units import format_number, format_seconds, format_share, parse_bandwidth, parse_seconds
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,17 @@ def test_numbers() -> None:
         "< 0.1 %",
         "1,102 %",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_per_s"),
+    [("50GB/s", 50e9), ("400Gb/s", 50e9), ("400 Gbps", 50e9), ("100Gbit/s", 12.5e9), ("2GiB/s", 2 * 1024**3)],
+)
+def test_bandwidths_are_read_in_bytes_and_bits(text, bytes_per_s):
+    assert parse_bandwidth(text, what="link") == pytest.approx(bytes_per_s)
+
+
+@pytest.mark.parametrize("text", ["50", "GB/s", "-1GB/s", "50GB", "1e99GB/s", "0GB/s", "50 gigabytes"])
+def test_what_is_no_bandwidth_is_refused(text):
+    with pytest.raises(InvalidInput, match="link: "):
+        parse_bandwidth(text, what="link")

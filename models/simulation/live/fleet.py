@@ -45,7 +45,7 @@ class Fleet(Generic[R]):
         self.replicas: dict[str, R] = {}
         self.now_s = 0.0
         self.lost = 0
-        """Requests that found no replica at all."""
+        """Requests that found no replica, or whose replica was taken away."""
         self._new, self._hand_over, self._routing, self._rng = new, hand_over, routing, rng
         self._stream = ArrivalStream(arrivals.rate_per_s, arrivals.burstiness, rng)
         self._turn = 0
@@ -66,7 +66,13 @@ class Fleet(Generic[R]):
             if known is None:
                 kept[name] = fresh = self._new()
                 fresh.advance(self.now_s)
+        self.lost += sum(replica.outstanding for name, replica in self.replicas.items() if name not in kept)
         self.replicas = {name: replica for name, replica in kept.items() if replica is not None}
+
+    def time_of(self, choices: int) -> float:
+        """Seconds in which the balancer looks at about so many replicas: how long an advance takes depends on that."""
+        looks = len(self.replicas) if self._routing is Routing.LEAST_OUTSTANDING else 1
+        return choices / max(self.rate_per_s * max(looks, 1), 1e-9)
 
     def advance(self, until_s: float) -> None:
         """Go on until then. Raises InvalidInput where that is in the past."""

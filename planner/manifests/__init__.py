@@ -1,0 +1,1 @@
+"""Kubernetes manifests as plain data, one file a kind."""

@@ -1,0 +1,67 @@
+"""The container of Triton, with the configuration of each of its models from a ConfigMap and the rest from a volume."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.manifests.server import RenderOptions, Server
+
+IMAGE = "nvidia/tritonserver:24.12-py3"
+TRTLLM_IMAGE = "nvidia/tritonserver:24.12-trtllm-python-py3"
+HEALTH = {"ready": "/v2/health/ready", "live": "/v2/health/live"}
+PORT = 8000
+REPOSITORY = "/models"
+
+
+def container(server: Server, options: RenderOptions, *, role: str | None) -> tuple[dict[str, Any], list[Any]]:  # noqa: ARG001
+    """The container, and the volumes it needs. A claim `models` holds the versions' folders of every model."""
+    trtllm = server.engine == "triton-trtllm"
+    fields: dict[str, Any] = {
+        "name": "triton",
+        "image": options.triton_image or (TRTLLM_IMAGE if trtllm else IMAGE),
+        "command": _trtllm_command(server) if trtllm else _command(server),
+        "ports": [
+            {"name": "http", "containerPort": PORT},
+            {"name": "grpc", "containerPort": 8001},
+            {"name": "metrics", "containerPort": 8002},
+        ],
+    }
+    if server.thread_percentage is not None:
+        percentage = f"{server.thread_percentage:.0f}"
+        fields["env"] = [{"name": "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "value": percentage}]
+    volumes: list[Any] = [{"name": "models", "persistentVolumeClaim": {"claimName": "models", "readOnly": True}}]
+    if trtllm:  # its repository is built with its engines: it is taken whole
+        fields["volumeMounts"] = [
+            {"name": "models", "mountPath": REPOSITORY, "subPath": server.models[0].name, "readOnly": True}
+        ]
+        return fields, volumes
+    mounts = []
+    for model in server.models:
+        at = f"{REPOSITORY}/{model.name}"
+        mounts += [
+            {"name": "models", "mountPath": f"{at}/1", "subPath": f"{model.name}/1", "readOnly": True},
+            {
+                "name": "configuration",
+                "mountPath": f"{at}/config.pbtxt",
+                "subPath": f"{model.name}.pbtxt",
+                "readOnly": True,
+            },
+        ]
+    fields["volumeMounts"] = mounts
+    return fields, [*volumes, {"name": "configuration", "configMap": {"name": configuration_name(server)}}]
+
+
+def configuration_name(server: Server) -> str:
+    """Of the ConfigMap with the models' configurations."""
+    return f"{server.name}-repository"
+
+
+def _command(server: Server) -> list[str]:
+    loaded = [f"--load-model={model.name}" for model in server.models]
+    return ["tritonserver", f"--model-repository={REPOSITORY}", "--model-control-mode=explicit", *loaded]
+
+
+def _trtllm_command(server: Server) -> list[str]:
+    ranks = server.models[0].tensor * server.models[0].pipeline
+    script = "/app/scripts/launch_triton_server.py"
+    return ["python3", script, f"--world_size={ranks}", f"--model_repo={REPOSITORY}"]

@@ -1,0 +1,190 @@
+"""`planner pipeline`: least cost over all replicas, the split of an objective, the document, and the table."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from planner.cli.main import run
+from planner.pipeline import Prices, make_pipeline_plan
+from planner.pipeline_file import read_pipeline
+from planner.pipeline_model import PipelineModel
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "pipeline.txt"
+EMBEDDER = """
+apiVersion: replicast.dev/v1alpha1
+kind: EngineProfile
+metadata: {name: embedder}
+spec:
+  engine: triton
+  model: bge-base
+  gpu: {type: L4-24GB}
+  limits: {maxBatchSize: 16}
+  serviceTime: [{batch: 1, mean: 0.006, cv: 0.02}, {batch: 16, mean: 0.024, cv: 0.02}]
+"""
+RERANKER = """
+apiVersion: replicast.dev/v1alpha1
+kind: EngineProfile
+metadata: {name: reranker}
+spec:
+  engine: triton
+  model: bge-reranker-base
+  gpu: {type: L4-24GB}
+  limits: {maxBatchSize: 32}
+  serviceTime: [{batch: 1, mean: 0.010, cv: 0.02}, {batch: 32, mean: 0.090, cv: 0.02}]
+"""
+RAG = """
+name: rag
+qps: 20
+objectives: ["e2e:p95<=2.5s", "ttft:p95<=500ms"]
+stages:
+- {name: tokenise, delay: 2ms}
+- {name: embed, after: [tokenise], service: {profile: embedder.yaml}, gpuPrice: 0.8}
+- {name: retrieve, after: [embed], fanOut: 4, delay: {p50: 15ms, p99: 60ms}}
+- {name: rerank, after: [retrieve], fanOut: 16, service: {profile: reranker.yaml}, gpuPrice: 0.8}
+- name: generate
+  after: [rerank]
+  service: {profile: llama-3.1-8b-a100-vllm, inputTokens: 1500, outputTokens: 200}
+  gpuPrice: 2.5
+"""
+SEARCH = """
+name: search
+qps: 300
+objectives: ["e2e:p95<=120ms"]
+stages:
+- {name: embed, service: {profile: embedder.yaml}, gpuPrice: 1}
+- {name: rerank, after: [embed], fanOut: 8, service: {profile: reranker.yaml}, gpuPrice: 1.5, maxReplicas: 20}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("embedder", EMBEDDER), ("reranker", RERANKER), ("rag", RAG), ("search", SEARCH)):
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def fields(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[str, Any]:
+    assert run(["pipeline", *arguments, "-o", "json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_table_is_as_looked_over(folder: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(["pipeline", "rag.yaml"]) == 0
+    assert capsys.readouterr().out == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_no_other_replicas_that_hold_are_cheaper(folder: Path):
+    pipeline = read_pipeline(folder / "search.yaml")
+    plan = make_pipeline_plan(pipeline)
+    model, (objective,) = PipelineModel(pipeline), pipeline.objectives
+    assert plan.search.is_optimal
+    assert plan.answer.meets(objective)
+    prices = Prices(pipeline).of_groups
+    for counts in itertools.product(range(1, 6), range(8, 17)):
+        cost = sum(price * count for price, count in zip(prices, counts, strict=True))
+        if cost < plan.cost(plan.answer.counts):
+            assert not model.answer(counts).meets(objective), counts
+
+
+def test_one_replica_fewer_anywhere_breaks_the_objective(folder: Path, capsys: pytest.CaptureFixture[str]):
+    found = fields(capsys, "rag.yaml")
+    assert (found["kind"], found["feasible"], found["search"]["optimal"]) == ("PipelinePlan", True, True)
+    assert all(row["met"] for row in found["objectives"])
+    served = {stage["name"]: stage for stage in found["stages"] if stage["kind"] == "service"}
+    for stage in served.values():
+        assert stage["one_fewer"] is None or stage["one_fewer"]["violates"]
+    assert found["gpus"] == sum(stage["gpus"] for stage in served.values())
+    assert found["cost"]["per_hour"] == pytest.approx(
+        0.8 * (served["embed"]["gpus"] + served["rerank"]["gpus"]) + 2.5 * served["generate"]["gpus"]
+    )
+    assert sum(stage["share_of_latency"] for stage in found["stages"]) == pytest.approx(1.0)
+    assert (served["generate"]["engine"], served["generate"]["profile"]) == ("vllm", "llama-3.1-8b-a100-vllm")
+
+
+def test_equal_parts_cost_more_than_the_found_ones(folder: Path, capsys: pytest.CaptureFixture[str]):
+    found = fields(capsys, "search.yaml")
+    assert found["equal_split"]["feasible"]
+    assert found["equal_split"]["extra_cost"] > 0.0
+    assert found["equal_split"]["cost"] == pytest.approx(found["cost"]["per_hour"] + found["equal_split"]["extra_cost"])
+
+
+def test_the_simulator_says_about_the_same(folder: Path, capsys: pytest.CaptureFixture[str]):
+    found = fields(capsys, "rag.yaml", "--simulate", "--requests", "15000")
+    assert found["simulated"]["settled"]
+    for metric in ("e2e", "ttft"):
+        for statistic, error in (("p50", 0.05), ("p99", 0.15)):
+            simulated = found["simulated"][metric][statistic]
+            assert found["predicted"][metric][statistic] == pytest.approx(simulated, rel=error)
+
+
+def test_stages_on_the_same_gpus_are_counted_once_and_slow_each_other_down(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    apart = fields(capsys, "search.yaml")
+    shared = folder / "shared.yaml"
+    shared.write_text(SEARCH.replace("fanOut: 8,", "fanOut: 8, sharesGpuWith: [embed],"), encoding="utf-8")
+    found = fields(capsys, "shared.yaml")
+    embed, rerank = found["stages"]
+    assert embed["replicas"] == rerank["replicas"] == found["gpus"]
+    assert embed["shares_gpu_with"] == ["rerank"]
+    assert (
+        rerank["utilization"] * rerank["replicas"] > apart["stages"][1]["utilization"] * apart["stages"][1]["replicas"]
+    )
+
+
+def test_where_nothing_is_fast_enough_the_slowest_stage_is_named(folder: Path, capsys: pytest.CaptureFixture[str]):
+    (folder / "rag.yaml").write_text(RAG.replace("2.5s", "500ms"), encoding="utf-8")
+    assert run(["pipeline", "rag.yaml", "-o", "json"]) == 1
+    told = capsys.readouterr()
+    found = json.loads(told.out)
+    assert (found["feasible"], found["kind"]) == (False, "PipelinePlan")
+    assert "stage generate alone" in found["reason"]
+    assert "which alone exceeds 500 ms" in told.err
+
+
+def test_csv_has_a_row_for_each_stage(folder: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(["pipeline", "rag.yaml", "-o", "csv"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.startswith("pipeline,name,after,")
+    assert [row.split(",")[1] for row in rows] == ["tokenise", "embed", "retrieve", "rerank", "generate"]
+
+
+REFUSED = {
+    "loop": (
+        "{name: tokenise,",
+        "{name: tokenise, after: [generate],",
+        "line 6, stage 'tokenise': stages wait for each",
+    ),
+    "unknown stage": ("[rerank]", "[rank]", "line 11, stage 'generate': after names 'rank', which is no stage"),
+    "same name": ("name: embed", "name: tokenise", "line 7, stage 'tokenise' is there twice"),
+    "probability": ("{name: embed,", "{name: embed, probability: 1.5,", "line 7: stages[1].probability"),
+    "no lengths": (", inputTokens: 1500, outputTokens: 200", "", "stage 'generate': profile llama-3.1-8b-a100-vllm is"),
+    "metric": ("ttft:p95", "itl:p95", "line 4: objective itl:p95<=500ms: a pipeline has no itl"),
+    "no duration": ("delay: 2ms", "delay: soon", "stage 'tokenise': delay.mean: 'soon' is not a duration"),
+    "neither": ("delay: 2ms", "fanOut: 2", "stage 'tokenise' has neither a service nor a delay"),
+    "half a delay": ("p50: 15ms, ", "", "give a mean (and perhaps its cv), or p50 and p99"),
+    "never reached": ("after: [rerank]", "after: [rerank]\n  unless: rerank", "stage 'generate' is never reached"),
+    "whole GPUs": ("gpuPrice: 2.5", "sharesGpuWith: [embed]", "takes its GPUs whole"),
+    "a delay's GPU": ("delay: 2ms", "delay: 2ms, minReplicas: 2", "a delay has no replicas"),
+    "unknown field": ("fanOut: 16", "fanout: 16", "did you mean fanOut?"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_means_nothing_is_refused_with_its_place(folder: Path, capsys: pytest.CaptureFixture[str], case: str):
+    old, new, words = REFUSED[case]
+    assert old in RAG
+    (folder / "rag.yaml").write_text(RAG.replace(old, new), encoding="utf-8")
+    assert run(["pipeline", "rag.yaml"]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_too_few_replicas_allowed_for_the_load_alone(folder: Path, capsys: pytest.CaptureFixture[str]):
+    (folder / "rag.yaml").write_text(RAG.replace("fanOut: 16", "fanOut: 32, maxReplicas: 1"), encoding="utf-8")
+    assert "2 replicas are needed for throughput alone" in fields(capsys, "rag.yaml", code=1)["reason"]
