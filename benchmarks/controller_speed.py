@@ -394,9 +394,10 @@ share the cores with the controller, and so does whoever else works there.
 
 The API server and etcd are real, and hold a Deployment with ten pods for each policy; the pods were made directly, and
 Kubernetes' own controllers stand still, so that no write of ours moves anything. Prometheus is real as well: every 15 s
-it scrapes the fourteen series of each vLLM that the controller looks at ({14 * PODS:,} for each policy). `decide` is timed in processor time; everything else by the clock. The controller is a process of its own, whose memory is that of
-this process alone. A tick whose loads are all new sizes every policy anew; loads are put on a grid of 1 %, so that a
-steady one is answered from memory.
+it scrapes the fourteen series of each vLLM that the controller looks at ({14 * PODS:,} for each policy).
+`decide` is timed in processor time; everything else by the clock. The controller is a process of its own, whose memory
+is that of this process alone. A tick whose loads are all new sizes every policy anew; loads are put on a grid of 1 %, so
+that a steady one is answered from memory.
 """
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -57,7 +58,8 @@ class FaultyProxy:
     def cut(self) -> None:
         """Every watch that is open breaks in the middle of its stream."""
         for each in list(self.streams):
-            each.shutdown(2)
+            with suppress(OSError):  # it is closed already
+                each.shutdown(socket.SHUT_RDWR)
 
     def count(self, pattern: str) -> int:
         """How often something was asked."""
@@ -83,6 +85,8 @@ def faulty_proxy(administrator: client.ApiClient) -> Iterator[FaultyProxy]:
     proxy = FaultyProxy()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self) -> None:
             self._pass_on()
 
@@ -113,20 +117,26 @@ def faulty_proxy(administrator: client.ApiClient) -> Iterator[FaultyProxy]:
 
         def _stream(self, only: str) -> None:
             self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             if only:
-                self.wfile.write(only.encode() + b"\n")
+                self._chunk(only.encode() + b"\n")
+                self._chunk(b"")
                 return
             proxy.streams.add(self.connection)
             answer = pool.request("GET", settings.host + self.path, preload_content=False)
             try:
                 while chunk := answer.read1():
-                    self.wfile.write(chunk)
+                    self._chunk(chunk)
+                self._chunk(b"")
             except OSError:
                 pass
             finally:
                 proxy.streams.discard(self.connection)
                 answer.close()
+
+        def _chunk(self, data: bytes) -> None:
+            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
         def handle(self) -> None:
             try:
