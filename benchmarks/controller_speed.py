@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -19,19 +20,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.machine import machine
+
+if TYPE_CHECKING:
+    from controller.memory import Memory
 
 ROOT = Path(__file__).parents[1]
 PROFILE = "llama-3.1-8b-a100-vllm"
 TEAMS, PODS = 10, 10
 FEW = "few"
 """A namespace of ten policies, beside those of the teams."""
+INTERVAL_S = 5.0
 WAIT_S = 100.0
 """Until rates over a minute are known."""
 MEBIBYTE = 2**20
@@ -268,7 +273,10 @@ def controlled(kubeconfig: str, url: str, namespace: str, ticks: int) -> None:
     setattr(Prometheus, "instant", counted)  # noqa: B010 -- to count
     controller = Controller(api=api, caches=caches, observe=observer, leader=Alone(), telemetry=Telemetry())
     rows = []
-    for _ in range(ticks):
+    for number in range(ticks):
+        if number == 1:
+            for key, memory in controller.memories.items():
+                controller.memories[key] = _as_after_an_hour(memory)
         queries[0], asked_s[0], process_s = 0, 0.0, time.process_time()
         ticked = controller.tick()
         rows.append({
@@ -277,12 +285,31 @@ def controlled(kubeconfig: str, url: str, namespace: str, ticks: int) -> None:
             "undecided": len(ticked.undecided),
             "fresh": sum(each.conditions[2].status == "True" for each in ticked.decisions.values()),
         })  # fmt: skip
-        time.sleep(max(0.0, 5.0 - ticked.seconds))
+        print(f"{namespace or 'all'}: {rows[-1]}", file=sys.stderr, flush=True)
+        time.sleep(max(0.0, INTERVAL_S - ticked.seconds))
     undecided = list(ticked.undecided.items())[:2]
     found = {"late": late, "synced": synced_s, "rows": rows, "peak": _memory("VmHWM"), "undecided": undecided}
     sys.stdout.write(json.dumps(found) + "\n")
     sys.stdout.flush()
     os._exit(0)
+
+
+def _as_after_an_hour(memory: Memory) -> Memory:
+    """What is remembered of an hour under the present load, with the noise that a minute's counts have."""
+    from controller.memory import Sample
+
+    last, needed = memory.demand[-1], memory.recommended[-1].value
+    times = [last.at_s - 15.0 * step for step in range(239, 0, -1)]
+    noise = random.Random(1)  # noqa: S311 -- the same noise on every run
+    loads = [max(0.0, noise.gauss(last.value, (last.value / 60.0) ** 0.5)) for _ in times[-119:]]
+    demand = [Sample(at_s=at_s, value=value) for at_s, value in zip(times[-119:], loads, strict=True)]
+    recommended = [Sample(at_s=at_s, value=needed) for at_s in times]
+    return replace(
+        memory,
+        since_s=times[0],
+        demand=(*demand, *memory.demand),
+        recommended=(*recommended, *memory.recommended),
+    )
 
 
 def _memory(name: str) -> int:
@@ -304,8 +331,6 @@ def measured(kubeconfig: Path, url: str, namespace: str, ticks: int) -> dict[str
 
 def decisions(count: int) -> tuple[list[float], list[float]]:
     """Seconds of processor for loads that are new, and for the same again."""
-    from dataclasses import replace
-
     from controller.capacity_model import CapacityModel
     from controller.decide import decide
     from controller.snapshot import Evidence, Observation
@@ -396,7 +421,8 @@ The API server and etcd are real, and hold a Deployment with ten pods for each p
 Kubernetes' own controllers stand still, so that no write of ours moves anything. Prometheus is real as well: every 15 s
 it scrapes the fourteen series of each vLLM that the controller looks at ({14 * PODS:,} for each policy).
 `decide` is timed in processor time; everything else by the clock. The controller is a process of its own, whose memory
-is that of this process alone. A tick whose loads are all new sizes every policy anew; loads are put on a grid of 1 %, so
+is that of this process alone. After the first tick each policy's memory is filled with an hour of its load, which is as
+much as is ever remembered. A tick whose loads are all new sizes every policy anew; loads are put on a grid of 1 %, so
 that a steady one is answered from memory.
 """
 
