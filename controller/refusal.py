@@ -16,5 +16,8 @@ def with_refusal(decision: Decision, error: str) -> Decision:
     refused = Condition(type="ScalingActive", status="False", reason=Code.WRITE_REFUSED.value, message=message)
     conditions = tuple(refused if each.type == "ScalingActive" else each for each in decision.conditions)
     return replace(
-        decision, conditions=conditions, reasons=(*decision.reasons, Reason(code=Code.WRITE_REFUSED, message=message))
+        decision,
+        write=None,
+        conditions=conditions,
+        reasons=(*decision.reasons, Reason(code=Code.WRITE_REFUSED, message=message)),
     )
