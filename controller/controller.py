@@ -219,10 +219,10 @@ class Controller:
         keys = list(entries)
         turn = next((index for index, key in enumerate(keys) if key > self._told_last), 0)
         for key in (*keys[turn:], *keys[:turn]):
-            if time.monotonic() > end_s:
-                break
             told += self._tell_status(key, policies[key], entries[key])
             self._told_last = key
+            if time.monotonic() > end_s and told:
+                break
         while self._events and time.monotonic() < end_s:
             told += self._tell_event(self._events.popleft())
         return told

@@ -42,17 +42,18 @@ def place(control_plane, definitions, namespace, gpu_nodes):
     def through(api: Kubernetes | None = None, **settings):
         with serving(control_plane, namespace.name, api=api, **settings) as found:
             found.apply(model(namespace.name), engine_profile(), policy())
-            knows(found)
+            knows(found, problems=settings.get("late", 0))
             yield found
 
     return through
 
 
-def knows(chat):
+def knows(chat, problems: int = 0):
     caches = chat.controller.caches
     eventually(caches.policies.objects)
     eventually(caches.profiles.objects)
     eventually(lambda: deployment_seen(chat).ready >= 1)
+    eventually(lambda: len(caches.problems()) == problems)
 
 
 def deployment_seen(chat, name: str = "chat"):

@@ -6,7 +6,7 @@ from controller import controller as loop
 from controller.decide import decide
 from controller.kubernetes_api import ApiError
 from controller.refusal import with_refusal
-from tests.controller.soak_world import SPACE, SoakWorld
+from tests.controller.soak_world import NAMES, SPACE, SoakWorld
 from tests.controller.world import World, codes, condition
 
 
@@ -31,3 +31,22 @@ def test_what_the_api_server_refused_is_told_in_its_own_words():
     assert condition(told, "ScalingActive")[1] == "WriteRefused"
     assert 'PATCH /apis/x: 403 Forbidden: cannot patch "x"' in condition(told, "ScalingActive")[2]
     assert codes(told) > codes(decision)
+
+
+def test_scaling_comes_before_telling_and_what_is_not_told_in_time_is_told_later():
+    world = SoakWorld(0)
+    for model in world.models.values():
+        model.ready_at, model.rate_per_s = [0.0, 0.0], 150.0
+    controller = world.controllers["one"].controller
+    controller.telling_s = 0.0
+    told = []
+    api = controller.api
+    patch = api.patch
+    api.patch = lambda path, body, **more: (told.append(path), patch(path, body, **more))[1]
+    world.tick()
+    scaled = [path for path in told if not path.endswith("/status")]
+    assert told[: len(scaled)] == scaled
+    assert len(scaled) == len(NAMES)
+    for _ in range(10):
+        world.tick()
+    assert {path.split("/")[-2] for path in told if path.endswith("/status")} == set(NAMES)
