@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -294,15 +294,19 @@ def controlled(kubeconfig: str, url: str, namespace: str, ticks: int) -> None:
     os._exit(0)
 
 
+@lru_cache(maxsize=1)
+def _ticks_before(at_s: float) -> list[float]:
+    """The same for all policies, as they are where one tick looks at all."""
+    return [at_s - 15.0 * step for step in range(239, 0, -1)]
+
+
 def _as_after_an_hour(memory: Memory) -> Memory:
-    """What is remembered of an hour under the present load, with the noise that a minute's counts have."""
+    """What is remembered of an hour under the present load."""
     from controller.memory import Sample
 
     last, needed = memory.demand[-1], memory.recommended[-1].value
-    times = [last.at_s - 15.0 * step for step in range(239, 0, -1)]
-    noise = random.Random(1)  # noqa: S311 -- the same noise on every run
-    loads = [max(0.0, noise.gauss(last.value, (last.value / 60.0) ** 0.5)) for _ in times[-119:]]
-    demand = [Sample(at_s=at_s, value=value) for at_s, value in zip(times[-119:], loads, strict=True)]
+    times = _ticks_before(last.at_s)
+    demand = [Sample(at_s=at_s, value=last.value * (1.0 + 1e-9 * at_s / times[0])) for at_s in times[-119:]]
     recommended = [Sample(at_s=at_s, value=needed) for at_s in times]
     return replace(
         memory,

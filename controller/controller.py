@@ -94,6 +94,7 @@ class Controller:
     _shown: dict[Key, Decision] = field(default_factory=dict)
     """The decision that each status tells."""
     _statuses: dict[Key, Document] = field(default_factory=dict)
+    """Of each status the conditions, which keep the times of their transitions."""
     _events: deque[Document] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
     """Not told yet."""
     _told_last: Key = ("", "")
@@ -205,11 +206,11 @@ class Controller:
     def _record(self, policy: CapacityPolicy, profile: Profile | None, key: Key, entry: Entry, now_s: float) -> None:
         """Metrics, the log, and the events that are to be told."""
         decision, before = entry.decision, self._last.get(key)
-        self.telemetry.decided(decision)
         moved = entry.written or bool(entry.error) or notable_change(before, decision)
         if self.log is not None and moved:
             self.log.add(entry, None if profile is None or profile.capacity is None else profile.capacity.profile)
         told = self._last[key] = with_refusal(decision, entry.error)
+        self.telemetry.decided(told)
         if self._may_write():
             self._events += [event_object(policy, each, now_s) for each in events(told, before)]
 
@@ -238,7 +239,7 @@ class Controller:
         except ApiError as error:
             LOG.warning("%s: %s", policy.key, error)
             return 0
-        self._shown[key], self._statuses[key] = told, status
+        self._shown[key], self._statuses[key] = told, {"conditions": status["conditions"]}
         return 1
 
     def _tell_event(self, event: Document) -> int:
@@ -256,6 +257,7 @@ class Controller:
             self._last.pop(key, None)
             self._shown.pop(key, None)
             self._statuses.pop(key, None)
+            self.telemetry.forget("/".join(key))
 
 
 def _asked(

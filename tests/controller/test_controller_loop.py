@@ -50,3 +50,16 @@ def test_scaling_comes_before_telling_and_what_is_not_told_in_time_is_told_later
     for _ in range(10):
         world.tick()
     assert {path.split("/")[-2] for path in told if path.endswith("/status")} == set(NAMES)
+
+
+def test_metrics_of_a_policy_that_is_gone_are_gone():
+    world = SoakWorld(0)
+    world.settle()
+    judged = world.controllers["one"]
+    judged.controller.tick()
+    page = judged.controller.telemetry.text().decode()
+    assert 'replicast_desired_replicas{namespace="serving",policy="hpa"} 2.0' in page
+    assert 'replicast_policy_condition{namespace="serving",policy="hpa",type="Ready"} 1.0' in page
+    judged.caches.policies.objects().pop((SPACE, "hpa"))
+    judged.controller.tick()
+    assert 'policy="hpa"' not in judged.controller.telemetry.text().decode()
