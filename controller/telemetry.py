@@ -19,7 +19,7 @@ _GAUGES: tuple[tuple[str, str, Callable[[Decision], float | None]], ...] = (
     ("arriving_requests_per_second", "Demand now.", lambda each: each.demand.arriving_per_s if each.demand else None),
     (
         "planned_requests_per_second",
-        "Demand planned for.",
+        "Demand ahead.",
         lambda each: each.demand.planned_per_s if each.demand else None,
     ),
     ("profile_slowdown", "Factor on the profile's times.", lambda each: each.demand.slowdown if each.demand else None),
