@@ -379,7 +379,7 @@ def test_after_a_gap_or_a_leap_of_the_clock_a_whole_window_is_watched_before_any
     before = world.replicas
     decisions = world.run(4.75 * MINUTE)
     assert world.replicas == before
-    assert Code.STABILIZING in codes(decisions[0])
+    assert any(Code.STABILIZING in codes(decision) for decision in decisions)
     world.run(2 * MINUTE)
     assert world.replicas < before
 
