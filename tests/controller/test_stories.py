@@ -421,3 +421,14 @@ def test_a_schedule_may_allow_none_at_night():
     )
     world.run(10 * MINUTE)
     assert world.replicas == 0
+
+
+def test_two_gaps_with_one_look_between_them_are_two_gaps():
+    world = World(load=lambda s: 160.0 if s < 10 * MINUTE else 20.0, replicas=5)
+    world.run(10 * MINUTE)
+    world.now_s += 20 * MINUTE
+    world.tick()
+    world.now_s += 15 * MINUTE
+    before = world.replicas
+    decision = world.tick()
+    assert (world.replicas, Code.STABILIZING in codes(decision)) == (before, True)
