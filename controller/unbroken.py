@@ -23,7 +23,7 @@ def unbroken(memory: Memory, snapshot: Snapshot) -> Memory:
     memory = _not_ahead(memory, now_s)
     seen = [sample.at_s for sample in memory.recommended]
     if not seen:
-        return memory
+        return replace(memory, since_s=now_s)
     window_s, gap_s = snapshot.spec.behavior.scale_down.stabilization_window_seconds, now_s - seen[-1]
     if window_s == 0 or gap_s < window_s:
         return memory
