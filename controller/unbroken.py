@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 from controller.memory import Memory, Sample
 from controller.snapshot import Snapshot
 
 LONGEST_GAPS = 3.0
-"""So many times the last step between two looks is a gap, where the window is no longer than that."""
+"""So many times the usual step between two looks are a gap, where looks are rarer than the window is long."""
 
 
 def unbroken(memory: Memory, snapshot: Snapshot) -> Memory:
@@ -22,12 +23,12 @@ def unbroken(memory: Memory, snapshot: Snapshot) -> Memory:
     memory = _not_ahead(memory, now_s)
     seen = [sample.at_s for sample in memory.recommended]
     if not seen:
+        return replace(memory, since_s=now_s)
+    window_s, gap_s = snapshot.spec.behavior.scale_down.stabilization_window_seconds, now_s - seen[-1]
+    if window_s == 0 or gap_s < window_s:
         return memory
-    step_s = seen[-1] - seen[-2] if len(seen) > 1 else 0.0
-    window_s = snapshot.spec.behavior.scale_down.stabilization_window_seconds
-    if now_s - seen[-1] < max(float(window_s), LONGEST_GAPS * step_s) or window_s == 0:
-        return memory
-    return replace(memory, since_s=now_s)
+    step_s = min((later - earlier for earlier, later in pairwise(seen)), default=0.0)
+    return memory if gap_s < LONGEST_GAPS * step_s else replace(memory, since_s=now_s)
 
 
 def _not_ahead(memory: Memory, now_s: float) -> Memory:

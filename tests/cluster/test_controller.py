@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from controller import kubernetes_api
 from controller.reasons import Code
 from tests.cluster.manifests import autoscaler
 from tests.cluster.serving import apply_ours, engine_profile, model, policy, serving
@@ -227,7 +228,9 @@ def test_a_deleted_profile_and_target_hold_and_come_back(chat):
     assert chat.decision(chat.tick()).needed == 1
 
 
-def test_an_api_server_that_freezes_is_told_and_nothing_is_written_twice(chat, control_plane):
+def test_an_api_server_that_freezes_is_told_and_nothing_is_written_twice(chat, control_plane, monkeypatch):
+    # Frozen for longer than ten seconds the other controllers lose their leases, and end.
+    monkeypatch.setattr(kubernetes_api.Kubernetes._send, "__kwdefaults__", {"read_s": 2.0})
     chat.apply(policy())
     knows(chat, "chat")
     chat.tick()

@@ -9,6 +9,7 @@ import pytest
 
 from controller.capacity_model import Load
 from controller.decide import decide
+from controller.memory import Memory
 from controller.reasons import Code
 from controller.snapshot import Evidence, Observation, Scaler, Snapshot, Writer
 from tests.controller.world import (
@@ -465,3 +466,25 @@ def test_a_schedule_may_allow_none_at_night():
     )
     world.run(10 * MINUTE)
     assert world.replicas == 0
+
+
+def test_two_gaps_with_one_look_between_them_are_two_gaps():
+    world = World(load=lambda s: 160.0 if s < 10 * MINUTE else 20.0, replicas=5)
+    world.run(10 * MINUTE)
+    world.now_s += 20 * MINUTE
+    world.tick()
+    world.now_s += 15 * MINUTE
+    before = world.replicas
+    decision = world.tick()
+    assert (world.replicas, Code.STABILIZING in codes(decision)) == (before, True)
+
+
+def test_a_target_that_was_made_again_is_watched_from_when_its_load_is_known():
+    world = World(load=lambda _: 20.0, replicas=5, memory=Memory(target_uid="two"))
+    world.see = lambda _, snapshot: without_metrics(Evidence.ABSENT)(snapshot)
+    world.run(10 * MINUTE)
+    world.see = lambda _, snapshot: snapshot
+    world.run(4.75 * MINUTE)
+    assert world.writes == []
+    world.run(MINUTE)
+    assert world.replicas < 5
