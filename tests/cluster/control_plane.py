@@ -44,8 +44,7 @@ class ControlPlane:
 
     def pid(self, component: Component) -> int:
         """The number of the component's process."""
-        name = "kwok" if component == "kwok-controller" else component
-        return int((self.folder / "clusters" / NAME / "pids" / f"{name}.pid").read_text(encoding="utf-8"))
+        return int((self.folder / "clusters" / NAME / "pids" / f"{component}.pid").read_text(encoding="utf-8"))
 
     @contextmanager
     def frozen(self, component: Component) -> Iterator[None]:
