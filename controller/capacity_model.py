@@ -7,6 +7,7 @@ steady load asks the same question again and its answer is remembered.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -87,13 +88,25 @@ class Means:
     e2e_s: float | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Figures:
+    """What is kept of a prediction: its laws are a hundred times as large."""
+
+    values: tuple[ObjectiveValue, ...]
+    means: Means
+    longest_s: float | None
+
+
+_Asked = tuple[Load, int, tuple[Objective, ...]]
+
+
 class CapacityModel:
     """One version of one profile. Answers are remembered; the same question always has the same answer."""
 
-    def __init__(self, profile: EngineProfile, *, remembered: int = 256) -> None:
+    def __init__(self, profile: EngineProfile, *, remembered: int = 16384) -> None:
         self.profile = profile
         self._size = lru_cache(maxsize=remembered)(self._sized)
-        self._predict = lru_cache(maxsize=remembered)(self._predicted)
+        self._remembered, self._figures_of = remembered, OrderedDict[_Asked, _Figures]()
 
     @property
     def makes_tokens(self) -> bool:
@@ -116,19 +129,34 @@ class CapacityModel:
 
     def values(self, load: Load, replicas: int, objectives: tuple[Objective, ...]) -> tuple[ObjectiveValue, ...]:
         """What so many replicas do to each objective."""
-        return _values(self._predict(load.rounded(), replicas), objectives, load.rounded().slowdown)
+        return self._figures(load.rounded(), replicas, objectives).values
 
     def means(self, load: Load, replicas: int) -> Means:
         """Predicted means of the profile as it stands, whatever the load's slowdown."""
-        found = self._predict(replace(load.rounded(), slowdown=1.0), replicas)
-        ttft_s, itl_s, e2e_s = (None if (law := found.laws.get(name)) is None else law.mean_s for name in _MEANS)
-        return Means(ttft_s=ttft_s, itl_s=itl_s, e2e_s=e2e_s)
+        return self._figures(replace(load.rounded(), slowdown=1.0), replicas, ()).means
 
-    def longest_s(self, load: Load, replicas: int) -> float | None:
-        """The e2e latency that one in a thousand requests exceeds."""
-        asked = load.rounded()
-        law = self._predict(asked, replicas).laws.get("e2e")
-        return None if law is None else law.quantile(0.999) * asked.slowdown
+    def longest_s(self, load: Load, replicas: int, objectives: tuple[Objective, ...] = ()) -> float | None:
+        """The e2e latency that one in a thousand requests exceeds; `objectives` are those of the same question."""
+        return self._figures(load.rounded(), replicas, objectives).longest_s
+
+    def _figures(self, load: Load, replicas: int, objectives: tuple[Objective, ...]) -> _Figures:
+        known = self._figures_of.get((load, replicas, objectives))
+        if known is None:
+            known = self._kept(load, self._service(load).predict(replicas), objectives)
+        return known
+
+    def _kept(self, load: Load, found: ServiceAnswer, objectives: tuple[Objective, ...]) -> _Figures:
+        ttft_s, itl_s, e2e_s = (None if (law := found.laws.get(name)) is None else law.mean_s for name in _MEANS)
+        e2e = found.laws.get("e2e")
+        figures = _Figures(
+            values=_values(found, objectives, load.slowdown),
+            means=Means(ttft_s=ttft_s, itl_s=itl_s, e2e_s=e2e_s),
+            longest_s=None if e2e is None else e2e.quantile(0.999) * load.slowdown,
+        )
+        self._figures_of[load, found.replicas, objectives] = figures
+        if len(self._figures_of) > self._remembered:
+            self._figures_of.popitem(last=False)
+        return figures
 
     def _service(self, load: Load) -> Service:
         """Times that are `slowdown` as long are the same system on a slower clock, under a rate as much higher."""
@@ -140,9 +168,6 @@ class CapacityModel:
         arrivals = OpenArrivals(rate_per_s=load.rate_per_s * load.slowdown, burstiness=load.burstiness)
         return Service(profile=self.profile, arrivals=arrivals, lengths=lengths)
 
-    def _predicted(self, load: Load, replicas: int) -> ServiceAnswer:
-        return self._service(load).predict(replicas)
-
     def _sized(self, load: Load, objectives: tuple[Objective, ...]) -> Requirement:
         service = self._service(load)
         limits = [replace(each, limit_s=each.limit_s / load.slowdown) for each in objectives]
@@ -150,12 +175,12 @@ class CapacityModel:
             plan = service.size(limits)
         except NoFeasiblePlan as error:
             carrying = math.floor(service.arrivals.rate_per_s / service.capacity_per_s) + 1
-            values = _values(service.predict(carrying), objectives, load.slowdown)
+            values = self._kept(load, service.predict(carrying), objectives).values
             return Requirement(
                 replicas=carrying, binding=_worst(values), values=values, infeasible=f"{error}; {error.remedy}"
             )
-        values = _values(plan.at, objectives, load.slowdown)
-        fewer = () if plan.one_fewer is None else _values(plan.one_fewer, objectives, load.slowdown)
+        values = self._kept(load, plan.at, objectives).values
+        fewer = () if plan.one_fewer is None else self._kept(load, plan.one_fewer, objectives).values
         broken = [each for each in fewer if not each.met]
         return Requirement(
             replicas=plan.replicas, binding=_worst(broken or values), values=values, one_fewer=tuple(fewer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -239,7 +240,12 @@ class PolicySpec(FileModel):
     @property
     def parsed_objectives(self) -> tuple[Objective, ...]:
         """The same in the models' terms."""
-        return parse_objectives(self.objectives)
+        return _parsed(self.objectives)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(objectives: tuple[str, ...]) -> tuple[Objective, ...]:
+    return parse_objectives(objectives)
 
 
 class PolicyMetadata(FileModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from controller.kubernetes_api import MANAGER, Document
@@ -185,7 +186,13 @@ def _selector(item: Document) -> frozenset[tuple[str, str]]:
 
 
 def _pairs(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    return frozenset(labels.items())
+    return _shared(frozenset(labels.items()))
+
+
+@lru_cache(maxsize=50_000)
+def _shared(pairs: frozenset[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+    """All pods of a revision have the same labels: they are kept once."""
+    return pairs
 
 
 def _gitops(item: Document) -> str:

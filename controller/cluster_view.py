@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from controller.capacity_policy import CapacityPolicy, PolicySpec
@@ -11,12 +13,19 @@ from controller.cluster_objects import Autoscaler, Disruptions, Pod, Workload
 from controller.snapshot import Pods, Scaler, Target
 
 Key = tuple[str, str]
+Pair = tuple[str, str]
+"""A label and its value."""
 KINDS = {
     "Deployment": "apps/v1 deployments",
     "StatefulSet": "apps/v1 statefulsets",
     "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1 leaderworkersets",
 }
 """What may be scaled, with group, version and plural."""
+_NEEDED = (
+    "Pod", "HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget", "ResourceQuota", "EngineProfile",
+    "CapacityPolicy",
+)  # fmt: skip
+"""What every decision rests on: with one of them unreadable nothing is known of rivals, places or limits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +43,38 @@ class ClusterView:
     """By namespace, where a quota counts them."""
     problems: Mapping[str, str] = field(default_factory=dict)
     """By kind of object: why its cache cannot be believed."""
+
+    def pods_of(self, namespace: str, selector: frozenset[Pair]) -> list[Pod]:
+        """The pods that a selector means; an empty one means none."""
+        candidates = [self._by_label.get((namespace, pair), []) for pair in selector]
+        return [pod for pod in min(candidates, key=len, default=[]) if selector <= pod.labels]
+
+    @cached_property
+    def _by_label(self) -> dict[tuple[str, Pair], list[Pod]]:
+        """A thousand policies look for their own among ten thousand."""
+        found: dict[tuple[str, Pair], list[Pod]] = defaultdict(list)
+        for namespace, pods in self.pods.items():
+            for each in pods:
+                for pair in each.labels:
+                    found[namespace, pair].append(each)
+        return found
+
+    @cached_property
+    def scalers(self) -> dict[Key, list[tuple[str, str, Autoscaler]]]:
+        """By namespace and name of their target: kind, name and object, in order."""
+        found: dict[Key, list[tuple[str, str, Autoscaler]]] = defaultdict(list)
+        for kind, known in (("HPA", self.hpas), ("ScaledObject", self.scaled_objects)):
+            for (namespace, name), each in sorted(known.items(), key=lambda item: item[0]):
+                found[namespace, each.target[1]].append((kind, name, each))
+        return found
+
+    @cached_property
+    def budgets_in(self) -> dict[str, list[Disruptions]]:
+        """By namespace."""
+        found: dict[str, list[Disruptions]] = defaultdict(list)
+        for (namespace, _), each in self.budgets.items():
+            found[namespace].append(each)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,21 +108,17 @@ def _target(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Target
     ref = spec.target_ref
     if ref.kind not in KINDS or ref.api_version != KINDS[ref.kind].split()[0]:
         return None, f"{ref.kind} of {ref.api_version} is not scaled here; {', '.join(KINDS)} are"
-    if ref.kind in view.problems:
-        return None, view.problems[ref.kind]
+    unreadable = next((view.problems[kind] for kind in (ref.kind, *_NEEDED) if kind in view.problems), "")
+    if unreadable:
+        return None, unreadable
     found = view.workloads[ref.kind].get((namespace, ref.name))
     if found is None:
         return None, f"{ref.kind} {namespace}/{ref.name} is not there"
-    if "Pod" in view.problems:
-        return None, view.problems["Pod"]
-    mine = [pod for pod in view.pods.get(namespace, ()) if found.selector and found.selector <= pod.labels]
+    mine = view.pods_of(namespace, found.selector)
     unschedulable, failing = sum(pod.unschedulable for pod in mine), sum(pod.failing for pod in mine)
     ready = min(found.ready, sum(pod.ready for pod in mine)) if ref.kind != "LeaderWorkerSet" else found.ready
-    allowed = [
-        each.allowed
-        for (space, _), each in view.budgets.items()
-        if space == namespace and each.selector <= found.selector
-    ]
+    budgets = view.budgets_in.get(namespace, [])
+    allowed = [each.allowed for each in budgets if each.selector <= found.selector]
     return (
         Target(
             uid=found.uid,
@@ -111,8 +148,6 @@ def _scaler(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Scaler
         kind, name, known = "ScaledObject", spec.scaled_object_ref.name, view.scaled_objects
     else:
         return None, ""
-    if kind in view.problems:
-        return None, view.problems[kind]
     found = known.get((namespace, name))
     if found is None:
         return None, f"{kind} {namespace}/{name} is not there"
@@ -136,12 +171,10 @@ def _scaler(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Scaler
 def _unmanaged(view: ClusterView, namespace: str, spec: PolicySpec) -> str:
     """A scaler on the target beside the one that the policy names; KEDA's own HPA belongs to its ScaledObject."""
     target = (spec.target_ref.kind, spec.target_ref.name)
-    for kind, known, named in (
-        ("HPA", view.hpas, spec.hpa_ref),
-        ("ScaledObject", view.scaled_objects, spec.scaled_object_ref),
-    ):
-        for (space, name), found in sorted(known.items()):
-            owned = spec.scaled_object_ref is not None and found.owner == spec.scaled_object_ref.name
-            if space == namespace and found.target == target and not owned and (named is None or named.name != name):
-                return f"{kind} {name}"
+    named = {"HPA": spec.hpa_ref, "ScaledObject": spec.scaled_object_ref}
+    for kind, name, found in view.scalers.get((namespace, spec.target_ref.name), []):
+        ref = named[kind]
+        owned = spec.scaled_object_ref is not None and found.owner == spec.scaled_object_ref.name
+        if found.target == target and not owned and (ref is None or ref.name != name):
+            return f"{kind} {name}"
     return ""

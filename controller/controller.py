@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Protocol
 
 from controller.apply import apply, path
 from controller.caches import POLICIES, Caches
+from controller.capacity_model import CapacityModel
 from controller.capacity_policy import CapacityPolicy
 from controller.cluster_view import TargetView
 from controller.decide import decide
-from controller.decision import Decision
+from controller.decision import Decision, Outcome
 from controller.decision_log import DecisionLog, Entry
 from controller.events import event_object, events
 from controller.kubernetes_api import ApiError, Document, Kubernetes
@@ -23,12 +25,17 @@ from controller.leader import Leadership
 from controller.memory import Memory
 from controller.notable_change import notable_change
 from controller.policy_status import status_of
-from controller.snapshot import Observation, Target
+from controller.refusal import with_refusal
+from controller.snapshot import Observation, Snapshot, Target
 from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
 from controller.telemetry import Telemetry
 
 LOG = logging.getLogger("replicast.controller")
 SYNC_S = 60.0
+TELLING_S = 3.0
+"""Of a tick, for status and events: where a thousand policies change at once, the next look is not to wait for them."""
+MOST_EVENTS = 5000
+"""That wait to be told; beyond it the oldest are not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +89,15 @@ class Controller:
     """A file that stops all writes while it is there and does not say `false`."""
     clock: Callable[[], float] = time.time
     memories: dict[Key, Memory] = field(default_factory=dict)
+    telling_s: float = TELLING_S
     _last: dict[Key, Decision] = field(default_factory=dict)
     _shown: dict[Key, Decision] = field(default_factory=dict)
     """The decision that each status tells."""
     _statuses: dict[Key, Document] = field(default_factory=dict)
+    """Of each status the conditions, which keep the times of their transitions."""
+    _events: deque[Document] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
+    """Not told yet."""
+    _told_last: Key = ("", "")
 
     def run(self, stop: threading.Event, interval_s: float) -> None:
         """Tick until told to stop. A tick that fails is told of, and the next one comes all the same."""
@@ -106,7 +118,8 @@ class Controller:
         asked = _asked(policies, seen, profiles)
         observations = self.observe(asked) if asked else {}
         others, killed = shared_targets(policies), self._killed()
-        decisions, writes = {}, 0
+        entries: dict[Key, Entry] = {}
+        writes = 0
         for key, policy in policies.items():
             profile = profiles.get((key[0], policy.spec.profile_ref.name))
             snapshot = snapshot_of(
@@ -114,22 +127,37 @@ class Controller:
                 others=others[key], killed=killed,
             )  # fmt: skip
             memory = self.memories.get(key, Memory())
-            outcome = decide(snapshot, memory, None if profile is None else profile.capacity)
-            decisions[key] = outcome.decision
+            outcome = self._decided(snapshot, memory, None if profile is None else profile.capacity)
+            if outcome is None:
+                unreadable[key] = "its decision failed: the log tells more"
+                continue
             entry = Entry(snapshot=snapshot, memory=memory, decision=outcome.decision)
             after = outcome.memory
-            if outcome.decision.write is not None and self._may_write():
+            if outcome.decision.write is not None and self._may_write() and self._as_asked(key, policy):
                 entry = self._act(policy, entry)
                 if entry.written:
                     after = replace(after, written=outcome.decision.write.replicas)
                     writes += 1
-            self.memories[key] = after
-            writes += self._record(key, policy, profile, entry, now_s)
+            self.memories[key], entries[key] = after, entry
+        for key, entry in entries.items():
+            self._record(policies[key], profiles.get((key[0], policies[key].spec.profile_ref.name)), key, entry, now_s)
+        if self._may_write():
+            writes += self._tell(policies, entries)
         self._forget(policies)
         seconds = time.monotonic() - began_s
         self.telemetry.ticked(seconds)
         self.telemetry.leading.set(self.leader.leads())
+        decisions = {key: entry.decision for key, entry in entries.items()}
         return Ticked(decisions=decisions, unreadable=unreadable, writes=writes, seconds=seconds)
+
+    @staticmethod
+    def _decided(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -> Outcome | None:
+        """None where it fails, which is an error of ours: the other policies are decided on all the same."""
+        try:
+            return decide(snapshot, memory, capacity)
+        except Exception:
+            LOG.exception("%s: the decision failed", snapshot.policy)
+            return None
 
     def _policies(self) -> tuple[dict[Key, CapacityPolicy], dict[Key, str]]:
         good: dict[Key, CapacityPolicy] = {}
@@ -140,6 +168,14 @@ class Controller:
             else:
                 good[key] = each
         return good, bad
+
+    def _as_asked(self, key: Key, policy: CapacityPolicy) -> bool:
+        """Whether the policy is still the one that was decided on: an edit meanwhile is decided on at the next tick."""
+        now = self.caches.policies.get(key)
+        if isinstance(now, CapacityPolicy) and now.spec == policy.spec:
+            return True
+        LOG.info("%s: the policy was changed since the tick began; nothing is written", policy.key)
+        return False
 
     def _may_write(self) -> bool:
         return not self.dry_run and self.leader.leads()
@@ -167,40 +203,52 @@ class Controller:
         LOG.info("%s: %s %d to %d", policy.key, write.lever, write.before, write.replicas)
         return replace(entry, written=True)
 
-    def _record(self, key: Key, policy: CapacityPolicy, profile: Profile | None, entry: Entry, now_s: float) -> int:
-        """Metrics, log, status and events; returns the number of writes to the API server."""
+    def _record(self, policy: CapacityPolicy, profile: Profile | None, key: Key, entry: Entry, now_s: float) -> None:
+        """Metrics, the log, and the events that are to be told."""
         decision, before = entry.decision, self._last.get(key)
-        self.telemetry.decided(decision)
         moved = entry.written or bool(entry.error) or notable_change(before, decision)
         if self.log is not None and moved:
             self.log.add(entry, None if profile is None or profile.capacity is None else profile.capacity.profile)
-        self._last[key] = decision
-        if not self._may_write():
-            return 0
-        return self._tell_status(key, policy, entry) + self._tell_events(policy, decision, before, now_s)
+        told = self._last[key] = with_refusal(decision, entry.error)
+        self.telemetry.decided(told)
+        if self._may_write():
+            self._events += [event_object(policy, each, now_s) for each in events(told, before)]
+
+    def _tell(self, policies: Mapping[Key, CapacityPolicy], entries: Mapping[Key, Entry]) -> int:
+        """Status and events, within a time: what is not told now is told at the next tick, others first."""
+        end_s, told = time.monotonic() + self.telling_s, 0
+        keys = list(entries)
+        turn = next((index for index, key in enumerate(keys) if key > self._told_last), 0)
+        for key in (*keys[turn:], *keys[:turn]):
+            told += self._tell_status(key, policies[key], entries[key])
+            self._told_last = key
+            if time.monotonic() > end_s and told:
+                break
+        while self._events and time.monotonic() < end_s:
+            told += self._tell_event(self._events.popleft())
+        return told
 
     def _tell_status(self, key: Key, policy: CapacityPolicy, entry: Entry) -> int:
-        if not entry.error and not notable_change(self._shown.get(key), entry.decision):
+        told = with_refusal(entry.decision, entry.error)
+        if not notable_change(self._shown.get(key), told):
             return 0
         where = f"{path(POLICIES, policy.metadata.namespace, policy.metadata.name)}/status"
         try:
-            status = status_of(entry.decision, self._statuses.get(key))
+            status = status_of(told, self._statuses.get(key))
             self.api.patch(where, {"status": status})
         except ApiError as error:
             LOG.warning("%s: %s", policy.key, error)
             return 0
-        self._shown[key], self._statuses[key] = entry.decision, status
+        self._shown[key], self._statuses[key] = told, {"conditions": status["conditions"]}
         return 1
 
-    def _tell_events(self, policy: CapacityPolicy, decision: Decision, before: Decision | None, now_s: float) -> int:
-        told = 0
-        for each in events(decision, before):
-            try:
-                self.api.create(path("v1 events", policy.metadata.namespace), event_object(policy, each, now_s))
-                told += 1
-            except ApiError as error:
-                LOG.warning("%s: %s", policy.key, error)
-        return told
+    def _tell_event(self, event: Document) -> int:
+        try:
+            self.api.create(path("v1 events", event["metadata"]["namespace"]), event)
+        except ApiError as error:
+            LOG.warning("%s: %s", event["involvedObject"]["name"], error)
+            return 0
+        return 1
 
     def _forget(self, policies: Mapping[Key, CapacityPolicy]) -> None:
         gone = [key for key in self.memories if key not in policies]
@@ -209,6 +257,7 @@ class Controller:
             self._last.pop(key, None)
             self._shown.pop(key, None)
             self._statuses.pop(key, None)
+            self.telemetry.forget("/".join(key))
 
 
 def _asked(

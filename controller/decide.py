@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from controller.capacity_model import CapacityModel, Requirement
+from controller.capacity_model import CapacityModel
 from controller.conditions import conditions
 from controller.decision import Decision, Outcome
 from controller.demand import arrivals_per_s
+from controller.limits import limits_at
 from controller.measured_drift import drift_told, measured_drift
 from controller.memory import Memory, Sample
 from controller.obstacles import Obstacles, obstacles
@@ -17,7 +18,9 @@ from controller.recalibration import Drift
 from controller.rivals import Rivalry, rivalry
 from controller.snapshot import EngineReadings, Snapshot
 from controller.step import Step
+from controller.unbroken import unbroken
 from controller.writes import current_of, seen, write_for
+from models.errors import InvalidInput
 from planner.units import format_seconds
 
 REMEMBERED_S = 1800.0
@@ -28,7 +31,7 @@ LONGEST_WINDOW_S = 3600.0
 
 def decide(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -> Outcome:
     """The decision and the next memory."""
-    memory = _of_this_target(snapshot, memory)
+    memory = unbroken(_of_this_target(snapshot, memory), snapshot)
     if snapshot.target is not None:
         memory = seen(snapshot, memory)
     memory = _looked(snapshot, memory)
@@ -38,12 +41,30 @@ def decide(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -
     readings = snapshot.observation.readings
     if capacity is None or readings is None or found.blind or snapshot.target is None:
         return _held(snapshot, memory, found, rival)
+    try:
+        return _concluded(snapshot, memory, capacity, readings, found, rival)
+    except InvalidInput as error:
+        refused = Reason(code=Code.BEYOND_MODEL, message=f"the profile does not tell of this load: {error}"[:500])
+        return _held(snapshot, memory, replace(found, blind=(refused,)), rival)
+
+
+def _concluded(
+    snapshot: Snapshot,
+    memory: Memory,
+    capacity: CapacityModel,
+    readings: EngineReadings,
+    found: Obstacles,
+    rival: Rivalry,
+) -> Outcome:
+    """Raises InvalidInput where the model has no answer, as for prompts that no KV memory holds."""
+    assert snapshot.target is not None
     memory = _remembered(snapshot, memory, readings)
     drift = measured_drift(snapshot, memory, capacity, readings)
     memory = replace(memory, drifted=drift.measured, slowdown=drift.applied)
     planned = planned_load(snapshot, memory, capacity, readings)
     requirement = capacity.required(planned.load, snapshot.spec.parsed_objectives)
-    needed = _needed(snapshot, memory, requirement)
+    least = limits_at(snapshot, capacity.gpus_per_replica).least
+    needed = 0 if least == 0 and _idle(memory, readings) else requirement.replicas
     memory = replace(
         memory, recommended=_kept((*memory.recommended, Sample(at_s=snapshot.now_s, value=needed)), snapshot.now_s)
     )
@@ -131,21 +152,19 @@ def _kept(samples: tuple[Sample, ...], now_s: float) -> tuple[Sample, ...]:
     return tuple(sample for sample in samples if sample.at_s > now_s - LONGEST_WINDOW_S)
 
 
-def _needed(snapshot: Snapshot, memory: Memory, requirement: Requirement) -> int:
-    """None at all where nothing has come for a whole window and the bounds allow it."""
-    readings = snapshot.observation.readings
-    idle = (
-        all(each.value == 0.0 for each in memory.demand)
-        and readings is not None
-        and not (readings.running or readings.waiting or arrivals_per_s(readings))
+def _idle(memory: Memory, readings: EngineReadings) -> bool:
+    """Whether nothing has come for as long as is remembered, and nothing is inside."""
+    return all(each.value == 0.0 for each in memory.demand) and not (
+        readings.running or readings.waiting or arrivals_per_s(readings)
     )
-    return 0 if idle and snapshot.spec.bounds.min == 0 else requirement.replicas
 
 
 def _grace(snapshot: Snapshot, capacity: CapacityModel, planned: PlannedLoad, desired: int) -> tuple[Reason, ...]:
     grace_s = snapshot.target.grace_s if snapshot.target is not None else None
-    longest_s = capacity.longest_s(planned.load, desired) if desired and grace_s is not None else None
-    if grace_s is None or longest_s is None or longest_s <= grace_s:
+    if not desired or grace_s is None:
+        return ()
+    longest_s = capacity.longest_s(planned.load, desired, snapshot.spec.parsed_objectives)
+    if longest_s is None or longest_s <= grace_s:
         return ()
     message = (
         f"terminationGracePeriodSeconds is {format_seconds(grace_s)}, and one answer in a thousand takes longer than "

@@ -13,6 +13,8 @@ from controller.reasons import Code
 
 _QUIET = {
     Code.STEADY,
+    Code.AT_MINIMUM,
+    Code.SCHEDULE,
     Code.STABILIZING,
     Code.PACED,
     Code.ADVISE,

@@ -6,7 +6,7 @@ Authentication, TLS and connections are the client's; what is read is JSON, page
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,9 +111,12 @@ class Kubernetes:
                 return
 
     def watch(
-        self, path: str, resource_version: str, *, timeout_s: int, **query: Any
+        self, path: str, resource_version: str, *, timeout_s: int, opened: Callable[[], None], **query: Any
     ) -> Iterator[tuple[str, Document]]:
-        """Events from a version on, until the server ends the stream or says nothing for a while."""
+        """Events from a version on, until the server ends the stream or says nothing for a while.
+
+        `opened` is called when the server has agreed to it.
+        """
         more = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -123,6 +126,7 @@ class Kubernetes:
         }
         with _told("WATCH", path):
             answer = self._send("GET", path, more, read_s=timeout_s + 15.0)
+            opened()
             try:
                 for line in _lines(answer.response):
                     event = json.loads(line)

@@ -18,6 +18,8 @@ class Limits:
 
     lowest: int
     highest: int
+    least: int
+    """The minimum that was asked for, whatever GPUs or money allow."""
     why_lowest: Reason
     why_highest: Reason
 
@@ -45,9 +47,10 @@ def limits_at(snapshot: Snapshot, gpus_per_replica: int) -> Limits:
             most[0] = (schedule.max, told)
     most += _of_gpus(snapshot, bounds, gpus_per_replica)
     highest, why_highest = min(most, key=lambda each: each[0])
+    least = lowest
     if lowest > highest:
         lowest, why_lowest = highest, why_highest
-    return Limits(lowest=lowest, highest=highest, why_lowest=why_lowest, why_highest=why_highest)
+    return Limits(lowest=lowest, highest=highest, least=least, why_lowest=why_lowest, why_highest=why_highest)
 
 
 def _of_gpus(snapshot: Snapshot, bounds: Bounds, per_replica: int) -> list[tuple[int, Reason]]:

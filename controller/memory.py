@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
     """A value at a time."""
 
@@ -13,7 +13,7 @@ class Sample:
     value: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """A number of replicas that was seen to change, whoever changed it."""
 
@@ -47,6 +47,8 @@ class Memory:
     """When they told something again after they had not; None where they always did."""
     written: int | None = None
     """Replicas (or the scaler's minimum) that we wrote last."""
+    writer: str = ""
+    """Who had written the lever last, and when, at the look before: a rival is somebody whose write is new."""
     rival_since_s: float | None = None
     rival_writes: int = 0
     """How often somebody undid what we wrote."""

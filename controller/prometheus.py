@@ -39,7 +39,7 @@ class PrometheusSettings:
     """May hold a password."""
     bearer_token_file: Path | None = None
     tls: Tls = SYSTEM
-    timeout_s: int = 5
+    timeout_s: int = 10
     answer_s: float = 10.0
 
     def connect(self) -> Prometheus:

@@ -48,6 +48,8 @@ class Code(StrEnum):
     PROMETHEUS_UNREACHABLE = "PrometheusUnreachable"
     CLOCK_SKEW = "ClockSkew"
     LENGTHS_UNKNOWN = "LengthsUnknown"
+    BEYOND_MODEL = "LoadBeyondModel"
+    WRITE_REFUSED = "WriteRefused"
     RIVAL_WRITER = "RivalWriter"
     TWO_POLICIES = "TwoPoliciesOneTarget"
     UNMANAGED_SCALER = "ScalerNotNamed"

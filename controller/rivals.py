@@ -33,7 +33,8 @@ def rivalry(snapshot: Snapshot, memory: Memory) -> Rivalry:
     if fixed:
         return Rivalry(memory=memory, reasons=fixed)
     now_s = snapshot.now_s
-    if _overwritten(snapshot, memory):
+    before, memory = memory.writer, replace(memory, writer=_known(snapshot))
+    if _overwritten(snapshot, memory, before):
         memory = replace(
             memory,
             rival=_name_of(snapshot),
@@ -75,12 +76,20 @@ def _standing(snapshot: Snapshot) -> list[Reason]:
     return found
 
 
-def _overwritten(snapshot: Snapshot, memory: Memory) -> bool:
+def _overwritten(snapshot: Snapshot, memory: Memory, before: str) -> bool:
     if memory.written is None or snapshot.target is None:
         return False
     value = snapshot.target.replicas if snapshot.scaler is None else snapshot.scaler.min_replicas
     writer = _writer(snapshot)
+    if before and before == memory.writer:
+        return False  # the watch is behind: our own write has not been seen yet
     return value != memory.written and not (writer is not None and writer.ours)
+
+
+def _known(snapshot: Snapshot) -> str:
+    """The last write by its writer and time; empty where the time is not known."""
+    writer = _writer(snapshot)
+    return "" if writer is None or writer.at_s is None else f"{writer.manager}@{writer.at_s:.6f}"
 
 
 def _writer(snapshot: Snapshot) -> Writer | None:

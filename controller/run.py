@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.caches import Caches
-from controller.controller import SYNC_S, Controller, Observer, Ticked
+from controller.controller import SYNC_S, TELLING_S, Controller, Observer, Ticked
 from controller.decision_log import DecisionLog
 from controller.kubernetes_api import Kubernetes
 from controller.leader import Alone, LeaderElection
@@ -59,6 +59,7 @@ def run(settings: Settings, observe: Observer) -> Ticked | None:
     controller = Controller(
         api=api, caches=caches, observe=observe, leader=election or Alone(), telemetry=telemetry, log=log,
         dry_run=settings.dry_run, kill_switch=settings.kill_switch,
+        telling_s=600.0 if settings.once else TELLING_S,
     )  # fmt: skip
     try:
         if settings.once:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from pydantic import ValidationError
 
@@ -47,7 +48,12 @@ def profile_of(item: Document) -> Profile:
         return Profile(capacity=None, problem=f"EngineProfile {name}: {where}: {first['msg']}"[:500])
     except InvalidInput as error:
         return Profile(capacity=None, problem=f"EngineProfile {name}: {error}; {error.remedy}"[:500])
-    return Profile(capacity=CapacityModel(profile), name=digest(profile))
+    named = digest(profile)
+    return Profile(capacity=_models.setdefault(named, CapacityModel(profile)), name=named)
+
+
+_models: WeakValueDictionary[str, CapacityModel] = WeakValueDictionary()
+"""One for all namespaces that have the same profile: what is known of a load is known to all."""
 
 
 def shared_targets(policies: Mapping[Key, CapacityPolicy]) -> dict[Key, tuple[str, ...]]:

@@ -82,6 +82,8 @@ class Step:
         if self._found.no_scale_down:
             return self.current, [*reasons, *self._found.no_scale_down]
         moved = self._paced(self.current, wanted)
+        if moved == 0 and self.limits.least > 0:
+            moved = min(self.current, 1)  # no limit takes the last one away: money for none is a slip of the pen
         if moved > wanted:
             reasons.append(
                 Reason(code=Code.PACED, message=f"{wanted} would do; the scale-down policy allows {moved} now")
@@ -98,8 +100,8 @@ class Step:
 
     def _unsafe_at(self, replicas: int) -> Reason | None:
         """Why the smaller size will not do: it is looked at itself before anything is removed."""
-        if replicas == 0:
-            return None
+        if replicas == 0 or replicas >= self.limits.highest:
+            return None  # above the limit nothing is a choice
         values = self._capacity.values(self._planned.load, replicas, self._snapshot.spec.parsed_objectives)
         broken = [each for each in values if not each.met]
         if broken and not self._requirement.infeasible:

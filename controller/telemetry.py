@@ -3,66 +3,82 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from controller.decision import Decision
 from models.errors import InvalidInput
 
+_GAUGES: tuple[tuple[str, str, Callable[[Decision], float | None]], ...] = (
+    ("needed_replicas", "Replicas that the planned load needs.", lambda each: each.needed),
+    ("desired_replicas", "Replicas after every limit.", lambda each: each.desired),
+    ("current_replicas", "What the lever says.", lambda each: each.current),
+    ("ready_replicas", "Pods that serve.", lambda each: each.ready),
+    ("arriving_requests_per_second", "Demand now.", lambda each: each.demand.arriving_per_s if each.demand else None),
+    (
+        "planned_requests_per_second",
+        "Demand ahead.",
+        lambda each: each.demand.planned_per_s if each.demand else None,
+    ),
+    ("profile_slowdown", "Factor on the profile's times.", lambda each: each.demand.slowdown if each.demand else None),
+)
+_OF_POLICY = ("namespace", "policy")
+
 
 class Telemetry:
-    """Counters and gauges by policy, in a registry of their own."""
+    """Counters by policy in a registry of their own, and gauges made of the last decisions when somebody asks."""
 
     def __init__(self) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self.registry = CollectorRegistry()
-        of_policy = ("namespace", "policy")
-
-        def gauge(name: str, text: str, labels: tuple[str, ...] = of_policy) -> Any:
-            return Gauge(f"replicast_{name}", text, labels, registry=self.registry)
-
-        self._needed = gauge("needed_replicas", "Replicas that the planned load needs.")
-        self._desired = gauge("desired_replicas", "Replicas after every limit.")
-        self._current = gauge("current_replicas", "What the lever says.")
-        self._ready = gauge("ready_replicas", "Pods that serve.")
-        self._arriving = gauge("arriving_requests_per_second", "Demand now.")
-        self._planned = gauge("planned_requests_per_second", "Demand that is planned for.")
-        self._slowdown = gauge("profile_slowdown", "Factor on the profile's times.")
-        self._condition = gauge("policy_condition", "1 where a condition is True.", (*of_policy, "type"))
-        self._predicted = gauge(
-            "predicted_seconds", "Of an objective at the desired replicas.", (*of_policy, "objective")
-        )
+        self._decisions: dict[str, Decision] = {}
         self._writes = Counter(
-            "replicast_writes", "Patches by what came of them.", (*of_policy, "result"), registry=self.registry
+            "replicast_writes", "Patches by what came of them.", (*_OF_POLICY, "result"), registry=self.registry
         )
         self._tick = Histogram(
             "replicast_tick_seconds", "One look at all policies.", registry=self.registry,
             buckets=(0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
         )  # fmt: skip
-        self.leading = gauge("leading", "Whether this process may write.", ())
-        self._known: set[tuple[str, str]] = set()
+        self.leading = Gauge("replicast_leading", "Whether this process may write.", registry=self.registry)
+        self.registry.register(self)
+
+    def collect(self) -> Iterator[Any]:
+        """The gauges of every policy: a thousand of them are not kept twice."""
+        from prometheus_client.metrics_core import GaugeMetricFamily
+
+        decisions = [(each.policy.partition("/")[::2], each) for each in list(self._decisions.values())]
+        for name, text, value in _GAUGES:
+            family = GaugeMetricFamily(f"replicast_{name}", text, labels=_OF_POLICY)
+            for key, each in decisions:
+                family.add_metric(key, _known(value(each)))
+            yield family
+        conditions = GaugeMetricFamily(
+            "replicast_policy_condition", "1 where a condition is True.", labels=(*_OF_POLICY, "type")
+        )
+        predicted = GaugeMetricFamily(
+            "replicast_predicted_seconds", "Of an objective at the desired replicas.", labels=(*_OF_POLICY, "objective")
+        )
+        for key, each in decisions:
+            for condition in each.conditions:
+                conditions.add_metric((*key, condition.type), float(condition.status == "True"))
+            for objective in each.predicted:
+                predicted.add_metric((*key, objective.objective), _known(objective.value_s))
+        yield from (conditions, predicted)
 
     def decided(self, decision: Decision) -> None:
         """Show a decision."""
-        namespace, _, name = decision.policy.partition("/")
-        key = (namespace, name)
-        self._known.add(key)
-        for metric, value in (
-            (self._needed, decision.needed),
-            (self._desired, decision.desired),
-            (self._current, decision.current),
-            (self._ready, decision.ready),
-            (self._arriving, decision.demand and decision.demand.arriving_per_s),
-            (self._planned, decision.demand and decision.demand.planned_per_s),
-            (self._slowdown, decision.demand and decision.demand.slowdown),
-        ):
-            metric.labels(*key).set(float("nan") if value is None else value)
-        for condition in decision.conditions:
-            self._condition.labels(*key, condition.type).set(condition.status == "True")
-        for each in decision.predicted:
-            self._predicted.labels(*key, each.objective).set(float("nan") if each.value_s is None else each.value_s)
+        self._decisions[decision.policy] = decision
+
+    def forget(self, policy: str) -> None:
+        """It is not there any more."""
+        self._decisions.pop(policy, None)
+        namespace, _, name = policy.partition("/")
+        for result in ("written", "refused", "failed"):
+            with suppress(KeyError):  # there was none
+                self._writes.remove(namespace, name, result)
 
     def wrote(self, policy: str, result: str) -> None:
         """Count a patch: written, refused or failed."""
@@ -78,6 +94,10 @@ class Telemetry:
         from prometheus_client import generate_latest
 
         return bytes(generate_latest(self.registry))
+
+
+def _known(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
 
 
 def serve(address: str, telemetry: Telemetry, *, healthy: Callable[[], bool], ready: Callable[[], bool]) -> Any:

@@ -56,6 +56,11 @@ class WatchCache(Generic[T]):
         with self._lock:
             return dict(self._objects)
 
+    def get(self, key: Key) -> T | None:
+        """One of them now."""
+        with self._lock:
+            return self._objects.get(key)
+
     @property
     def problem(self) -> ApiError | None:
         """What stands in the way now; None where all is well."""
@@ -68,13 +73,17 @@ class WatchCache(Generic[T]):
     def _run(self) -> None:
         pause_s, version = _FIRST_PAUSE_S, ""
         while not self._stop.is_set():
+            began_s = time.monotonic()
             try:
                 version = version or self._listed()
                 version = self._watched(version)
                 pause_s = _FIRST_PAUSE_S
             except ApiError as error:
+                if time.monotonic() - began_s > _LONGEST_PAUSE_S:
+                    pause_s = _FIRST_PAUSE_S
                 if error.status == _GONE:
                     version = ""
+                    self._stop.wait(_FIRST_PAUSE_S)
                     continue
                 if error.status == 404 and self._optional:
                     self._replace({})
@@ -105,7 +114,9 @@ class WatchCache(Generic[T]):
         self._synced.set()
 
     def _watched(self, version: str) -> str:
-        for kind, item in self._api.watch(self.path, version, timeout_s=WATCH_S, **self._query):
+        # A stream that opens is news enough: on a quiet one nothing else comes for a minute.
+        opened = self._heard
+        for kind, item in self._api.watch(self.path, version, timeout_s=WATCH_S, opened=opened, **self._query):
             if self._stop.is_set():
                 return version
             if kind == "ERROR":

@@ -114,9 +114,11 @@ class Serving:
 
 
 @contextmanager
-def serving(control_plane: ControlPlane, namespace: str, **settings: Any) -> Iterator[Serving]:
-    """A controller on the namespace."""
-    api = Kubernetes.connect(control_plane.kubeconfig)
+def serving(
+    control_plane: ControlPlane, namespace: str, *, api: Kubernetes | None = None, late: int = 0, **settings: Any
+) -> Iterator[Serving]:
+    """A controller on the namespace; `late` kinds of objects it cannot list."""
+    api = api or Kubernetes.connect(control_plane.kubeconfig)
     caches = Caches(api, namespace)
     found = Serving(
         control_plane=control_plane,
@@ -126,7 +128,7 @@ def serving(control_plane: ControlPlane, namespace: str, **settings: Any) -> Ite
         ),
     )
     found.controller = replace(found.controller, observe=found.observe, clock=lambda: found.now_s)
-    assert caches.start(20.0) == []
+    assert len(caches.start(3.0 if late else 20.0)) == late
     try:
         yield found
     finally:

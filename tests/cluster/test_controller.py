@@ -33,6 +33,7 @@ def knows(chat, *names: str):
     key = (chat.namespace, "chat")
     eventually(lambda: set(chat.controller.caches.policies.objects()) == {(chat.namespace, name) for name in names})
     eventually(chat.controller.caches.profiles.objects)
+    eventually(lambda: chat.controller.caches.problems() == {})
     eventually(lambda: chat.controller.caches.view().workloads["Deployment"][key].ready >= 1)
 
 

@@ -363,3 +363,105 @@ def test_the_same_snapshot_and_memory_make_the_same_decision():
     world.run(10 * MINUTE)
     snapshot = world.snapshot()
     assert decide(snapshot, world.memory, world.capacity) == decide(snapshot, world.memory, world.capacity)
+
+
+@pytest.mark.parametrize("clock_s", [0.0, 20 * MINUTE])
+def test_after_a_gap_or_a_leap_of_the_clock_a_whole_window_is_watched_before_anything_goes(clock_s: float):
+    """What was needed meanwhile is not known: the last look before the gap is no evidence."""
+    world = World(load=lambda s: 160.0 if s < 10 * MINUTE else 20.0, replicas=5)
+    world.run(10 * MINUTE)
+    if clock_s:
+        world.now_s += clock_s
+    else:
+        world.see = lambda _, snapshot: without_metrics(Evidence.UNREACHABLE)(snapshot)
+        world.run(20 * MINUTE)
+        world.see = lambda _, snapshot: snapshot
+    before = world.replicas
+    decisions = world.run(4.75 * MINUTE)
+    assert world.replicas == before
+    assert any(Code.STABILIZING in codes(decision) for decision in decisions)
+    world.run(2 * MINUTE)
+    assert world.replicas < before
+
+
+def test_a_clock_that_is_put_back_neither_hurries_nor_stops_anything():
+    world = World(load=lambda s: 20.0 if s < 0.0 or s > 55 * MINUTE else 60.0, replicas=2)
+    world.run(60 * MINUTE)
+    world.load = lambda _: 160.0
+    world.now_s -= 50 * MINUTE
+    before = world.replicas
+    world.run(3 * MINUTE)
+    assert world.replicas > before
+    world.load = lambda _: 20.0
+    world.now_s -= 50 * MINUTE
+    grown = world.replicas
+    world.run(4 * MINUTE)
+    assert world.replicas >= grown
+    world.run(10 * MINUTE)
+    assert world.replicas < grown
+
+
+def test_a_watch_that_is_behind_makes_nobody_a_rival():
+    """Our own write is not seen yet: what is seen is as old as the write before it."""
+    old = Writer(manager="kubectl-create", at_s=START - 100.0)
+    world = World(load=lambda _: 160.0, replicas=1)
+    world.see = lambda _, s: replace(s, target=replace(s.target, replicas=1, writer=old))
+    assert world.tick().write is not None
+    for decision in world.run(2 * MINUTE):
+        assert condition(decision, "NoRivalWriter")[0] == "True"
+    undone = Writer(manager="argocd-controller", at_s=START + 200.0)
+    world.see = lambda _, s: replace(s, target=replace(s.target, replicas=1, writer=undone))
+    assert "argocd-controller" in condition(world.tick(), "NoRivalWriter")[2]
+
+
+def test_a_maximum_that_is_lowered_is_gone_to_step_by_step_even_where_the_load_needs_more():
+    world = World(load=lambda _: 160.0, replicas=4)
+    world.run(15 * MINUTE)
+    grown = world.replicas
+    world.policy = policy(bounds={"min": 1, "max": grown - 2})
+    world.run(10 * MINUTE)
+    assert world.replicas == grown - 2
+    assert [write.replicas for _, write in world.writes][-2:] == [grown - 1, grown - 2]
+    assert Code.AT_MAXIMUM in codes(world.decisions[-1])
+
+
+def test_with_an_hpa_its_maximum_is_never_above_that_of_the_policy():
+    world = World(load=lambda _: 160.0, replicas=1, scaler=hpa())
+    world.run(15 * MINUTE)
+    world.policy = policy(bounds={"min": 1, "max": 2})
+    world.run(20 * MINUTE)
+    assert (world.scaler.min_replicas, world.scaler.max_replicas) == (2, 2)
+
+
+def test_money_for_none_never_takes_the_last_one_away():
+    bounds = {"min": 1, "max": 40, "budgetPerHour": 1.0, "gpuPricePerHour": 2.0}
+    world = World(policy=policy(bounds=bounds), load=lambda _: 60.0, replicas=3)
+    world.run(30 * MINUTE)
+    assert world.replicas == 1
+    assert condition(world.decisions[-1], "WithinBudget")[:2] == ("False", "Budget")
+
+
+def test_prompts_that_no_memory_holds_are_told_and_hold_everything():
+    world = World(load=lambda _: 20.0, replicas=4)
+    world.run(10 * MINUTE)
+    world.see = lambda _, s: replace(
+        s, observation=replace(s.observation, readings=readings(s.now_s, 20.0, 4, prompt_tokens=3e6))
+    )
+    writes = len(world.writes)
+    decision = world.run(20 * MINUTE)[-1]
+    assert len(world.writes) == writes
+    assert Code.BEYOND_MODEL in codes(decision)
+    assert condition(decision, "Ready")[0] == "False"
+
+
+def test_a_schedule_may_allow_none_at_night():
+    night = {"name": "night", "start": "07:00", "end": "09:00", "min": 0}
+    world = World(
+        policy=policy(**{**ZERO, "bounds": {"min": 1, "max": 10, "schedules": [night]}}),
+        replicas=1,
+        see=lambda _, s: replace(
+            s, observation=replace(s.observation, readings=readings(s.now_s, 0.0, 1, arrived_per_s=0.0, running=0.0))
+        ),
+    )
+    world.run(10 * MINUTE)
+    assert world.replicas == 0

@@ -1,0 +1,65 @@
+"""The loop itself: what one policy's misfortune does to the others, and what is told of it."""
+
+from __future__ import annotations
+
+from controller import controller as loop
+from controller.decide import decide
+from controller.kubernetes_api import ApiError
+from controller.refusal import with_refusal
+from tests.controller.soak_world import NAMES, SPACE, SoakWorld
+from tests.controller.world import World, codes, condition
+
+
+def test_a_decision_that_fails_spares_the_other_policies(monkeypatch):
+    def fails_once(snapshot, memory, capacity):
+        if snapshot.policy == f"{SPACE}/hpa":
+            raise ZeroDivisionError
+        return decide(snapshot, memory, capacity)
+
+    monkeypatch.setattr(loop, "decide", fails_once)
+    world = SoakWorld(0)
+    world.settle()
+    ticked = world.controllers["one"].controller.tick()
+    assert set(ticked.undecided) == {(SPACE, "hpa")}
+    assert len(ticked.decisions) == 4
+
+
+def test_what_the_api_server_refused_is_told_in_its_own_words():
+    decision = World(load=lambda _: 160.0, replicas=1).tick()
+    error = ApiError(status=403, reason="Forbidden", verb="PATCH", path="/apis/x", message='cannot patch "x"')
+    told = with_refusal(decision, str(error))
+    assert condition(told, "ScalingActive")[1] == "WriteRefused"
+    assert 'PATCH /apis/x: 403 Forbidden: cannot patch "x"' in condition(told, "ScalingActive")[2]
+    assert codes(told) > codes(decision)
+
+
+def test_scaling_comes_before_telling_and_what_is_not_told_in_time_is_told_later():
+    world = SoakWorld(0)
+    for model in world.models.values():
+        model.ready_at, model.rate_per_s = [0.0, 0.0], 150.0
+    controller = world.controllers["one"].controller
+    controller.telling_s = 0.0
+    told = []
+    api = controller.api
+    patch = api.patch
+    api.patch = lambda path, body, **more: (told.append(path), patch(path, body, **more))[1]
+    world.tick()
+    scaled = [path for path in told if not path.endswith("/status")]
+    assert told[: len(scaled)] == scaled
+    assert len(scaled) == len(NAMES)
+    for _ in range(10):
+        world.tick()
+    assert {path.split("/")[-2] for path in told if path.endswith("/status")} == set(NAMES)
+
+
+def test_metrics_of_a_policy_that_is_gone_are_gone():
+    world = SoakWorld(0)
+    world.settle()
+    judged = world.controllers["one"]
+    judged.controller.tick()
+    page = judged.controller.telemetry.text().decode()
+    assert 'replicast_desired_replicas{namespace="serving",policy="hpa"} 2.0' in page
+    assert 'replicast_policy_condition{namespace="serving",policy="hpa",type="Ready"} 1.0' in page
+    judged.caches.policies.objects().pop((SPACE, "hpa"))
+    judged.controller.tick()
+    assert 'policy="hpa"' not in judged.controller.telemetry.text().decode()
