@@ -35,6 +35,8 @@ _CONTROLLERS = {
     "horizontal-pod-autoscaler-downscale-stabilization": "1s",
 }
 """Of kube-controller-manager: the HPA acts within seconds, so that tests need not wait long."""
+_ALONE = ("kube-controller-manager", "kube-scheduler")
+"""They hold no election: one that lost it, while a test froze the API server, would end and not come back."""
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -55,6 +57,7 @@ def creation(folder: Path) -> list[str]:
         "create", "cluster", "--runtime", "binary", "--kubeconfig", str(folder / "kubeconfig"),
         *(f"--{component}-binary={program(name)}" for component, name in programs.items()),
         *(f"--extra-args=kube-controller-manager={flag}={value}" for flag, value in _CONTROLLERS.items()),
+        *(f"--extra-args={component}=leader-elect=false" for component in _ALONE),
         "--disable-qps-limits", "--wait", f"{_READY_S}s",
     ]  # fmt: skip
 
