@@ -49,7 +49,7 @@ def ways(tenant: Tenant, kinds: Sequence[GpuKind]) -> Ways:
     if options and not kept:
         least = min(each.replicas for each in options)
         refused.append(f"it needs {least:,} replicas and maxReplicas is {most:,}")
-    return Ways(options=tuple(dict.fromkeys(_undominated(kept))), refused=tuple(refused))
+    return Ways(options=tuple(dict.fromkeys(_undominated(kept, tenant.fields.min_replicas))), refused=tuple(refused))
 
 
 def _on_kind(tenant: Tenant, index: int, kind: GpuKind, refused: list[str]) -> Iterator[Option]:
@@ -162,14 +162,20 @@ def least_share(tenant: Tenant, service: Service, replicas: int) -> float | None
     return good / STEPS
 
 
-def _undominated(options: Sequence[Option]) -> Iterator[Option]:
-    """Without options that another one of the same GPU and form is no worse than in every respect."""
+def _undominated(options: Sequence[Option], least: int) -> Iterator[Option]:
+    """Without options that another one of the same GPU and form is no worse than in every respect.
+
+    One with fewer replicas than the model must have, which what-if questions ask for, rules out none that has enough.
+    """
     for one in options:
-        same = [each for each in options if (each.kind, each.slice, each.gpus) == (one.kind, one.slice, one.gpus)]
         better = [
             each
-            for each in same
-            if each is not one and each.replicas <= one.replicas and each.share <= one.share and each != one
+            for each in options
+            if (each.kind, each.slice, each.gpus) == (one.kind, one.slice, one.gpus)
+            and each != one
+            and each.replicas <= one.replicas
+            and each.share <= one.share
+            and (each.replicas >= least or one.replicas < least)
         ]
         if not better or one.slice is not None or one.gpus * one.nodes > 1:
             yield one

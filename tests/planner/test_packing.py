@@ -92,6 +92,13 @@ def test_a_token_engine_is_drawn_out_with_its_fit(capsys: pytest.CaptureFixture[
     assert any("weights of" in each for each in chat["derived"])
 
 
+def test_more_replicas_than_the_load_needs_are_had(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    idle = model("embedder", qps=1.0, minReplicas=3)
+    for least, alone in ((2, {**CHAT, "minReplicas": 2}), (3, {**idle, "sharing": "none"}), (3, idle)):
+        plan = packed(capsys, write(tmp_path, alone))
+        assert [one["replicas"] for one in plan["models"]] == [least], "fewer would do, and are not what was asked for"
+
+
 def test_who_may_not_stand_together_does_not(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     apart = model("vision", antiAffinity={"notWith": ["reranker"]})
     plan = packed(capsys, write(tmp_path, model("reranker"), apart))
