@@ -112,6 +112,17 @@ def no_packing(error: NoFeasiblePlan) -> dict[str, Any]:
     return {"feasible": False, "reason": str(error), "remedy": error.remedy}
 
 
+_COLUMNS = (
+    "node", "gpu", "type", "mode", "slice", "slice_start", "model", "instances", "share", "memory_bytes", "qps",
+    "objective", "predicted", "margin",
+)  # fmt: skip
+
+
+def no_pack_row(lacking: dict[str, Any]) -> dict[str, Any]:
+    """For CSV where there is no packing: the columns of one, empty, and why."""
+    return {**dict.fromkeys(_COLUMNS), **lacking}
+
+
 def pack_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
     """For CSV: a row for each replica, or part of one, on a GPU."""
     models = {model["name"]: model for model in document["models"]}
@@ -137,6 +148,9 @@ def pack_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
                     "objective": nearest["objective"],
                     "predicted": nearest["predicted"],
                     "margin": nearest["margin"],
+                    "feasible": True,
+                    "reason": None,
+                    "remedy": None,
                 }
             )
     return rows

@@ -32,7 +32,7 @@ def pack(file: Path, time_limit: str, form: str) -> None:
     from planner.cli.options import painter, width
     from planner.cli.quiet_library import quiet_library
     from planner.packing_blocking import blocking, one_fewer
-    from planner.packing_document import no_packing, pack_document, pack_rows
+    from planner.packing_document import no_pack_row, no_packing, pack_document, pack_rows
     from planner.packing_fields import read_pack
     from planner.packing_plan import SHARE_OF_SEARCH, ask
     from planner.packing_plan import pack as packed
@@ -54,10 +54,11 @@ def pack(file: Path, time_limit: str, form: str) -> None:
             blocks = blocking(plan, time_limit_s=left, clock=time.monotonic)
     except NoFeasiblePlan as error:
         if form != "table":
-            click.echo(render(no_packing(error), form), nl=False)
+            lacking = no_packing(error)
+            click.echo(render(no_pack_row(lacking) if form == "csv" else lacking, form, complete=False), nl=False)
         raise
     document = pack_document(plan, one_fewer(plan), blocks)
     if form == "table":
         click.echo(packing_table(document, painter(), width()), nl=False)
     else:
-        click.echo(render(pack_rows(document) if form == "csv" else document, form), nl=False)
+        click.echo(render(pack_rows(document) if form == "csv" else document, form, complete=False), nl=False)

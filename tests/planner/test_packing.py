@@ -163,6 +163,14 @@ def test_slices_isolate_and_each_server_sees_its_own(capsys: pytest.CaptureFixtu
     assert all(group["gpus"] == [0] and group["slice"] for group in groups)
 
 
+def test_a_slice_gives_no_more_of_its_memory_than_the_gpu(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    one = model("reranker", qps=2.0, sharing="mig", minReplicas=4, memory={"weights": "8Gi", "workspace": "0"})
+    for share, gpus in ((0.95, 1), (0.8, 2)):
+        gpu = {"mig": ["2g.20gb", "1g.10gb"], "usableMemory": share}
+        plan = packed(capsys, write(tmp_path, one, gpu=gpu))
+        assert plan["gpus"]["total"] == gpus, "8.6 GiB of the 9.5 GiB that a 1g.10gb has; a GPU has three 2g.20gb"
+
+
 def test_the_cheapest_type_is_taken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = write(tmp_path, model("reranker", otherProfiles=["small.yaml"]), gpus=[
         {"type": files.GPU, "count": 2, "pricePerHour": 3.0}, {"type": "L4-24GB", "count": 4, "pricePerHour": 0.7},
@@ -193,6 +201,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown field": ({"memori": {}}, "line 10: unknown field models[0].memori"),
     "no memory": ({"memory": {}}, "model 'reranker': memory.weights is not given, and nothing else tells it"),
     "bad amount": ({"memory": {"weights": "2 gigs"}}, "models[0].memory.weights memory: '2 gigs' is not an amount"),
+    "no unit": ({"memory": {"weights": 20}}, "weights memory: '20' has no unit; write 20Gi or 20Mi"),
+    "a name": ({"antiAffinity": {"notWith": ["A b"]}}, "notWith[0] should be lower-case letters, digits and"),
     "stranger": ({"antiAffinity": {"notWith": ["x"]}}, "antiAffinity.notWith names 'x', which is no model here"),
     "itself": ({"antiAffinity": {"notWith": ["reranker"]}}, "antiAffinity.notWith names the model itself"),
     "bounds": ({"minReplicas": 3, "maxReplicas": 2}, "maxReplicas is less than minReplicas"),
@@ -222,6 +232,14 @@ def test_a_bad_model_is_named(
     [
         ({"type": "X1"}, "GPU X1: its memory is not known"),
         ({"mig": ["9g.90gb"]}, "has no MIG slice '9g.90gb'"),
+        (
+            {"timeSharing": {"interference": 0.9}},
+            "gpus[0].timeSharing.interference should be greater than or equal to 1, got 0.9",
+        ),
+        (
+            {"timeSharing": {"interference": [{"replicas": 1, "slowdown": 2}]}},
+            "line 15: gpus[0].timeSharing.interference[0].replicas should be greater than or equal to 2, got 1",
+        ),
         ({"count": 0}, "gpus[0].count should be greater than or equal to 1, got 0"),
     ],
     ids=lambda value: str(value)[:20],
@@ -250,6 +268,16 @@ def test_csv_has_a_row_for_each_replica(capsys: pytest.CaptureFixture[str], tmp_
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert sorted(row["model"] for row in rows) == ["reranker", "reranker", "vision"]
     assert all(float(row["predicted"]) <= float(row["objective"].partition("<=")[2]) for row in rows)
+
+
+def test_csv_without_a_packing_has_the_columns_of_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(["pack", write(tmp_path, model("reranker")), "-o", "csv"]) == 0
+    columns = capsys.readouterr().out.splitlines()[0]
+    hard = write(tmp_path, model("vision", objectives=["e2e:p99<=10ms"]))
+    assert run(["pack", hard, "-o", "csv"]) == 1
+    head, row = capsys.readouterr().out.splitlines()
+    assert head == columns
+    assert ",False,\"model 'vision' cannot be placed" in row
 
 
 def test_the_file_of_the_readme_is_packed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
