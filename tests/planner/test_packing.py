@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from planner.stretched_service import with_share
 from tests.planner import packing_files as files
 from tests.planner.packing_files import model, write
 
+H100 = "H100-SXM5-80GB"
 GOLDEN = Path(__file__).parents[1] / "golden"
 CHAT = {
     "name": "chat", "profile": "llama-3.1-8b-a100-vllm", "qps": 8.0, "inputTokens": 512, "outputTokens": 128,
@@ -118,6 +120,35 @@ def test_replicas_that_are_spread_are_on_gpus_or_nodes_of_their_own(
         assert beside(plan) == [["reranker"]] * 3
         assert len({gpu["node"] for gpu in plan["placement"]}) == (1 if spread == "gpu" else 3)
         assert plan["one_fewer"]["proven"]
+
+
+def test_replicas_on_nodes_of_their_own_are_placed_wherever_there_are_nodes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """One node of the cheaper type; replicas of two GPUs that fill the first node; pairs that need three nodes."""
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(files.profile("reranker", "L4-24GB")), encoding="utf-8")
+    apart = {"minReplicas": 2, "antiAffinity": {"spread": "node"}}
+    types = [{"type": files.GPU, "count": 4, "gpusPerNode": 4, "pricePerHour": 1.0}]
+    types += [{"type": "L4-24GB", "count": 8, "gpusPerNode": 4, "pricePerHour": 1.2}]
+    plan = packed(capsys, write(tmp_path, model("reranker", otherProfiles=["small.yaml"], **apart), gpus=types))
+    assert {gpu["node"] for gpu in plan["placement"]} == {"l4-24gb-0", "l4-24gb-1"}
+
+    (tmp_path / "h100.yaml").write_text(yaml.safe_dump(files.profile("reranker", H100)), encoding="utf-8")
+    pairs = {**CHAT, "profile": "qwen3-32b-h100-vllm-tp2", "qps": 1.0, "minReplicas": 2, "objectives": ["e2e:p99<=60s"]}
+    alone = model("reranker", profile="h100.yaml", sharing="none", **apart)
+    plan = packed(capsys, write(tmp_path, pairs, alone, gpu={"type": H100, "gpusPerNode": 4}))
+    assert sorted(gpu["node"][-1] for gpu in plan["placement"]) == ["0"] * 3 + ["1"] * 3
+
+    three = [{**model("reranker", share=0.4, **deepcopy(apart)), "name": name} for name in "abc"]
+    plan = packed(capsys, write(tmp_path, *three, gpu={"gpusPerNode": 2, "count": 4}))
+    assert plan["gpus"]["total"] == 4
+    assert not plan["optimal"], "three GPUs would do without the nodes, and more is not proven"
+
+    few = write(tmp_path, model("reranker", **{**apart, "minReplicas": 3}), gpu={"gpusPerNode": 4})
+    assert packed(capsys, few, code=1)["reason"] == (
+        "model 'reranker' has `spread: node`, so that 3 replicas need a node of A100-SXM4-80GB each, and there are 2 "
+        "nodes"
+    )
 
 
 def test_memory_is_a_hard_bound_and_says_what_is_short(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
