@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from models.errors import NoFeasiblePlan
 from models.mig_layouts import MigSlice, place
-from models.packing import GpuKind, Option, Packing, PackingProblem, Pattern
+from models.packing import Option, Packing, PackingProblem, Pattern, node_sizes
 from planner.packing_nodes import Piece, assigned
 
 
@@ -92,12 +92,6 @@ def _on_nodes(problem: PackingProblem, kind: int, work: Sequence[list[PlacedGpu]
             taken[at] += 1
     order = [(at, each.index, each) for part, at in zip(work, nodes, strict=True) for each in part]
     return [each for _, _, each in sorted(order, key=lambda entry: entry[:2])]
-
-
-def node_sizes(kind: GpuKind) -> list[int]:
-    """GPUs of each node; the last may have fewer."""
-    full, rest = divmod(kind.count, kind.per_node)
-    return [kind.per_node] * full + ([rest] if rest else [])
 
 
 def _groups(model: int, option: Option) -> list[list[PlacedGpu]]:

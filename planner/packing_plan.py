@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from models.errors import InvalidInput, NoFeasiblePlan
-from models.packing import GpuKind, Option, PackedModel, Packing, PackingProblem
+from models.packing import GpuKind, Option, PackedModel, Packing, PackingProblem, node_sizes
 from planner.packing_check import answers, faults
+from planner.packing_counts import beyond
 from planner.packing_fields import PackFile
 from planner.packing_options import Ways, ways, why_none
-from planner.packing_placement import PlacedGpu, node_sizes
+from planner.packing_placement import PlacedGpu
 from planner.packing_solver import solve
 from planner.packing_spread import solve_with_nodes
 from planner.packing_tenant import Tenant
@@ -45,6 +46,11 @@ class PackQuestion:
     def priced(self) -> bool:
         """Whether GPUs have prices; without them cost is their number."""
         return self.file.gpus[0].price_per_hour is not None
+
+    @property
+    def complete(self) -> bool:
+        """Whether no number of replicas that was not tried could be worth more."""
+        return all(each.complete for found in self.ways for each in found.counts)
 
     def problem(self, *relaxed: str, only: int | None = None) -> PackingProblem:
         """In plain numbers; families of constraints that are named are left out (anti-affinity: of one model only)."""
@@ -120,7 +126,7 @@ class PackPlan:
 
 def ask(file: PackFile, path: Path, kinds: tuple[GpuKind, ...], tenants: tuple[Tenant, ...]) -> PackQuestion:
     """Every model's options. Raises NoFeasiblePlan that names the model which has none."""
-    one = partial(ways, kinds=kinds)
+    one = partial(ways, kinds=kinds, more=beyond(len(tenants)))
     workers = min(cores(), len(tenants) // LEAST_MODELS_A_CORE)
     found = map_in_order(one, tenants, workers=workers) if workers > 1 else map(one, tenants)
     try:

@@ -151,6 +151,33 @@ def test_replicas_on_nodes_of_their_own_are_placed_wherever_there_are_nodes(
     )
 
 
+def test_every_number_of_replicas_that_may_be_worth_it_is_tried(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Three GPUs have 60 % taken; a model that all but fills a fourth does with the rest of the three."""
+    large = [{**model("reranker", qps=1.0, share=0.6), "name": f"large-{n}"} for n in range(3)]
+    rest = model("embedder", qps=300.0, objectives=["e2e:p99<=5s"])
+    gpu = {"timeSharing": {"division": "mps", "interference": 1.0}}
+    plan = packed(capsys, write(tmp_path, *large, rest, gpu=gpu))
+    assert plan["gpus"]["total"] == 3
+    assert plan["optimal"]
+    assert plan["options"]["complete"]
+    assert plan["one_fewer"]["proven"]
+
+
+def test_what_is_proven_is_told_of_the_options_considered(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    chat = {**CHAT, "qps": 2.0, "memory": {"kvReserve": "5Gi"}, "sharing": "time", "objectives": ["e2e:p99<=20s"]}
+    file = write(tmp_path, chat)
+    plan = packed(capsys, file)
+    assert plan["optimal"]
+    assert plan["options"] == {
+        "complete": False,
+        "replicas": [{"model": "chat", "gpu_type": files.GPU, "tried": [1, 2], "complete": False}],
+    }
+    assert run(["pack", file]) == 0
+    assert "No packing of the options considered (replicas: chat 1 to 2) costs less." in capsys.readouterr().out
+
+
 def test_memory_is_a_hard_bound_and_says_what_is_short(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = write(
         tmp_path, *(model(name, memory={"weights": "44Gi", "workspace": "1Gi"}) for name in ("reranker", "vision"))
