@@ -117,7 +117,7 @@ def _expanded(problem: PackingProblem, packing: Packing) -> list[PlacedGpu]:
 
 def _gpu(problem: PackingProblem, pattern: Pattern, chosen: Sequence[int], left: Counter[int]) -> PlacedGpu:
     wanted: list[int] = []
-    for (m, o), count in pattern.counts.items():
+    for (m, o), count in sorted(pattern.counts.items()):
         used = min(count, left[m]) if chosen[m] == o else 0
         left[m] -= used
         wanted += [m] * used
