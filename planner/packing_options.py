@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from models.errors import InvalidInput, NoFeasiblePlan
@@ -145,8 +146,10 @@ class _Sizer:
 
     def replicas(self, share: float) -> int:
         """The fewest with this share. Raises NoFeasiblePlan."""
-        if self.curve is not None and share < 1.0:
-            return self.curve.least_replicas(share, most=self.most)
+        if self.curve is not None:
+            with suppress(NoFeasiblePlan):
+                return self.curve.least_replicas(share, most=self.most)
+            # What says it is not to be had says how near it comes.
         return with_share(self.service, share).size(self.tenant.objectives, max_replicas=self.most).replicas
 
     def share(self, replicas: int) -> float | None:

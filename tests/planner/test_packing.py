@@ -78,6 +78,17 @@ def test_the_curve_of_shares_gives_what_a_service_sizes() -> None:
     assert not with_share(service, least - 0.02).predict(3).meets(objectives[0])
 
 
+def test_services_alike_share_what_is_known_of_their_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = parse_profile(yaml.safe_dump(files.profile("vision")), name="x")
+    objectives = parse_objectives(["e2e:p99<=777ms"])
+    first, second = (Service(profile=profile, arrivals=OpenArrivals(rate_per_s=qps)) for qps in (10.0, 20.0))
+    least = ShareCurve(first, objectives).least_share(2)
+    monkeypatch.setattr(Service, "predict", lambda *_: pytest.fail("asked again"))
+    assert ShareCurve(second, objectives).least_share(4) == least, "twice the rate on twice the replicas"
+    with pytest.raises(pytest.fail.Exception):
+        ShareCurve(second, parse_objectives(["e2e:p99<=778ms"])).least_share(4)
+
+
 def test_a_token_engine_is_drawn_out_with_its_fit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     base = load_profile("llama-3.1-8b-a100-vllm")
     from planner.stretched_service import stretched
