@@ -15,7 +15,9 @@ from models.packing import GpuKind, node_sizes
 from planner.packing_tenant import Tenant
 
 ALL_MODELS = 240
-"""Numbers beyond the least ones, of all models together: sizing and search stay within seconds."""
+"""Numbers beyond the least ones, of all models and kinds of GPU together: the search stays within seconds."""
+_FEW = 4
+"""Numbers beyond the least one of which every one is tried; of fewer only the next one and the double are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +30,9 @@ class Counts:
     """Whether no other number can be worth more, shares in steps of 2 %."""
 
 
-def beyond(models: int) -> int:
-    """How many numbers beyond the least one are tried for each of so many models."""
-    return max(4, ALL_MODELS // models)
+def beyond(models: int, kinds: int) -> int:
+    """How many numbers beyond the least one are tried for each of so many models on each kind of GPU."""
+    return ALL_MODELS // (models * kinds)
 
 
 def most_useful(tenant: Tenant, index: int, kind: GpuKind) -> int:
@@ -49,7 +51,9 @@ def shares_by_count(
 
     `least` is what the load needs and `start` what the model must have; none beyond `most` is worth it.
     """
-    top = max(start, min(most, start + max(more, min(start, 5 * more))))
+    # In a large fleet more options cost more, in what is not found in time, than they save.
+    every = max(more, min(start, 5 * more)) if more >= _FEW else 1
+    top = max(start, min(most, start + every))
     found: dict[int, float] = {}
     tried = []
     for count in sorted({least, *range(start, top + 1), max(start, min(most, 2 * start))}):

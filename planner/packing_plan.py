@@ -126,7 +126,7 @@ class PackPlan:
 
 def ask(file: PackFile, path: Path, kinds: tuple[GpuKind, ...], tenants: tuple[Tenant, ...]) -> PackQuestion:
     """Every model's options. Raises NoFeasiblePlan that names the model which has none."""
-    one = partial(ways, kinds=kinds, more=beyond(len(tenants)))
+    one = partial(ways, kinds=kinds, more=beyond(len(tenants), len(kinds)))
     workers = min(cores(), len(tenants) // LEAST_MODELS_A_CORE)
     found = map_in_order(one, tenants, workers=workers) if workers > 1 else map(one, tenants)
     try:
