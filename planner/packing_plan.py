@@ -160,16 +160,24 @@ def checked(question: PackQuestion, problem: PackingProblem, packing: Packing, g
     return PackPlan(question=question, packing=packing, options=options, gpus=gpus, answers=found)
 
 
+def _there_are(nodes: int) -> str:
+    return "there is 1" if nodes == 1 else f"there are {nodes:,}"
+
+
 def _too_few_nodes(question: PackQuestion, m: int) -> NoFeasiblePlan:
     """Where no type of GPU has as many nodes as the model has replicas."""
     tenant = question.tenants[m]
     options = [each for each in question.ways[m].options if each.replicas >= tenant.fields.min_replicas]
-    least = min(options, key=lambda each: each.replicas * each.nodes - question.nodes(each))
-    kind, nodes = question.kinds[least.kind], question.nodes(least)
-    parts = f"{least.replicas * least.nodes:,} {'parts of its replicas' if least.nodes > 1 else 'replicas'}"
+    least: dict[int, Option] = {}
+    for each in options:
+        if each.kind not in least or each.replicas < least[each.kind].replicas:
+            least[each.kind] = each
+    kinds = [
+        f"{option.replicas * option.nodes:,} of {question.kinds[k].name}, of which {_there_are(question.nodes(option))}"
+        for k, option in least.items()
+    ]
     return NoFeasiblePlan(
-        f"model {tenant.name!r} has `spread: node`, so that {parts} need a node of {kind.name} each, "
-        f"and there {'is 1 node' if nodes == 1 else f'are {nodes:,} nodes'}",
+        f"model {tenant.name!r} has `spread: node`, so that each replica needs another node: {'; or '.join(kinds)}",
         remedy="`spread: gpu` instead of node, more nodes (count, gpusPerNode), or fewer replicas",
     )
 

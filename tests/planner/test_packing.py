@@ -157,8 +157,8 @@ def test_replicas_on_nodes_of_their_own_are_placed_wherever_there_are_nodes(
 
     few = write(tmp_path, model("reranker", **{**apart, "minReplicas": 3}), gpu={"gpusPerNode": 4})
     assert packed(capsys, few, code=1)["reason"] == (
-        "model 'reranker' has `spread: node`, so that 3 replicas need a node of A100-SXM4-80GB each, and there are 2 "
-        "nodes"
+        "model 'reranker' has `spread: node`, so that each replica needs another node: 3 of A100-SXM4-80GB, of "
+        "which there are 2"
     )
 
 
