@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from models.errors import InvalidInput
 from planner.kubernetes_names import dns_label, require_distinct
 from planner.manifests.server import Server
 from planner.pack_apart import kept_apart
-from planner.plan_fields import PackDocument, PackedModel, PlacedGpu, PlacedReplica, PlacedSlice
+from planner.pack_standing import Company, Standing, standing
+from planner.plan_fields import PackDocument, PackedModel, PlacedSlice
 from planner.plan_server import (
     ServingOf,
     concurrency,
@@ -21,9 +22,6 @@ from planner.plan_server import (
     together,
 )
 from planner.served_model import served_model
-
-Company = tuple[tuple[str, int], ...]
-"""Models in one Triton on a GPU, and how many replicas of each."""
 
 SHARED = "nvidia.com/gpu.shared"
 _TURNS = (
@@ -37,92 +35,35 @@ _MPS = (
 )
 
 
-@dataclass(kw_only=True)
-class _Standing:
-    """Replicas by how they stand on their GPUs."""
-
-    alone: Counter[str] = field(default_factory=Counter)
-    parts: Counter[str] = field(default_factory=Counter)
-    """GPUs of replicas that have several."""
-    sliced: Counter[tuple[str, PlacedSlice | None]] = field(default_factory=Counter)
-    beside: Counter[str] = field(default_factory=Counter)
-    """In pods of their own on shared GPUs."""
-    companies: Counter[Company] = field(default_factory=Counter)
-    """In one Triton on a shared GPU."""
-
-
 def packed_servers(plan: PackDocument, serving_of: ServingOf) -> tuple[Server, ...]:
     """A server for each way that a model stands; one Triton for models that take turns on a GPU."""
     require_distinct([model.name for model in plan.models])
     models = {model.name: model for model in plan.models}
-    for gpu in plan.placement:
-        _require_known(gpu, models)
-    standing = _standing(plan.placement, models)
+    stand = standing(plan.placement, models)
     base = {model.name: _server(model, serving_of) for model in plan.models}
-    found = [each for model in plan.models for each in _of_model(model, base[model.name], standing)]
-    found += [_in_one_triton(company, gpus, base) for company, gpus in standing.companies.items()]
+    found = [each for model in plan.models for each in _of_model(model, base[model.name], stand)]
+    found += [_in_one_triton(company, gpus, base) for company, gpus in stand.companies.items()]
     _require_whole(found, plan.models)
     apart = kept_apart(found, plan)
     return distinctly_named([replace(each, **apart[index]) for index, each in enumerate(found)])
 
 
-def _require_known(gpu: PlacedGpu, models: Mapping[str, PackedModel]) -> None:
-    unknown = [each.model for each in gpu.replicas if each.model not in models]
-    if unknown or not gpu.replicas:
-        what = f"places model {unknown[0]!r}, which is not among its models" if unknown else "has a GPU without a model"
-        raise InvalidInput(f"the plan {what}", remedy="render the plan as it was printed")
-
-
-def _standing(placement: Sequence[PlacedGpu], models: Mapping[str, PackedModel]) -> _Standing:
-    found = _Standing()
-    for gpu in placement:
-        here = [models[each.model] for each in gpu.replicas]
-        if gpu.mode == "mig":
-            found.sliced.update((each.model, _slice(gpu, each)) for each in gpu.replicas)
-        elif gpu.mode == "group":
-            found.parts.update(each.name for each in here)
-        elif len(here) == 1:
-            found.alone[here[0].name] += 1
-        elif all(each.engine == "triton" and each.mps_active_thread_percentage is None for each in here):
-            found.companies[tuple(sorted(Counter(each.name for each in here).items()))] += 1
-        else:
-            found.beside.update(each.name for each in here)
-    return found
-
-
-def _slice(gpu: PlacedGpu, replica: PlacedReplica) -> PlacedSlice | None:
-    """None where the plan says of the model alone which slices it has."""
-    if replica.slice is None or not gpu.slices:
-        return None
-    if replica.slice >= len(gpu.slices):
-        raise InvalidInput(
-            f"the plan places model {replica.model!r} on slice {replica.slice} of a GPU with {len(gpu.slices)}",
-            remedy="render the plan as it was printed",
-        )
-    return _anywhere(gpu.slices[replica.slice])
-
-
-def _anywhere(piece: PlacedSlice) -> PlacedSlice:
-    """Slices of one kind are alike wherever they are on the GPU."""
-    return piece.model_copy(update={"start": None})
-
-
-def _of_model(model: PackedModel, base: Server, standing: _Standing) -> list[Server]:
+def _of_model(model: PackedModel, base: Server, stand: Standing) -> list[Server]:
     """Its servers, but for those that it shares a Triton in."""
-    groups, left = divmod(standing.parts[model.name], model.gpus_per_replica)
+    groups, left = divmod(stand.parts[model.name], model.gpus_per_replica)
     if left:
         raise InvalidInput(
-            f"the plan gives model {model.name!r} {standing.parts[model.name]} GPUs in replicas of "
+            f"the plan gives model {model.name!r} {stand.parts[model.name]} GPUs in replicas of "
             f"{model.gpus_per_replica}",
             remedy="render the plan as it was printed",
         )
     found = []
-    if whole := standing.alone[model.name] + groups:
+    if whole := stand.alone[model.name] + groups:
         found.append(_some(base, whole, memory_share=model.gpu_memory_utilization))
-    for (name, piece), replicas in standing.sliced.items():
+    for (name, piece), replicas in stand.sliced.items():
         if name == model.name:
             found.append(_on_slice(model, base, piece, replicas))
-    if replicas := standing.beside[model.name]:
+    if replicas := stand.beside[model.name]:
         found.append(_beside(model, base, replicas))
     return found
 

@@ -17,6 +17,7 @@ ServingOf = Callable[[str], Serving | None]
 
 
 def server_of(served: Served, serving_of: ServingOf) -> Server:
+    """Of a service or route."""
     serving = known_serving(served.serving or serving_of(served.profile), served.profile)
     name = dns_label(served.name or served.profile)
     gpu = serving.gpu
@@ -38,6 +39,7 @@ def server_of(served: Served, serving_of: ServingOf) -> Server:
 
 
 def known_serving(serving: Serving | None, profile: str) -> Serving:
+    """The same, where it is known. Raises InvalidInput where it is not."""
     if serving is None:
         raise InvalidInput(
             f"the plan does not say how profile {profile} is started",
@@ -56,6 +58,7 @@ def _whole(gpu: Gpu, profile: str) -> int:
 
 
 def longest_s(predicted: Predicted) -> float:
+    """Of the predicted statistics, the longest answer."""
     return max((value for value in predicted.e2e.values() if value is not None), default=0.0)
 
 

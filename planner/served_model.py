@@ -69,6 +69,9 @@ def _context(model: str, kv_tokens: int | None) -> dict[str, Any]:
     return {
         "max_model_len": kv_tokens,
         "notes": (
-            f"sequences are held to {kv_tokens:,} tokens, the planned KV cache; {model} has {shape.max_positions:,}",
+            (
+                f"sequences are held to {kv_tokens:,} tokens, the planned KV cache, of the {shape.max_positions:,} of "
+                f"{model}; lower --max-model-len should vLLM find less memory at start-up"
+            ),
         ),
     }

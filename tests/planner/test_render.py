@@ -508,3 +508,33 @@ def test_an_autoscaler_starts_from_the_plan(capsys, tmp_path):
     plan = {"kind": "TopologyPlan", "feasible": True, "gateway": {"name": "inference"}, "routes": [route]}
     found = by_kind(rendered(capsys, written(tmp_path, plan), "--hpa"))
     assert found["HorizontalPodAutoscaler", "chat"]["spec"]["minReplicas"] == 2
+
+
+def test_the_leader_waits_for_its_group(tmp_path):
+    """Three nodes are alive at the second look: only then does the engine start."""
+    import os
+    import subprocess
+
+    from planner.manifests.vllm import _in_group
+
+    for name, body in (
+        ("ray", "true"),
+        ("sleep", "true"),
+        ("python3", f"echo x >> {tmp_path}/looks; test $(wc -l < {tmp_path}/looks) -ge 2 && echo 3 || echo 1"),
+        ("engine", f'cp {tmp_path}/looks {tmp_path}/started; echo "$@" > {tmp_path}/arguments'),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "LWS_GROUP_SIZE": "3"}
+    command = ["bash", "-c", *_in_group(["engine", "serve", "a model; $(x)"], "leader", 1800)]
+    assert subprocess.run(command, env=environment, check=False, timeout=20).returncode == 0
+    assert (tmp_path / "started").read_text(encoding="utf-8").count("x") == 2
+    assert (tmp_path / "arguments").read_text(encoding="utf-8") == "serve a model; $(x)\n"
+
+
+def test_a_model_whose_context_is_not_known_is_told(capsys, tmp_path):
+    plan = written(tmp_path, size_plan(model="someone/new-model", limits={"kvCacheTokens": 50_000}))
+    assert run(["render", plan]) == 0
+    told = capsys.readouterr()
+    assert "the context of someone/new-model is not known here" in told.err
+    assert "--max-model-len" not in container(by_kind(told.out), "chat")["args"]
