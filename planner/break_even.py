@@ -18,6 +18,7 @@ from models.workload import OpenArrivals
 from planner.compared import sized
 from planner.comparison_row import Candidate, Load, Row
 from planner.hardware import find_model, precision_of
+from planner.node_count import paid_gpus
 from planner.prices import PriceRule
 from planner.profile import EngineProfile
 from planner.sizing import max_rate
@@ -246,4 +247,4 @@ def _cost(row: Row, steps: Sequence[float], rate: float) -> float:
     assert profile is not None
     replicas = bisect_left(steps, rate) + 1
     price = row.price.usd_per_h
-    return replicas * profile.spec.gpu.per_replica * (1.0 if price is None else price)
+    return paid_gpus(profile.spec.gpu, 1) * replicas * (1.0 if price is None else price)

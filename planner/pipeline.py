@@ -60,7 +60,7 @@ class Prices:
     def of_groups(self) -> tuple[float, ...]:
         """The GPUs of a group are those of its stage that needs most of them, at its highest price."""
         return tuple(
-            gpus_of(self.pipeline, group)
+            max(self.pipeline.stages[place].gpus_paid for place in group)
             * max(
                 UNPRICED if stage.gpu_price_per_h is None else stage.gpu_price_per_h
                 for stage in (self.pipeline.stages[place] for place in group)

@@ -16,6 +16,7 @@ from models.neighbour_slowdown import Stretch
 from models.prediction import Routing
 from models.workload import MAX_BURSTINESS, OpenArrivals
 from planner.batching_answer import BURSTIEST
+from planner.node_count import paid_gpus
 from planner.profile import EngineProfile
 from planner.service import Service, ServiceAnswer
 
@@ -78,6 +79,11 @@ class PipelineStage:
     def gpus_per_replica(self) -> int:
         """Of one replica; 0 of a delay."""
         return 0 if self.service is None else self.service.profile.spec.gpu.per_replica
+
+    @property
+    def gpus_paid(self) -> int:
+        """Of a replica: whole nodes where it spans them."""
+        return 0 if self.service is None else paid_gpus(self.service.profile.spec.gpu, 1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

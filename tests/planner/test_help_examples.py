@@ -124,7 +124,7 @@ def test_an_example_runs_as_it_stands(tmp_path: Path, example: str) -> None:
         if re.search(rf"(?<![\w-]){re.escape(name)}(?!\w)", example):
             (folder / name.replace("*", "4")).write_text(text, encoding="utf-8")
     if "hybrid.yaml" in example:
-        for name in ("embedder.yaml", "reranker.yaml"):
+        for name in ("embedder-a100.yaml", "reranker-a100.yaml"):
             shutil.copy(TOPOLOGY / name, folder)
     if "pack models.yaml" in example:
         (folder / "reranker.yaml").write_text(BATCH_TIMES, encoding="utf-8")
