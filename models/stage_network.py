@@ -83,6 +83,23 @@ class StageNetwork:
             found[place] = could if stage.probability == 1.0 else could & (uniforms[place] < stage.probability)
         return found
 
+    def last_of(self, chosen: Sequence[int], visited: Truth) -> Truth:
+        """Of the chosen stages that each request visits those that no other chosen one follows (stages, requests)."""
+        followed = np.zeros_like(visited)
+        is_chosen = np.isin(np.arange(len(self.stages)), chosen)[:, None]
+        for place in reversed(range(len(self.stages))):
+            for each in self.stages[place].after:
+                followed[each] |= visited[place] & (is_chosen[place] | followed[place])
+        return np.asarray(visited & is_chosen & ~followed)
+
+    def leading_to(self, ends: Truth, visited: Truth) -> Truth:
+        """Those stages, and the visited ones that they wait for, directly or not (stages, requests)."""
+        found = ends.copy()
+        for place in reversed(range(len(self.stages))):
+            for each in self.stages[place].after:
+                found[each] |= found[place] & visited[each]
+        return found
+
     def before(self, place: int) -> Truth:
         """Which stages a stage waits for, directly or not, and itself (stages,)."""
         found = np.zeros(len(self.stages), dtype=bool)

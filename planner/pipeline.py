@@ -216,7 +216,7 @@ class Planner:
         )
 
     def _at_best(self, answer: PipelineAnswer, place: int, objective: Objective) -> float:
-        first = objective.metric == "ttft" and place == self.pipeline.first_token_of
+        first = objective.metric == "ttft" and place in self.pipeline.last_makers
         values = self.model.read(answer.stages[place], place, "ttft" if first else "e2e")
         return _statistic(values, objective.quantile)
 

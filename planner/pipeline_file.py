@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from models.errors import InvalidInput
@@ -25,6 +26,9 @@ MOST_STAGES = 64
 METRICS = ("e2e", "ttft")
 _P99 = 2.3263478740408408
 """Standard normal deviate of the 99th percentile."""
+
+_RAREST = 0.002
+"""Requests that get tokens, of all: of the sampled ones fewer would tell no percentile."""
 
 Count = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -108,10 +112,15 @@ class Pipeline:
     """Stages that are placed together, by their places; every served stage is in one, most of them alone."""
 
     @property
-    def first_token_of(self) -> int | None:
-        """The last stage that makes tokens; None where none does."""
-        makers = [place for place, stage in enumerate(self.stages) if stage.service and stage.service.makes_tokens]
-        return makers[-1] if makers else None
+    def makers(self) -> tuple[int, ...]:
+        """Stages that make tokens."""
+        return tuple(place for place, stage in enumerate(self.stages) if stage.service and stage.service.makes_tokens)
+
+    @property
+    def last_makers(self) -> tuple[int, ...]:
+        """Those of them that none follows: the ends of ttft where all stages run."""
+        last = self.network.last_of(self.makers, np.ones((len(self.stages), 1), dtype=bool))
+        return tuple(np.flatnonzero(last[:, 0]).tolist())
 
 
 def read_pipeline(path: Path, *, gpu_price_per_h: float | None = None) -> Pipeline:
@@ -165,9 +174,15 @@ class _Reader:
                 remedy="give at least one stage `service: {profile: …}`",
             )
         first = next((each for each in found.objectives if each.metric == "ttft"), None)
-        if first is not None and found.first_token_of is None:
+        if first is not None and not found.makers:
             raise InvalidInput(
                 f"pipeline {self.path}: objective {as_written(first)}: no stage makes tokens",
+                remedy="limit e2e instead",
+            )
+        if first is not None and sum(network.visit_ratios[list(found.makers)]) < _RAREST:
+            raise InvalidInput(
+                f"pipeline {self.path}: objective {as_written(first)}: fewer than {_RAREST:.1%} of the requests get "
+                "tokens, too few to tell percentiles of",
                 remedy="limit e2e instead",
             )
         return found
@@ -278,8 +293,8 @@ class _Reader:
             if each.metric not in METRICS:
                 raise InvalidInput(
                     f"{where}: objective {as_written(each)}: a pipeline has no {each.metric}",
-                    remedy="use e2e (arrival to the end of the last stage) or ttft (to the first token of the last "
-                    "stage that makes tokens)",
+                    remedy="use e2e (arrival to the end of the last stage) or ttft (to the first token of whichever "
+                    "stage makes tokens last)",
                 )
         return found
 

@@ -25,7 +25,7 @@ def simulate_plan(pipeline: Pipeline, counts: Counts, *, requests: int, seed: in
         pipeline.network,
         [_server(model, place, stage, answer) for place, stage in enumerate(pipeline.stages)],
         OpenArrivals(rate_per_s=pipeline.qps, burstiness=pipeline.burstiness),
-        first_token_of=pipeline.first_token_of,
+        makers=pipeline.makers,
         requests=requests,
         seed=seed,
     )

@@ -188,3 +188,39 @@ def test_what_means_nothing_is_refused_with_its_place(folder: Path, capsys: pyte
 def test_too_few_replicas_allowed_for_the_load_alone(folder: Path, capsys: pytest.CaptureFixture[str]):
     (folder / "rag.yaml").write_text(RAG.replace("fanOut: 16", "fanOut: 32, maxReplicas: 1"), encoding="utf-8")
     assert "2 replicas are needed for throughput alone" in fields(capsys, "rag.yaml", code=1)["reason"]
+
+
+ROUTER = """
+name: router
+qps: 10
+objectives: ["ttft:p95<=150ms"]
+stages:
+- {name: classify, delay: 5ms}
+"""
+SMALL = (
+    "after: [classify], gpuPrice: 2, service: {profile: llama-3.1-8b-a100-vllm, inputTokens: 3000, outputTokens: 50}"
+)
+LARGE = SMALL.replace("3000", "300")
+ROUTES = {
+    "long first": (f"- {{name: long, probability: 0.7, {SMALL}}}\n- {{name: short, unless: long, {LARGE}}}\n"),
+    "short first": (f"- {{name: short, probability: 0.3, {LARGE}}}\n- {{name: long, unless: short, {SMALL}}}\n"),
+}
+
+
+def test_first_tokens_are_those_of_every_branch_in_whatever_order_they_are_written(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    found = []
+    for text in ROUTES.values():
+        (folder / "router.yaml").write_text(ROUTER + text, encoding="utf-8")
+        found.append(fields(capsys, "router.yaml", "--simulate", "--requests", "10000"))
+        stages = {stage["name"]: stage["predicted"].get("ttft") for stage in found[-1]["stages"]}
+        assert found[-1]["predicted"]["ttft"]["mean"] == pytest.approx(
+            0.005 + 0.7 * stages["long"]["mean"] + 0.3 * stages["short"]["mean"], rel=0.02
+        )
+        for statistic in ("p50", "p95"):
+            simulated = found[-1]["simulated"]["ttft"][statistic]
+            assert found[-1]["predicted"]["ttft"][statistic] == pytest.approx(simulated, rel=0.08)
+    one, other = found
+    assert one["cost"] == other["cost"]
+    assert one["predicted"]["ttft"]["p95"] == pytest.approx(other["predicted"]["ttft"]["p95"], rel=0.01)
