@@ -49,7 +49,7 @@ def plan_fields(plan: PipelinePlan, simulation: PipelineSimulation | None = None
         "stages": [_stage(plan, place, float(shares[place])) for place in range(len(pipeline.stages))],
         "equal_split": _equal_split(plan),
         "search": {
-            "optimal": plan.search.is_optimal,
+            "optimal": plan.doubt is None,
             "lower_bound": plan.search.lower_bound,
             "evaluated": plan.search.evaluated,
         },
@@ -257,9 +257,11 @@ def _simulation_warnings(plan: PipelinePlan, simulation: PipelineSimulation) -> 
 
 def _warnings(plan: PipelinePlan) -> list[str]:
     pipeline, notes = plan.pipeline, list(unit_warnings(plan.pipeline.objectives))
-    if not plan.search.is_optimal:
+    if plan.doubt is not None:
+        unit = "an hour" if Prices(pipeline).are_known else "GPUs"
         notes.append(
-            f"that this is the least cost is not proven: nothing below {plan.search.lower_bound:.4g} an hour does"
+            f"that this is the least cost is not proven ({plan.doubt}): no single replica fewer holds, and below "
+            f"{plan.search.lower_bound:.4g} {unit} nothing does"
         )
     for stage, found in zip(pipeline.stages, plan.answer.stages, strict=True):
         if found.utilization > BUSY:

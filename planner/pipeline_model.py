@@ -227,6 +227,11 @@ def _at_rate(stream: CallStream, rate_per_s: float) -> CallStream:
     return CallStream(rate_per_s=rate_per_s, clump=stream.clump, gap_scv=stream.gap_scv, long_scv=stream.long_scv)
 
 
+def same_streams(one: Sequence[CallStream], other: Sequence[CallStream]) -> bool:
+    """Whether predictions under both are the same."""
+    return [_rounded(each) for each in one] == [_rounded(each) for each in other]
+
+
 def _rounded(stream: CallStream) -> tuple[float, ...]:
     """Streams that differ by less than predictions do count as one."""
     return tuple(float(f"{value:.3g}") for value in (stream.rate_per_s, stream.clump, stream.gap_scv, stream.long_scv))

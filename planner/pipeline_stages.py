@@ -75,6 +75,15 @@ class PipelineStage:
         return self.service.capacity_per_s
 
     @property
+    def may_slow_with_replicas(self) -> bool:
+        """Whether more replicas may make requests slower: where they wait for a batch to fill, or calls go in turn."""
+        if self.service is None or self.service.makes_tokens:
+            return False
+        batcher = self.service.profile.to_batcher()
+        waits = batcher.max_queue_delay_s > 0.0 or batcher.wanted != (batcher.max_batch_size,)
+        return waits or (self.calls > 1 and self.service.routing is Routing.ROUND_ROBIN)
+
+    @property
     def gpus_per_replica(self) -> int:
         """Of one replica; 0 of a delay."""
         return 0 if self.service is None else self.service.profile.spec.gpu.per_replica

@@ -224,3 +224,34 @@ def test_first_tokens_are_those_of_every_branch_in_whatever_order_they_are_writt
     one, other = found
     assert one["cost"] == other["cost"]
     assert one["predicted"]["ttft"]["p95"] == pytest.approx(other["predicted"]["ttft"]["p95"], rel=0.01)
+
+
+FILLING = """
+name: filling
+qps: 30
+objectives: ["e2e:p95<=113ms"]
+stages:
+- {name: a, fanOut: 16, service: {profile: delayed.yaml}, gpuPrice: 1}
+- {name: b, after: [a], service: {profile: reranker.yaml}, gpuPrice: 1}
+"""
+
+
+def test_a_plan_found_under_streams_of_another_is_lowered_and_not_called_proven(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Batches that wait to be filled: fewer replicas before a stage are at times faster."""
+    delayed = EMBEDDER.replace("maxBatchSize: 16}", "maxBatchSize: 16, maxQueueDelay: 0.05}").replace("0.006", "0.010")
+    (folder / "delayed.yaml").write_text(delayed.replace("0.024", "0.020"), encoding="utf-8")
+    reranker = RERANKER.replace("32", "8").replace("0.010", "0.028").replace("0.090", "0.084")
+    (folder / "reranker.yaml").write_text(reranker, encoding="utf-8")
+    (folder / "filling.yaml").write_text(FILLING, encoding="utf-8")
+    pipeline = read_pipeline(folder / "filling.yaml")
+    plan, model = make_pipeline_plan(pipeline), PipelineModel(pipeline)
+    counts = plan.answer.counts
+    assert plan.answer.meets(pipeline.objectives[0])
+    for number, count in enumerate(counts):
+        fewer = (*counts[:number], count - 1, *counts[number + 1 :])
+        assert count == 1 or not model.answer(fewer).meets(pipeline.objectives[0])
+    found = fields(capsys, "filling.yaml")
+    assert not found["search"]["optimal"]
+    assert any("more replicas may make stage a slower): no single replica fewer holds" in n for n in found["warnings"])
