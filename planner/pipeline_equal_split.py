@@ -65,12 +65,12 @@ def _longest(network: StageNetwork, own: Sequence[Path], counted: np.ndarray | N
     """The path with most served stages through each stage, among the counted ones."""
     count = len(own)
     upto: list[Path] = []
-    for place, stage in enumerate(network.stages):
-        upto.append(_together(own[place], max((upto[each] for each in stage.after), default=(0, 0.0))))
+    for place in range(count):
+        upto.append(_together(own[place], max((upto[each] for each in network.waits(place)), default=(0, 0.0))))
     onward: list[Path] = [(0, 0.0)] * count
     for place in reversed(range(count)):
         if counted is None or counted[place]:
-            for each in network.stages[place].after:
+            for each in network.waits(place):
                 onward[each] = max(onward[each], _together(own[place], onward[place]))
     return [_together(upto[place], onward[place]) for place in range(count)]
 

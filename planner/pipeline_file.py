@@ -151,7 +151,7 @@ class _Reader:
         network = StageNetwork(
             stages=tuple(
                 Stage(
-                    after=tuple(placed[name] for name in dict.fromkeys(fields.after)),
+                    after=tuple(placed[name] for name in dict.fromkeys(self._after(fields))),
                     probability=fields.probability,
                     unless=None if fields.unless is None else placed[fields.unless],
                 )
@@ -186,6 +186,12 @@ class _Reader:
                 remedy="limit e2e instead",
             )
         return found
+
+    def _after(self, fields: StageFields) -> tuple[str, ...]:
+        """What a stage comes after; one that only says in whose place it runs comes after the same as that."""
+        if fields.after or fields.unless is None:
+            return fields.after
+        return self._after(next(each for each in self.fields.stages if each.name == fields.unless))
 
     def _at(self, number: int, *field: str) -> str:
         line = line_of(self.text, ("stages", number, *field))

@@ -210,7 +210,7 @@ def _serve_together(
     gpus, placed = 0, dict[int, int]()
     for row, place in enumerate(block):
         server = servers[place]
-        for each in network.stages[place].after:
+        for each in network.waits(place):
             if each in block:
                 after[row, block.index(each)] = True
             else:

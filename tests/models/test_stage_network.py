@@ -98,3 +98,12 @@ def test_the_last_of_some_stages_is_told_request_by_request():
     assert [np.flatnonzero(column).tolist() for column in last.T] == [[1], [1], [3], [3, 4]]
     leading = network.leading_to(last, visited)
     assert [np.flatnonzero(column).tolist() for column in leading.T] == [[0, 1], [0, 1], [0, 1, 2, 3], [0, 1, 2, 3, 4]]
+
+
+def test_a_stage_in_the_place_of_another_begins_when_it_is_known_which_one_runs():
+    """A cache is looked up (1 s), and hit by none of these: the slow way begins then, though its own input was there."""
+    network = StageNetwork(stages=(Stage(), Stage(), Stage(after=(0,), probability=0.5), Stage(after=(1,), unless=2)))
+    visited = np.array([[1, 1], [1, 1], [1, 0], [0, 1]], dtype=bool)
+    passage = pass_through(network, visited, np.array([[1.0] * 2, [0.1] * 2, [0.2] * 2, [5.0] * 2]))
+    assert passage.end_to_end.tolist() == [1.2, 6.0]
+    assert passage.critical_s(np.array([False, True])).tolist() == [1.0, 0.0, 0.0, 5.0]

@@ -255,3 +255,24 @@ def test_a_plan_found_under_streams_of_another_is_lowered_and_not_called_proven(
     found = fields(capsys, "filling.yaml")
     assert not found["search"]["optimal"]
     assert any("more replicas may make stage a slower): no single replica fewer holds" in n for n in found["warnings"])
+
+
+CACHE = """
+name: cache
+qps: 5
+objectives: ["e2e:p95<=5s"]
+stages:
+- {name: lookup, delay: 1s}
+- {name: hit, after: [lookup], probability: 0.3, delay: 10ms}
+- {name: generate, unless: hit, service: {profile: llama-3.1-8b-a100-vllm, inputTokens: 500, outputTokens: 100}}
+"""
+
+
+def test_a_stage_in_the_place_of_another_comes_after_the_same_stages(folder: Path, capsys: pytest.CaptureFixture[str]):
+    (folder / "cache.yaml").write_text(CACHE, encoding="utf-8")
+    short = fields(capsys, "cache.yaml", "--simulate", "--requests", "5000")
+    assert short["stages"][2]["after"] == ["lookup"]
+    for found in (short["predicted"], short["simulated"]):
+        assert found["ttft"]["p50"] > 1.0
+    (folder / "cache.yaml").write_text(CACHE.replace("unless: hit", "after: [lookup], unless: hit"), encoding="utf-8")
+    assert fields(capsys, "cache.yaml")["predicted"] == short["predicted"]
