@@ -63,11 +63,7 @@ class Prices:
     def of_groups(self) -> tuple[float, ...]:
         """The GPUs of a group are those of its stage that needs most of them, at its highest price."""
         return tuple(
-            gpus_of(self.pipeline, group)
-            * max(
-                UNPRICED if stage.gpu_price_per_h is None else stage.gpu_price_per_h
-                for stage in (self.pipeline.stages[place] for place in group)
-            )
+            gpus_of(self.pipeline, group) * max((price for price in self._given(group)), default=UNPRICED)
             for group in self.pipeline.groups
         )
 
@@ -77,8 +73,12 @@ class Prices:
 
     @property
     def are_known(self) -> bool:
-        """Whether every stage with GPUs has a price."""
-        return all(stage.gpu_price_per_h is not None for stage in self.pipeline.stages if stage.service is not None)
+        """Whether GPUs have prices: those of all groups, or of none."""
+        return any(self._given(group) for group in self.pipeline.groups)
+
+    def _given(self, group: Sequence[int]) -> list[float]:
+        prices = (self.pipeline.stages[place].gpu_price_per_h for place in group)
+        return [price for price in prices if price is not None]
 
 
 def gpus_of(pipeline: Pipeline, group: Sequence[int]) -> int:
@@ -103,10 +103,10 @@ class Planner:
         if search is None:
             raise self._infeasible(most, streams)
         answer = self._lowered(self.model.answer(search.counts), least)
-        doubt = self._doubt(search, answer, used)
+        doubt, prices = self._doubt(search, answer, used), Prices(self.pipeline)
         if doubt is not None:
-            prices = Prices(self.pipeline)
             search = replace(search, counts=answer.counts, cost=prices.of(answer.counts), lower_bound=prices.of(least))
+            doubt = None if search.is_optimal else doubt  # what the load alone needs
         return PipelinePlan(
             pipeline=self.pipeline,
             answer=answer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,13 +12,13 @@ from models.errors import NoFeasiblePlan
 from models.latency_law import LatencyLaw
 from models.objective import Metric, Objective
 from models.simulation.pipeline import PipelineSimulation
-from planner.objective import unit_warnings
+from planner.objective import as_written, unit_warnings
 from planner.pipeline import PipelinePlan, Prices, gpus_of
 from planner.pipeline_file import Pipeline
 from planner.pipeline_model import PipelineAnswer
 from planner.plan import STATISTICS
 from planner.serving import serving_fields
-from planner.units import format_share
+from planner.units import format_seconds, format_share
 
 NEAR = 0.005
 """Requests within this share of a percentile's rank stand for it."""
@@ -153,7 +154,7 @@ def _objective_row(answer: PipelineAnswer, objective: Objective) -> dict[str, An
 def _cost(pipeline: Pipeline, plan: PipelinePlan) -> dict[str, Any]:
     if Prices(pipeline).are_known:
         return {"per_hour": plan.cost(plan.answer.counts), "note": None}
-    return {"per_hour": None, "note": "not every stage has a gpuPrice; a GPU without one counts as 1"}
+    return {"per_hour": None, "note": "no stage has a gpuPrice; a GPU counts as 1"}
 
 
 def _stage(plan: PipelinePlan, place: int, share: float) -> dict[str, Any]:
@@ -244,7 +245,7 @@ def _assumptions(plan: PipelinePlan) -> list[str]:
 
 
 def _simulation_warnings(plan: PipelinePlan, simulation: PipelineSimulation) -> list[str]:
-    notes = []
+    notes = [_broken(plan, simulation, each) for each in plan.pipeline.objectives if not _holds(simulation, each)]
     if not simulation.settled:
         notes.append("simulated latencies still grew when the run ended: give more --requests")
     if not simulation.shares_gpus and any(len(group) > 1 for group in plan.pipeline.groups):
@@ -253,6 +254,32 @@ def _simulation_warnings(plan: PipelinePlan, simulation: PipelineSimulation) -> 
             "these were simulated with batches that all take longer alike"
         )
     return notes
+
+
+def _holds(simulation: PipelineSimulation, objective: Objective) -> bool:
+    return _simulated(simulation, objective) <= objective.limit_s
+
+
+def _simulated(simulation: PipelineSimulation, objective: Objective) -> float:
+    law = simulation.ttft if objective.metric == "ttft" else simulation.e2e
+    return math.inf if law is None else law.statistic(objective.quantile)
+
+
+def _broken(plan: PipelinePlan, simulation: PipelineSimulation, objective: Objective) -> str:
+    return (
+        f"{as_written(objective)} is broken in simulation: {format_seconds(_simulated(simulation, objective))}, where "
+        f"{format_seconds(plan.answer.value(objective) or math.inf)} was predicted; raise minReplicas of stage "
+        f"{_slowest(plan, objective)} or lower the limit by as much, and simulate again"
+    )
+
+
+def _slowest(plan: PipelinePlan, objective: Objective) -> str:
+    """The stage with replicas that takes most of an objective."""
+    stages = plan.pipeline.stages
+    served = [
+        share if stage.service else -1.0 for share, stage in zip(split(plan.answer, objective), stages, strict=True)
+    ]
+    return stages[int(np.argmax(served))].name
 
 
 def _warnings(plan: PipelinePlan) -> list[str]:

@@ -22,6 +22,8 @@ Counts = NDArray[np.int64]
 
 _CALLS = 160_000
 _LEAST_REQUESTS = 16_000
+_MOST_CALLS = 3_200_000
+"""Of a fan-out above 200 fewer requests are served: the slowest of so many calls varies little."""
 _WARM_UP = 0.1
 _SEED = 7
 _SHARES = np.concatenate([np.linspace(0.0005, 0.9495, 950), 1.0 - np.geomspace(0.05, 1e-4, 150)])
@@ -50,7 +52,7 @@ def clumped_batching(
     """Serve `calls` calls of every request at `replicas` replicas, each call at one taken at random (or in turn)."""
     rng = np.random.default_rng(_SEED)
     load = stream.rate_per_s * calls / (replicas * batcher.capacity_per_s)
-    requests = max(_LEAST_REQUESTS, _CALLS // calls) * _longer(load)
+    requests = max(min(_LEAST_REQUESTS, _MOST_CALLS // calls), _CALLS // calls) * _longer(load)
     when = clump_times(stream, requests, rng)
     arrival = np.repeat(when, calls)
     chosen = chosen_replicas(arrival.size, replicas, in_turn=in_turn, rng=rng)

@@ -28,7 +28,7 @@ A pipeline file (durations as 20ms or 2s; prices of one GPU for an hour):
   - {name: embed, service: {profile: embedder.yaml}, gpuPrice: 0.8}
   - {name: retrieve, after: [embed], fanOut: 4, delay: {p50: 15ms, p99: 60ms}}
   - {name: rerank, after: [retrieve], fanOut: 16, service: {profile: reranker.yaml},
-     sharesGpuWith: [embed]}
+     sharesGpuWith: [embed]}   # on the same GPUs, and so of the same type
   - {name: generate, after: [rerank], gpuPrice: 2.5, service: {profile: my.yaml,
      inputTokens: 1500, outputTokens: 200}}
 A stage may also have `probability` (of running), `unless` (a stage in whose place it
@@ -80,8 +80,7 @@ def _simulated(asked: Pipeline, counts: tuple[int, ...], requests: int, seed: in
 
 
 def _rendered(fields: dict[str, Any], form: str) -> str:
+    from planner.reports.pipeline_rows import pipeline_rows
     from planner.reports.structured import render
 
-    if form != "csv":
-        return render(fields, form)
-    return render([{"pipeline": fields["name"], **stage} for stage in fields["stages"]], form)
+    return render(fields, form) if form != "csv" else render(pipeline_rows(fields), form, complete=False)
