@@ -296,11 +296,6 @@ def _warnings(plan: PipelinePlan) -> list[str]:
                 f"stage {stage.name} runs at {format_share(found.utilization)} of its capacity: latencies there follow "
                 "every change of the load"
             )
-        if found.delay is None and stage.calls > 1 and stage.service is not None and stage.service.makes_tokens:
-            notes.append(
-                f"stage {stage.name} makes {stage.calls} answers at once: their latencies are taken as independent; "
-                "check with --simulate"
-            )
     tails = [each for each in pipeline.objectives if each.quantile is not None and each.quantile > 0.995]
     if tails:
         notes.append("percentiles above p99.5 are extrapolated: check with --simulate")

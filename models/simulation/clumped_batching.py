@@ -52,7 +52,7 @@ def clumped_batching(
     """Serve `calls` calls of every request at `replicas` replicas, each call at one taken at random (or in turn)."""
     rng = np.random.default_rng(_SEED)
     load = stream.rate_per_s * calls / (replicas * batcher.capacity_per_s)
-    requests = max(min(_LEAST_REQUESTS, _MOST_CALLS // calls), _CALLS // calls) * _longer(load)
+    requests = max(min(_LEAST_REQUESTS, _MOST_CALLS // calls), _CALLS // calls) * longer(load)
     when = clump_times(stream, requests, rng)
     arrival = np.repeat(when, calls)
     chosen = chosen_replicas(arrival.size, replicas, in_turn=in_turn, rng=rng)
@@ -60,15 +60,19 @@ def clumped_batching(
     ends = done.reshape(when.size, calls).max(axis=1)
     counted = slice(int(_WARM_UP * when.size), None)
     latency = (ends - when)[counted]
-    values = np.quantile(latency, _SHARES)
     return ClumpedBatching(
-        e2e=LatencyLaw(values_s=values, cdf=_SHARES, mean_s=float(latency.mean())),
+        e2e=sampled_law(latency),
         mean_batch=float(1.0 / np.mean(1.0 / batch)),
         leaving=leaving_stream(stream, ends[counted]),
     )
 
 
-def _longer(load: float) -> int:
+def sampled_law(latency: Array) -> LatencyLaw:
+    """The law of many samples, by fewer values."""
+    return LatencyLaw(values_s=np.quantile(latency, _SHARES), cdf=_SHARES, mean_s=float(latency.mean()))
+
+
+def longer(load: float) -> int:
     """How many times as long a run near saturation is, where queues last."""
     return 1 if load < 0.7 else 2 if load < 0.8 else 4
 

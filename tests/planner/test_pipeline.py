@@ -335,3 +335,22 @@ def test_a_stage_in_the_place_of_another_comes_after_the_same_stages(folder: Pat
         assert found["ttft"]["p50"] > 1.0
     (folder / "cache.yaml").write_text(CACHE.replace("unless: hit", "after: [lookup], unless: hit"), encoding="utf-8")
     assert fields(capsys, "cache.yaml")["predicted"] == short["predicted"]
+
+
+ANSWERS = """
+name: answers
+qps: 3
+objectives: ["ttft:p95<=2s"]
+stages:
+- {name: answer, fanOut: 8, service: {profile: llama-3.1-8b-a100-vllm, inputTokens: 500, outputTokens: 50}}
+"""
+
+
+def test_calls_of_an_engine_that_come_together_share_steps(folder: Path, capsys: pytest.CaptureFixture[str]):
+    """As independent calls of bursty arrivals they were predicted to take twice as long."""
+    (folder / "answers.yaml").write_text(ANSWERS, encoding="utf-8")
+    found = fields(capsys, "answers.yaml", "--simulate", "--requests", "20000", "--seed", "5")
+    for metric in ("ttft", "e2e"):
+        for statistic in ("mean", "p50", "p95"):
+            simulated = found["simulated"][metric][statistic]
+            assert found["predicted"][metric][statistic] == pytest.approx(simulated, rel=0.06), (metric, statistic)
