@@ -354,3 +354,13 @@ def test_calls_of_an_engine_that_come_together_share_steps(folder: Path, capsys:
         for statistic in ("mean", "p50", "p95"):
             simulated = found["simulated"][metric][statistic]
             assert found["predicted"][metric][statistic] == pytest.approx(simulated, rel=0.06), (metric, statistic)
+
+
+@pytest.mark.parametrize(("burstiness", "warned"), [(3, False), (8, True)])
+def test_beyond_the_measured_burstiness_the_median_is_told_to_be_too_long(
+    folder: Path, capsys: pytest.CaptureFixture[str], burstiness: int, warned: bool
+):
+    text = SEARCH.replace("qps: 300", f"qps: 50\nburstiness: {burstiness}").replace("120ms", "2s")
+    (folder / "search.yaml").write_text(text, encoding="utf-8")
+    notes = fields(capsys, "search.yaml")["warnings"]
+    assert any("the median is predicted too long" in note for note in notes) is warned
