@@ -1,8 +1,9 @@
 """A pipeline as an open network without loops: stages, what each comes after, and which of them a request visits.
 
 A stage runs where one of those that it comes after ran, with its own probability, and not where its `unless` ran; it
-begins when all that ran before it have ended, and all before its `unless`: it is known by then which one runs. Rates are visit ratios (Jackson 1957; for a network without loops the
-traffic equations are solved by going through it once).
+begins when all that ran before it have ended, and all before its `unless`: by then it is known which of the two runs.
+Rates are visit ratios (Jackson 1957; for a network without loops the traffic equations are solved by going through it
+once).
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class StageNetwork:
         return found
 
     def waits(self, place: int) -> tuple[int, ...]:
-        """Stages that, where they ran, have ended before one begins: before it, and before that in whose place it runs."""
+        """Stages that, where they ran, end before one begins: before it, and before that in whose place it runs."""
         stage = self.stages[place]
         decided = () if stage.unless is None else self.waits(stage.unless)
         return tuple(dict.fromkeys((*stage.after, *decided)))

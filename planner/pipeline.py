@@ -99,7 +99,7 @@ class Planner:
         streams = self.model.streams(least)
         most = self._most(least, streams)
         found = self._settled(least, most, streams)
-        search, used = found if found else (self._coupled(least, most), None)
+        search, used = found or (self._coupled(least, most), None)
         if search is None:
             raise self._infeasible(most, streams)
         answer = self._lowered(self.model.answer(search.counts), least)

@@ -300,9 +300,9 @@ def _warnings(plan: PipelinePlan) -> list[str]:
             )
     if pipeline.burstiness > BURSTY and len(pipeline.groups) > 1:
         notes.append(
-            f"above a burstiness of {BURSTY:g} a request that is slow at one stage is slow at the next, and the median is "
-            "predicted too long: measured by 5 to 10 % at a burstiness of 4, 10 to 13 % at 8 and 29 to 34 % at 20; check "
-            "with --simulate"
+            f"above a burstiness of {BURSTY:g} a request that is slow at one stage is slow at the next, and the median "
+            "is predicted too long: measured by 5 to 10 % at a burstiness of 4, 10 to 13 % at 8 and 29 to 34 % at 20; "
+            "check with --simulate"
         )
     tails = [each for each in pipeline.objectives if each.quantile is not None and each.quantile > 0.995]
     if tails:

@@ -113,8 +113,8 @@ def _equal(fields: dict[str, Any]) -> str:
     equal = fields["equal_split"]
     if not equal["feasible"]:
         return (
-            "Equal parts of the objectives for each stage: by this rule no replicas would do, as a stage takes more than "
-            "its part at its best."
+            "Equal parts of the objectives for each stage: by this rule no replicas would do, as a stage takes more "
+            "than its part at its best."
         )
     if equal["extra_cost"] <= 0.0:
         return "Equal parts of the objectives for each stage would cost the same."

@@ -101,7 +101,7 @@ def test_the_last_of_some_stages_is_told_request_by_request():
 
 
 def test_a_stage_in_the_place_of_another_begins_when_it_is_known_which_one_runs():
-    """A cache is looked up (1 s), and hit by none of these: the slow way begins then, though its own input was there."""
+    """A cache is looked up (1 s), and at times in vain: the slow way begins then, though its input was there."""
     network = StageNetwork(stages=(Stage(), Stage(), Stage(after=(0,), probability=0.5), Stage(after=(1,), unless=2)))
     visited = np.array([[1, 1], [1, 1], [1, 0], [0, 1]], dtype=bool)
     passage = pass_through(network, visited, np.array([[1.0] * 2, [0.1] * 2, [0.2] * 2, [5.0] * 2]))
