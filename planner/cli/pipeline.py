@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +55,7 @@ def pipeline(file: Path, simulate: bool, requests: int, seed: int, gpu_price: fl
     How much of an objective each stage may take is not said but found. Exit code 1: no replicas meet it.
     """
     from models.errors import NoFeasiblePlan
+    from planner.cli.interruptible import interruptible
     from planner.cli.options import painter, width
     from planner.pipeline import make_pipeline_plan
     from planner.pipeline_fields import no_plan_fields, plan_fields
@@ -59,8 +63,13 @@ def pipeline(file: Path, simulate: bool, requests: int, seed: int, gpu_price: fl
     from planner.reports.pipeline_table import pipeline_table
 
     asked = read_pipeline(file, gpu_price_per_h=gpu_price)
+    if simulate:
+        from planner.pipeline_simulation import require_room
+
+        require_room(asked, requests)
     try:
-        plan = make_pipeline_plan(asked)
+        with _searching():
+            plan = interruptible(lambda: make_pipeline_plan(asked))
     except NoFeasiblePlan as error:
         if form != "table":
             click.echo(_rendered(no_plan_fields(asked, error), form), nl=False)
@@ -70,6 +79,17 @@ def pipeline(file: Path, simulate: bool, requests: int, seed: int, gpu_price: fl
     text = pipeline_table(fields, painter(), width()) if form == "table" else _rendered(fields, form)
     click.echo(text, nl=False)
     return 0
+
+
+@contextmanager
+def _searching() -> Iterator[None]:
+    """Says on a terminal what takes so long: many calls at once, sampled for every number of replicas."""
+    shown = sys.stderr.isatty()
+    click.echo("searching for the least cost …" if shown else "", err=True, nl=False)
+    try:
+        yield
+    finally:
+        click.echo("\r\033[K" if shown else "", err=True, nl=False)
 
 
 def _simulated(asked: Pipeline, counts: tuple[int, ...], requests: int, seed: int) -> Any:

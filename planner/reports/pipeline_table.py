@@ -101,11 +101,9 @@ def _fewer(fields: dict[str, Any]) -> list[str]:
         begins = f"One replica fewer of {stage['name']}: "
         if not fewer["stable"]:
             lines.append(f"{begins}it could not carry the load.")
-        elif fewer["violates"]:
+        else:
             broken = [f"{each} would be {format_seconds(fewer['predicted'][each])}" for each in fewer["violates"]]
             lines.append(f"{begins}{'; '.join(broken)}.")
-        else:
-            lines.append(f"{begins}the objectives would still hold by a hair; its streams make the difference.")
     return lines
 
 

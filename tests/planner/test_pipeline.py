@@ -166,20 +166,9 @@ def test_too_many_probabilities_name_the_file(folder: Path, capsys: pytest.Captu
 
 
 def test_an_objective_that_breaks_in_simulation_is_told(folder: Path, capsys: pytest.CaptureFixture[str]):
-    """The limit lies between what is predicted (221 ms) and what was simulated: the exit code stays 0."""
-    predicted = fields(capsys, "rag.yaml", "--simulate", "--requests", "3000")
-    value = predicted["predicted"]["ttft"]["p95"]
-    seed = next(
-        each
-        for each in range(1, 9)
-        if fields(capsys, "rag.yaml", "--simulate", "--requests", "1000", "--seed", str(each))["simulated"]["ttft"][
-            "p95"
-        ]
-        > 1.002 * value
-    )
-    limit = f"ttft:p95<={1001 * value:.3f}ms"
-    (folder / "rag.yaml").write_text(RAG.replace("ttft:p95<=500ms", limit), encoding="utf-8")
-    asked = ("rag.yaml", "--simulate", "--requests", "1000", "--seed", str(seed))
+    """The limit lies between what is predicted (221 ms) and what so few requests of that seed see (243 ms)."""
+    (folder / "rag.yaml").write_text(RAG.replace("ttft:p95<=500ms", "ttft:p95<=230ms"), encoding="utf-8")
+    asked = ("rag.yaml", "--simulate", "--requests", "1000", "--seed", "1")
     found = fields(capsys, *asked)
     assert found["objectives"][1]["met"]
     assert not found["simulated"]["objectives"][1]["met"]
@@ -187,6 +176,16 @@ def test_an_objective_that_breaks_in_simulation_is_told(folder: Path, capsys: py
     assert run(["pipeline", *asked]) == 0
     assert "holds; " in (table := capsys.readouterr().out)
     assert "broken in simulation\n" in table
+
+
+def test_a_simulation_too_large_for_memory_is_refused_before_it_begins(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    (folder / "search.yaml").write_text(SEARCH.replace("fanOut: 8", "fanOut: 1000"), encoding="utf-8")
+    assert run(["pipeline", "search.yaml", "--simulate", "--requests", "50000"]) == 2
+    told = capsys.readouterr().err
+    assert "50,000 requests make 50,050,000 calls" in told
+    assert "give --requests 29970 or fewer" in told
 
 
 def test_csv_has_the_same_columns_without_a_plan(folder: Path, capsys: pytest.CaptureFixture[str]):
