@@ -192,7 +192,7 @@ def _told(
     cost = f"${saving:,.2f} an hour saved, ${per_version:,.2f} to build each version"
     if hours is None:
         return f"{counts}: {cost}; at {build.releases_per_month:g} releases a month it never pays"
-    return f"{counts}: {cost}; paid after {_time(hours)}"
+    return f"{counts}: {cost}; paid after {told_hours(hours)}"
 
 
 def _counted(row: Row) -> str:
@@ -200,7 +200,8 @@ def _counted(row: Row) -> str:
     return f"{count:,} replica{'' if count == 1 else 's'}"
 
 
-def _time(hours: float) -> str:
+def told_hours(hours: float) -> str:
+    """In hours, or days from two on."""
     return f"{hours:,.1f} hours" if hours < 48.0 else f"{hours / 24.0:,.1f} days"
 
 

@@ -12,7 +12,7 @@ from models.errors import InvalidInput
 from models.prediction import Routing
 from models.workload import OpenArrivals
 from planner.break_even import BreakEven, break_evens, parse_gain, unused_gain
-from planner.build_cost import BuildCost
+from planner.build_cost import HOURS_A_MONTH, BuildCost
 from planner.candidates import candidates_of, chosen_profiles
 from planner.cli.batching import question_of
 from planner.cli.command import Command
@@ -121,6 +121,12 @@ def compare(
     if (set_up_hours > 0.0) != (engineer_hour > 0.0):
         raise InvalidInput(
             "--set-up-hours and --engineer-hour belong together", remedy="say how many hours, and what one costs"
+        )
+    if compile_hours * releases_per_month > HOURS_A_MONTH:
+        raise InvalidInput(
+            f"--compile-hours {compile_hours:g} at --releases-per-month {releases_per_month:g}: no version is built "
+            "before the next",
+            remedy=f"a month has {HOURS_A_MONTH:g} hours: give shorter builds, or fewer releases",
         )
     gains = () if trtllm_gain is None else parse_gain(trtllm_gain)
     rule = price_rule(load_prices(prices), pricing=pricing, cloud=cloud, region=region, stated=gpu_price)

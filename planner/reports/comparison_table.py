@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from planner.break_even import BreakEven, Rates
+from planner.break_even import BreakEven, Rates, told_hours
 from planner.build_cost import HOURS_A_MONTH
 from planner.comparison import Comparison
 from planner.comparison_row import Row
@@ -143,7 +143,7 @@ def _all_rates(each: BreakEven) -> list[str]:
         return []
     told = [_rates("Savings, building apart, are whole replicas:", each.saves, looked)]
     if each.pays is not None and each.per_version is not None and each.hours_between is not None:
-        due = f"${each.per_version:,.2f} in the {each.hours_between:,.0f} hours until the next version"
+        due = f"${each.per_version:,.2f} in the {told_hours(each.hours_between)} until the next version"
         told.append(_rates(f"Building included ({due}), TensorRT-LLM pays:", each.pays, looked))
     return told
 

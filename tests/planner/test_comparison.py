@@ -205,7 +205,7 @@ def test_the_table_has_builds_where_versions_follow_and_names_the_tokens_it_coun
     assert "no cost here has it" in once
     assert "$ an hour with builds $/1M output tokens" in often
     assert "over the tokens of answers alone" in often
-    assert "Building included ($810.29 in the 183 hours until the next version), TensorRT-LLM pays: first" in often
+    assert "Building included ($810.29 in the 7.6 days until the next version), TensorRT-LLM pays: first" in often
     assert "--trtllm-gain is not supposed of llama-3.1-8b-a100-vllm" in often
 
 
@@ -326,6 +326,11 @@ def test_the_picture_is_the_same_every_time(tmp_path: Path, capsys: pytest.Captu
         ([*GOOD, "--variants", "tp=0"], "--variants tp=0: not a tensor-parallel size", "write tp=1,2,4,8"),
         ([*GOOD, "--plot", "front.pdf"], "--plot front.pdf: the file's name must end in .svg or .png", "for example"),
         ([*GOOD, "--set-up-hours", "8"], "--set-up-hours and --engineer-hour belong together", "what one costs"),
+        (
+            [*GOOD, "--compile-hours", "30", "--releases-per-month", "30"],
+            "--compile-hours 30 at --releases-per-month 30: no version is built before the next",
+            "fewer releases",
+        ),
         ([*GOOD, "--compile-hours", "-1"], "planner compare: --compile-hours -1.0 is out of range", "give a number"),
     ],
 )
