@@ -72,6 +72,8 @@ class Needs:
     """None where no profiles of both engines are alike."""
     precision: str = ""
     """At which the largest model was held against a node, and how that is known."""
+    edge_precision: str = ""
+    """The widest at which the model fits the edge machine, in words; empty where that is not known, or none does."""
     set_up: SetUp = SetUp.HOURS
 
     def __post_init__(self) -> None:
@@ -152,7 +154,7 @@ def _rules(needs: Needs) -> Iterator[tuple[Engine, str, tuple[str, ...]]]:
             ),
         )
     if needs.edge:
-        yield Engine.VLLM, *_at_the_edge(needs.llms)
+        yield Engine.VLLM, *_at_the_edge(needs)
     if needs.max_throughput and needs.set_up is SetUp.DAYS and not _measured_in_vain(needs):
         yield (
             Engine.TRITON_TRTLLM,
@@ -178,14 +180,17 @@ def _figure(needs: Needs) -> str:
     return "" if needs.trtllm_gain is None else f": predicted {needs.trtllm_gain}"
 
 
-def _at_the_edge(llms: int) -> tuple[str, tuple[str, ...]]:
-    if llms == 1:
+def _at_the_edge(needs: Needs) -> tuple[str, tuple[str, ...]]:
+    fits = needs.edge_precision
+    model = "model" if fits == "16 bits" else "quantised model"
+    figure = (f"the widest precision at which the model fits the machine's memory is {fits}",) if fits else ()
+    if needs.llms == 1:
         return (
-            "one vLLM process with a quantised model and a low --gpu-memory-utilization",
-            ("one process and no model repository: the least to install and to keep in memory",),
+            f"one vLLM process with a {model} and a low --gpu-memory-utilization",
+            ("one process and no model repository: the least to install and to keep in memory", *figure),
         )
     return (
-        f"{llms} vLLM processes, one a quantised model, that divide the GPU's memory by --gpu-memory-utilization",
+        f"{needs.llms} vLLM processes, one a quantised model, that divide the GPU's memory by --gpu-memory-utilization",
         ("one process a model and no model repository: the least to install and to keep in memory",),
     )
 

@@ -10,7 +10,7 @@ from models.errors import InvalidInput
 from planner.advice_subject import LEAST_SEQUENCE, Subject, in_words
 from planner.architecture import WEIGHT_BYTES
 from planner.hardware import GIB, Gpu, find_gpu, precision_of
-from planner.memory_budget import memory_budget
+from planner.memory_budget import MemoryBudget, memory_budget
 
 _NARROWER = ("fp8", "fp4")
 _SMALL = EngineLimits(max_num_seqs=8, max_num_batched_tokens=1024)
@@ -54,18 +54,29 @@ def _least(subject: Subject, sheet: Gpu, quantization: str) -> int | None:
 
 def small_room(subject: Subject, memory_gib: float) -> Iterator[str]:
     """What fits a machine of little memory, by precision: as asked, or as published and narrower."""
-    sheet = replace(_any_gpu(), name=f"{memory_gib:g} GiB", memory_bytes=memory_gib * GIB)
-    fits = False
-    for name in _precisions(subject):
-        budget = memory_budget(sheet, subject.shape, precision=precision_of(name), limits=_SMALL)
-        if budget is None:
-            continue
+    budgets = _small_budgets(subject, memory_gib)
+    for name, budget in budgets:
         has_room = budget.kv_tokens >= LEAST_SEQUENCE
-        fits = fits or has_room
         verdict = f"{budget.kv_tokens:,} tokens of KV" if has_room else f"no room for {LEAST_SEQUENCE:,} tokens of KV"
         yield f"{subject.model} at {in_words(name)} in {memory_gib:g} GiB: {verdict} ({budget.arithmetic()})"
-    if not fits:
+    if budgets and widest_that_fits(subject, memory_gib) is None:
         yield f"{subject.model} is too large for {memory_gib:g} GiB: choose a smaller model"
+
+
+def widest_that_fits(subject: Subject, memory_gib: float) -> str | None:
+    """The widest precision, in words, of those that are looked at; None where none has room."""
+    fits = (name for name, each in _small_budgets(subject, memory_gib) if each.kv_tokens >= LEAST_SEQUENCE)
+    return next(map(in_words, fits), None)
+
+
+def _small_budgets(subject: Subject, memory_gib: float) -> list[tuple[str, MemoryBudget]]:
+    """By quantisation, the widest first."""
+    sheet = replace(_any_gpu(), name=f"{memory_gib:g} GiB", memory_bytes=memory_gib * GIB)
+    budgets = [
+        (name, memory_budget(sheet, subject.shape, precision=precision_of(name), limits=_SMALL))
+        for name in _precisions(subject)
+    ]
+    return [(name, each) for name, each in budgets if each is not None]
 
 
 def _precisions(subject: Subject) -> list[str]:

@@ -60,6 +60,7 @@ def advise(
     from models.errors import InvalidInput
     from planner.advice import Needs, SetUp
     from planner.advice import advise as advice_for
+    from planner.advice_memory import widest_that_fits
     from planner.advice_numbers import compiled_gain, numbers
     from planner.advice_subject import subject
     from planner.reports.structured import render
@@ -72,12 +73,14 @@ def advise(
         raise InvalidInput("--gpu-memory is of an edge machine's GPU", remedy="add --edge and --model, and drop --gpu")
     asked = None if model is None else subject(model, gpu, quantization)
     exceeds = asked is not None and memory_gib is None and asked.exceeds_node
+    fits = None if asked is None or memory_gib is None else widest_that_fits(asked, memory_gib)
     found = advice_for(
         Needs(
             set_up=SetUp(set_up),
             spans_nodes=spans_nodes or exceeds,
             trtllm_gain=None if asked is None else compiled_gain(asked),
             precision=f"{asked.precision} ({asked.basis})" if asked is not None and exceeds else "",
+            edge_precision=fits or "",
             **needs,
         )
     )

@@ -178,6 +178,19 @@ def test_what_is_not_known_is_refused_with_the_nearest_name(
     assert remedy in error.err
 
 
+@pytest.mark.parametrize(
+    ("model", "widest", "layout"),
+    [("Qwen/Qwen3-8B", "is fp8", "a quantised model"), ("Qwen/Qwen3-0.6B", "is 16 bits", "with a model")],
+)
+def test_an_edge_model_is_quantised_where_its_memory_asks_for_it(
+    model: str, widest: str, layout: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = told(capsys, "--edge", "--model", model, "--gpu-memory", "16")
+    assert f"fits the machine's memory {widest}" in text
+    assert layout in text
+    assert "fits the machine" not in told(capsys, "--edge", "--model", "llama-3.1-70b", "--gpu-memory", "16")
+
+
 def test_reasons_are_of_what_was_asked() -> None:
     hybrid = {"pipeline": True, "other_models": 2}
     assert "streams" not in advise(Needs(**hybrid, openai_api=True)).reasons[0]
