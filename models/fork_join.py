@@ -65,9 +65,9 @@ class Passage:
         for place in range(len(found) - 1, -1, -1):
             here = at == place
             found[place] = float((done[place] - ready[place])[here].sum()) / max(at.size, 1)
-            after = self.network.stages[place].after
-            if after:
-                before = np.array(after)[done[list(after)].argmax(axis=0)]
+            waits = self.network.waits(place)
+            if waits:
+                before = np.array(waits)[done[list(waits)].argmax(axis=0)]
                 at = np.where(here, before, at)
             else:
                 at = np.where(here, -1, at)

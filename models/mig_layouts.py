@@ -8,7 +8,7 @@ follows from the places; that the compute slices are enough is checked too.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.errors import InvalidInput
 
@@ -41,6 +41,11 @@ class MigGpu:
         for each in self.slices:
             if any(start < 0 or start + each.memory_slices > self.memory_slices for start in each.starts):
                 raise InvalidInput(f"MIG slice {each.name} starts where it has no room")
+
+    def handing_out(self, share: float) -> MigGpu:
+        """The GPU whose slices give this share of their memory and no more."""
+        slices = tuple(replace(each, memory_bytes=each.memory_bytes * share) for each in self.slices)
+        return replace(self, slices=slices)
 
 
 Placed = tuple[tuple[MigSlice, int], ...]

@@ -40,6 +40,12 @@ class GpuKind:
     """Slices that may be made; None: none."""
 
 
+def node_sizes(kind: GpuKind) -> list[int]:
+    """GPUs of each node; the last may have fewer."""
+    full, rest = divmod(kind.count, kind.per_node)
+    return [kind.per_node] * full + ([rest] if rest else [])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Option:
     """One way to serve a model."""

@@ -1,8 +1,9 @@
 """A pipeline as an open network without loops: stages, what each comes after, and which of them a request visits.
 
 A stage runs where one of those that it comes after ran, with its own probability, and not where its `unless` ran; it
-begins when all that ran before it have ended. Rates are visit ratios (Jackson 1957; for a network without loops the
-traffic equations are solved by going through it once).
+begins when all that ran before it have ended, and all before its `unless`: by then it is known which of the two runs.
+Rates are visit ratios (Jackson 1957; for a network without loops the traffic equations are solved by going through it
+once).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Stage:
     probability: float = 1.0
     """Of running, where it could."""
     unless: int | None = None
-    """A stage in whose place it runs."""
+    """A stage in whose place it runs, as soon as that one would have begun."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,16 +84,39 @@ class StageNetwork:
             found[place] = could if stage.probability == 1.0 else could & (uniforms[place] < stage.probability)
         return found
 
+    def waits(self, place: int) -> tuple[int, ...]:
+        """Stages that, where they ran, end before one begins: before it, and before that in whose place it runs."""
+        stage = self.stages[place]
+        decided = () if stage.unless is None else self.waits(stage.unless)
+        return tuple(dict.fromkeys((*stage.after, *decided)))
+
+    def last_of(self, chosen: Sequence[int], visited: Truth) -> Truth:
+        """Of the chosen stages that each request visits those that no other chosen one follows (stages, requests)."""
+        followed = np.zeros_like(visited)
+        is_chosen = np.isin(np.arange(len(self.stages)), chosen)[:, None]
+        for place in reversed(range(len(self.stages))):
+            for each in self.waits(place):
+                followed[each] |= visited[place] & (is_chosen[place] | followed[place])
+        return np.asarray(visited & is_chosen & ~followed)
+
+    def leading_to(self, ends: Truth, visited: Truth) -> Truth:
+        """Those stages, and the visited ones that they wait for, directly or not (stages, requests)."""
+        found = ends.copy()
+        for place in reversed(range(len(self.stages))):
+            for each in self.waits(place):
+                found[each] |= found[place] & visited[each]
+        return found
+
     def before(self, place: int) -> Truth:
         """Which stages a stage waits for, directly or not, and itself (stages,)."""
         found = np.zeros(len(self.stages), dtype=bool)
         found[place] = True
         for each in reversed(range(place + 1)):
             if found[each]:
-                found[list(self.stages[each].after)] = True
+                found[list(self.waits(each))] = True
         return found
 
     def ready(self, place: int, done: Sequence[Array] | Array) -> Array:
-        """When a stage may begin: all before it that ran have ended. `done` is 0 for those that did not."""
-        after = self.stages[place].after
-        return np.asarray(np.max([done[each] for each in after], axis=0)) if after else np.zeros_like(done[0])
+        """When a stage may begin: all it waits for that ran have ended. `done` is 0 for those that did not."""
+        waits = self.waits(place)
+        return np.asarray(np.max([done[each] for each in waits], axis=0)) if waits else np.zeros_like(done[0])

@@ -30,6 +30,24 @@ class SetUp(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gain:
+    """What TensorRT-LLM is predicted to carry more than vLLM, from profiles of both that are alike."""
+
+    share: float
+    """Negative where it carries less."""
+    where: str
+    """On which GPU, at which precision, on how many GPUs a replica."""
+    sound: bool = True
+    """Whether the profiles' figures can all be true, and were measured near there: else it overrules nothing."""
+
+    def __str__(self) -> str:
+        doubt = (
+            "" if self.sound else "; the profiles are doubtful there (see the numbers): measure both before building"
+        )
+        return f"{abs(self.share):.0%} {'more' if self.share >= 0.0 else 'less'} on {self.where}{doubt}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Needs:
     """What is to be served, and what is asked of it."""
 
@@ -50,8 +68,12 @@ class Needs:
     """The most tokens per GPU, and somebody who builds engines for it."""
     spans_nodes: bool = False
     """A language model too large for one node."""
-    trtllm_gain: float | None = None
-    """What TensorRT-LLM was measured to carry more than vLLM, as a share; None where both were not measured alike."""
+    trtllm_gain: Gain | None = None
+    """None where no profiles of both engines are alike."""
+    precision: str = ""
+    """At which the largest model was held against a node, and how that is known."""
+    edge_precision: str = ""
+    """The widest at which the model fits the edge machine, in words; empty where that is not known, or none does."""
     set_up: SetUp = SetUp.HOURS
 
     def __post_init__(self) -> None:
@@ -71,12 +93,11 @@ class Needs:
 
 _GROUPS = "a replica of the large model is a group of pods (LeaderWorkerSet)"
 _WHY_GROUPS = (
-    "the model is too large for one node: tensor parallelism inside each node, pipeline stages across nodes, and all "
+    "the model is too large for one node{}: tensor parallelism inside each node, pipeline stages across nodes, and all "
     "pods of a replica start and fail together"
 )
 _OTHER_KINDS = (
-    "{} of the models are of other kinds: Triton has backends for ONNX, PyTorch, TensorRT and Python, vLLM serves "
-    "language and embedding models alone"
+    "{}: Triton has backends for ONNX, PyTorch, TensorRT and Python, vLLM serves language and embedding models alone"
 )
 
 
@@ -94,7 +115,10 @@ def advise(needs: Needs) -> Advice:
     """The first rule that applies."""
     engine, topology, reasons = next(_rules(needs))
     if needs.spans_nodes:
-        topology, reasons = f"{topology}; {_GROUPS}", (*reasons, _WHY_GROUPS)
+        topology, reasons = (
+            f"{topology}; {_GROUPS}",
+            (*reasons, _WHY_GROUPS.format(f" at {needs.precision}" if needs.precision else "")),
+        )
     return Advice(engine=engine, topology=topology, reasons=reasons, pitfalls=tuple(_pitfalls(needs, engine)))
 
 
@@ -112,7 +136,11 @@ def _rules(needs: Needs) -> Iterator[tuple[Engine, str, tuple[str, ...]]]:
             Engine.TRITON,
             "one Triton server, a repository of all models; language models through its vLLM or TensorRT-LLM backend",
             (
-                _OTHER_KINDS.format(needs.other_models),
+                _OTHER_KINDS.format(
+                    "1 model is of another kind"
+                    if needs.other_models == 1
+                    else f"{needs.other_models} models are of other kinds"
+                ),
                 "one server, one protocol and one set of metrics for all of them",
             ),
         )
@@ -126,17 +154,13 @@ def _rules(needs: Needs) -> Iterator[tuple[Engine, str, tuple[str, ...]]]:
             ),
         )
     if needs.edge:
-        yield (
-            Engine.VLLM,
-            "one vLLM process with a quantised model and a low --gpu-memory-utilization",
-            ("one process and no model repository: the least to install and to keep in memory",),
-        )
+        yield Engine.VLLM, *_at_the_edge(needs)
     if needs.max_throughput and needs.set_up is SetUp.DAYS and not _measured_in_vain(needs):
         yield (
             Engine.TRITON_TRTLLM,
             "one Triton server a replica with the tensorrtllm backend, an engine built for each GPU type",
             (
-                "compiled engines give the most tokens per GPU where they are kept built",
+                f"compiled engines {_give(needs)} the most tokens per GPU where they are kept built{_figure(needs)}",
                 "there is time to build and to tune them",
             ),
         )
@@ -144,7 +168,31 @@ def _rules(needs: Needs) -> Iterator[tuple[Engine, str, tuple[str, ...]]]:
 
 
 def _measured_in_vain(needs: Needs) -> bool:
-    return needs.trtllm_gain is not None and needs.trtllm_gain <= 0.0
+    return needs.trtllm_gain is not None and needs.trtllm_gain.sound and needs.trtllm_gain.share <= 0.0
+
+
+def _give(needs: Needs) -> str:
+    return "usually give" if needs.trtllm_gain is not None and needs.trtllm_gain.share <= 0.0 else "give"
+
+
+def _figure(needs: Needs) -> str:
+    """The like-for-like gain, where there is one."""
+    return "" if needs.trtllm_gain is None else f": predicted {needs.trtllm_gain}"
+
+
+def _at_the_edge(needs: Needs) -> tuple[str, tuple[str, ...]]:
+    fits = needs.edge_precision
+    model = "model" if fits == "16 bits" else "quantised model"
+    figure = (f"the widest precision at which the model fits the machine's memory is {fits}",) if fits else ()
+    if needs.llms == 1:
+        return (
+            f"one vLLM process with a {model} and a low --gpu-memory-utilization",
+            ("one process and no model repository: the least to install and to keep in memory", *figure),
+        )
+    return (
+        f"{needs.llms} vLLM processes, one a quantised model, that divide the GPU's memory by --gpu-memory-utilization",
+        ("one process a model and no model repository: the least to install and to keep in memory",),
+    )
 
 
 def _of_pipeline(needs: Needs) -> Iterator[tuple[Engine, str, tuple[str, ...]]]:
@@ -161,10 +209,18 @@ def _of_pipeline(needs: Needs) -> Iterator[tuple[Engine, str, tuple[str, ...]]]:
         Engine.HYBRID,
         "/v1/chat/completions to vLLM, /v1/embeddings and /v1/rerank to Triton, behind one gateway",
         (
-            "the answer streams through the OpenAI API, which is vLLM's own",
+            _why_hybrid(needs),
             "embedding and reranking are dynamic batching, which is Triton's own",
         ),
     )
+
+
+def _why_hybrid(needs: Needs) -> str:
+    if needs.openai_api and needs.streaming:
+        return "the answer streams through the OpenAI API, which is vLLM's own"
+    if needs.openai_api:
+        return "clients speak the OpenAI API to the language model, which is vLLM's own"
+    return "the answer streams, which vLLM does over plain HTTP"
 
 
 def _vllm_topology(needs: Needs) -> str:
@@ -179,24 +235,29 @@ def _why_vllm(needs: Needs) -> Iterator[str]:
     if needs.set_up is SetUp.MINUTES:
         yield "it serves minutes after `vllm serve MODEL`: nothing is compiled beforehand"
     if needs.max_throughput and _measured_in_vain(needs):
-        yield "engines compiled by TensorRT-LLM were measured to carry no more of this model: building never pays"
+        yield f"engines compiled by TensorRT-LLM carry no more of this model{_figure(needs)}; building never pays"
     elif needs.max_throughput:
-        yield "the most throughput is Triton with TensorRT-LLM, but building engines takes days that are not there"
+        yield (
+            f"the most throughput is Triton with TensorRT-LLM{_figure(needs)}; but choosing limits, building, tuning "
+            f"and testing engines takes days (--set-up days), and there are {needs.set_up.value}"
+        )
     if needs.grpc:
-        yield "gRPC alone is no reason for Triton where one language model is served: put a gateway before vLLM"
-    subject = "one language model" if needs.llms == 1 else "each language model"
+        yield "gRPC alone is no reason for Triton where language models alone are served: put a gateway before vLLM"
+    subject = "one language model" if needs.llms == 1 else "one language model a server,"
     yield f"{subject} with continuous batching, paged KV memory and streaming is what it is made for"
 
 
 def _pitfalls(needs: Needs, engine: Engine) -> Iterator[str]:
     if engine is not Engine.VLLM and needs.openai_api and engine is not Engine.HYBRID:
         yield "Triton's OpenAI-compatible frontend needs release 24.08 or newer"
-    if engine in (Engine.VLLM, Engine.HYBRID) and needs.llms > 1:
+    if engine is Engine.VLLM and needs.edge and needs.llms > 1:
+        yield "models on one small GPU share its memory and slow each other down: numbers are of the largest alone"
+    elif engine in (Engine.VLLM, Engine.HYBRID) and needs.llms > 1:
         yield "one vLLM server has one model: several need as many Deployments, and GPUs of their own"
     if engine is Engine.TRITON_TRTLLM:
         yield (
-            "an engine is built for one GPU type, version and limits, in minutes to hours: build it once, keep it as "
-            "an artefact; not in CI, not at start-up"
+            "an engine is built for one GPU type, version and limits, and each build takes minutes to hours: build it "
+            "once, keep it as an artefact; not in CI, not at start-up"
         )
     if engine in (Engine.TRITON, Engine.TRITON_TRTLLM) and needs.streaming:
         yield "streaming needs decoupled models, which are spoken to over gRPC or the OpenAI frontend, not plain HTTP"

@@ -8,7 +8,7 @@ from models.objective import Objective
 from planner.batching_answer import BATCHING_METRICS, BURSTIEST, BatchingAnswer, BatchingQuestion, nearest
 from planner.batching_sizing import BatchingPlan
 from planner.caveats import FAR_TAIL, doubtful_figures
-from planner.node_count import node_count, node_fields
+from planner.node_count import node_count, node_fields, paid_gpus
 from planner.plan import STATISTICS
 from planner.serving import serving_fields
 from planner.units import format_seconds
@@ -20,7 +20,7 @@ MOST_INSTANCES, LARGEST_BATCH, MOST_UNEVEN = 64, 64, 1.5
 def answer_fields(question: BatchingQuestion, answer: BatchingAnswer) -> dict[str, Any]:
     """The fields of `predict` and `simulate`, in SI units."""
     gpus = answer.replicas * question.profile.spec.gpu.per_replica
-    price = question.gpu_price_per_h
+    price, paid = question.gpu_price_per_h, paid_gpus(question.profile.spec.gpu, answer.replicas)
     capacity, slots = question.capacity_per_s, question.slots
     return {
         "profile": question.profile.name,
@@ -29,7 +29,7 @@ def answer_fields(question: BatchingQuestion, answer: BatchingAnswer) -> dict[st
         **node_fields(node_count(question.profile.spec.gpu, answer.replicas)),
         "utilization": answer.load,
         "stable": answer.stable,
-        "cost": {"per_hour": None if price is None else price * gpus, "gpu_per_hour": price},
+        "cost": {"per_hour": None if price is None else price * paid, "gpu_per_hour": price},
         "objectives": [_objective_row(answer, each) for each in question.objectives],
         "predicted": predicted_fields(question, answer),
         "capacity": {

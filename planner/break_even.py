@@ -15,43 +15,27 @@ from typing import Any
 from models.errors import InvalidInput, NoFeasiblePlan
 from models.prediction import Routing
 from models.workload import OpenArrivals
+from planner.build_cost import BuildCost
 from planner.compared import sized
 from planner.comparison_row import Candidate, Load, Row
 from planner.hardware import find_model, precision_of
+from planner.node_count import paid_gpus
 from planner.prices import PriceRule
 from planner.profile import EngineProfile
 from planner.sizing import max_rate
 from planner.variant_physics import TermRatios
 from planner.variant_profile import scaled, with_step_time
 
-HOURS_A_MONTH = 730.5
-"""365.25 days × 24 / 12."""
 _MOST_REPLICAS, _MOST_ALIKE = 12, 1000
 """Of which the highest rates are looked at to find the rate from which it pays; where one replica tells of all."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildCost:
-    """What a compiled engine takes for each version of the model."""
+class Rates:
+    """From which requests per second something holds first, and from which always as far as was looked."""
 
-    compile_hours: float
-    """On the GPUs of one replica, which serve nothing meanwhile."""
-    set_up_hours: float = 0.0
-    """An engineer's."""
-    engineer_per_h: float = 0.0
-    releases_per_month: float = 0.0
-    """Versions of the model after the first."""
-
-    def per_version(self, gpus: int, gpu_per_h: float) -> float:
-        """Dollars."""
-        return self.compile_hours * gpus * gpu_per_h + self.set_up_hours * self.engineer_per_h
-
-    def hours_until_paid(self, saving_per_h: float, per_version: float) -> float | None:
-        """Hours until savings have paid for the first version and those that follow; None where they never do."""
-        net = saving_per_h - per_version * self.releases_per_month / HOURS_A_MONTH
-        if net <= 0.0:
-            return None
-        return per_version / net
+    first_per_s: float | None
+    always_from_per_s: float | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,11 +51,13 @@ class BreakEven:
     hours: float | None
     reason: str
     """The answer in a sentence."""
-    first_rate_per_s: float | None
-    """The lowest rate at which any replica is saved (cost an hour falls)."""
-    always_from_per_s: float | None
-    """The rate from which some is always saved, as far as was looked."""
+    saves: Rates
+    """Where any replica is saved (cost an hour falls), whatever it costs to build."""
+    pays: Rates | None
+    """Where a version's savings pay for building it before the next is built; None without releases or a price."""
     looked_to_per_s: float | None
+    hours_between: float | None = None
+    """Between two versions."""
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it, SI units but hours where the name says so."""
@@ -83,8 +69,10 @@ class BreakEven:
             "saving_per_hour": self.saving_per_h,
             "cost_per_version": self.per_version,
             "break_even_hours": self.hours,
-            "first_saving_from_qps": self.first_rate_per_s,
-            "always_saving_from_qps": self.always_from_per_s,
+            "first_saving_from_qps": self.saves.first_per_s,
+            "always_saving_from_qps": self.saves.always_from_per_s,
+            "first_paying_from_qps": None if self.pays is None else self.pays.first_per_s,
+            "always_paying_from_qps": None if self.pays is None else self.pays.always_from_per_s,
             "looked_up_to_qps": self.looked_to_per_s,
             "reason": self.reason,
         }
@@ -137,10 +125,29 @@ def break_evens(
         if not row.feasible or row.name in paired:
             continue
         for gain in gains:
-            supposed = sized(_supposed(row, profile, gain), load, prices, compile_hours=build.compile_hours)
+            supposed = sized(_supposed(row, profile, gain), load, prices, build=build)
             if supposed.feasible:
                 found.append(_break_even(row, supposed, load, build, gain))
     return found
+
+
+def unused_gain(rows: Sequence[Row], found: Sequence[BreakEven]) -> list[str]:
+    """Why --trtllm-gain, where it was given, supposes nothing of some or of all rows."""
+    measured = [each for each in found if each.gain is None]
+    notes = [
+        f"--trtllm-gain is not supposed of {each.vllm.name}: {each.compiled.name} is TensorRT-LLM measured alike "
+        "(leave that profile out to suppose a gain instead)"
+        for each in measured
+    ]
+    told = {each.vllm.name for each in found}
+    without = [row for row in rows if _is_measured_vllm(row) and row.name not in told]
+    notes += [f"--trtllm-gain is not supposed of {row.name}: no plan" for row in without]
+    return notes or ([] if found else ["--trtllm-gain is not supposed: no measured profile of vLLM is compared"])
+
+
+def _is_measured_vllm(row: Row) -> bool:
+    profile = row.candidate.profile
+    return profile is not None and profile.spec.engine == "vllm" and not row.candidate.estimated
 
 
 def _supposed(row: Row, profile: EngineProfile, gain: float) -> Candidate:
@@ -159,16 +166,18 @@ def _supposed(row: Row, profile: EngineProfile, gain: float) -> Candidate:
 def _break_even(vllm: Row, compiled: Row, load: Load, build: BuildCost, gain: float | None) -> BreakEven:
     profile, price = compiled.candidate.profile, compiled.price.usd_per_h
     assert profile is not None
-    first, always, looked = _paying_rates(vllm, compiled, load)
-    saving = per_version = hours = None
+    savings, looked = _savings(vllm, compiled, load)
+    saving = per_version = hours = pays = None
     if vllm.per_hour is not None and compiled.per_hour is not None and price is not None:
         saving = vllm.per_hour - compiled.per_hour
         per_version = build.per_version(profile.spec.gpu.per_replica, price)
         hours = build.hours_until_paid(saving, per_version)
+        if build.hours_between is not None:
+            pays = _rates(savings, above=build.per_hour(per_version))
     return BreakEven(
         vllm=vllm, compiled=compiled, gain=gain, saving_per_h=saving, per_version=per_version, hours=hours,
         reason=_told(vllm, compiled, build, saving, per_version, hours),
-        first_rate_per_s=first, always_from_per_s=always, looked_to_per_s=looked,
+        saves=_rates(savings, above=0.0), pays=pays, looked_to_per_s=looked, hours_between=build.hours_between,
     )  # fmt: skip
 
 
@@ -184,7 +193,7 @@ def _told(
     cost = f"${saving:,.2f} an hour saved, ${per_version:,.2f} to build each version"
     if hours is None:
         return f"{counts}: {cost}; at {build.releases_per_month:g} releases a month it never pays"
-    return f"{counts}: {cost}; paid after {_time(hours)}"
+    return f"{counts}: {cost}; paid after {told_hours(hours)}"
 
 
 def _counted(row: Row) -> str:
@@ -192,31 +201,37 @@ def _counted(row: Row) -> str:
     return f"{count:,} replica{'' if count == 1 else 's'}"
 
 
-def _time(hours: float) -> str:
+def told_hours(hours: float) -> str:
+    """In hours, or days from two on."""
     return f"{hours:,.1f} hours" if hours < 48.0 else f"{hours / 24.0:,.1f} days"
 
 
-def _paying_rates(vllm: Row, compiled: Row, load: Load) -> tuple[float | None, float | None, float | None]:
-    """Rates from which something is saved, and always is; and how far was looked. None of closed loops."""
+def _savings(vllm: Row, compiled: Row, load: Load) -> tuple[list[tuple[float, float]], float | None]:
+    """Rates, each with what is saved an hour from there to the next; and how far was looked. None of closed loops."""
     if load.workload is None or not isinstance(load.workload.arrivals, OpenArrivals):
-        return None, None, None
+        return [], None
     steps = [_steps(row, load) for row in (vllm, compiled)]
     if not steps[0] or not steps[1]:
-        return None, None, None
+        return [], None
     looked = min(steps[0][-1], steps[1][-1])
     # The cost an hour is constant between the rates at which either needs one replica more.
     edges = [0.0, *sorted(rate for rate in {*steps[0], *steps[1]} if rate <= looked)]
-    saves = [
-        (low, _cost(vllm, steps[0], 0.5 * (low + high)) > _cost(compiled, steps[1], 0.5 * (low + high)))
+    savings = [
+        (low, _cost(vllm, steps[0], 0.5 * (low + high)) - _cost(compiled, steps[1], 0.5 * (low + high)))
         for low, high in pairwise(edges)
     ]
-    first = next((rate for rate, does in saves if does), None)
+    return savings, looked
+
+
+def _rates(savings: Sequence[tuple[float, float]], *, above: float) -> Rates:
+    """Where more than so many dollars an hour are saved."""
+    first = next((rate for rate, saving in savings if saving > above), None)
     always = None
-    for rate, does in reversed(saves):
-        if not does:
+    for rate, saving in reversed(savings):
+        if saving <= above:
             break
         always = rate
-    return first, always, looked
+    return Rates(first_per_s=first, always_from_per_s=always)
 
 
 def _steps(row: Row, load: Load) -> list[float]:
@@ -246,4 +261,4 @@ def _cost(row: Row, steps: Sequence[float], rate: float) -> float:
     assert profile is not None
     replicas = bisect_left(steps, rate) + 1
     price = row.price.usd_per_h
-    return replicas * profile.spec.gpu.per_replica * (1.0 if price is None else price)
+    return paid_gpus(profile.spec.gpu, 1) * replicas * (1.0 if price is None else price)

@@ -1,6 +1,7 @@
 """Which row of a comparison to choose: the cheapest, and whether the difference is more than the profiles' errors.
 
-Ranked by cost an hour; where no price is known but all GPUs are of one type, by GPUs, which is the same order.
+Ranked by cost an hour, of GPUs and of building engines for every version (`--releases-per-month`). Where no price is
+known but all GPUs are of one type, by GPUs, those that build included.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ class Choice:
 def ranked_rows(rows: Sequence[Row]) -> list[tuple[Row, float]]:
     """Rows with what they are ranked by: dollars an hour, or GPUs where all are of one type and none has a price."""
     planned = [row for row in rows if row.feasible]
-    ranked = [(row, cost) for row in planned if (cost := row.per_hour) is not None]
+    ranked = [(row, cost) for row in planned if (cost := row.per_hour_with_builds) is not None]
     if not ranked and len({row.candidate.gpu.lower() for row in planned}) == 1:
-        ranked = [(row, float(row.gpus)) for row in planned]
+        ranked = [(row, row.gpus + row.builds_gpus) for row in planned]
     return sorted(ranked, key=lambda each: each[1])
 
 
@@ -76,7 +77,8 @@ def choose(rows: Sequence[Row]) -> Choice:
             saving_per_hour=0.0, saving_share=0.0,
         )  # fmt: skip
     share = 1.0 - cost / other
-    unit = "less an hour" if best.per_hour is not None else "fewer GPUs"
+    builds = ", builds included," if any(row.builds_gpus or row.builds_per_hour for row, _ in ranked[:2]) else ""
+    unit = f"less an hour{builds}" if best.per_hour is not None else f"fewer GPUs{builds}"
     reason = f"{format_share(share)} {unit} than {second.name}, the next{doubt}{hole}"
     saving = None if best.per_hour is None else other - cost
     return Choice(
@@ -106,11 +108,11 @@ def _of_equals(rows: Sequence[Row]) -> tuple[Row, Row, str]:
 
 def _decided(best: Row, others: Sequence[Row]) -> tuple[bool, str]:
     """Whether the best is cheapest throughout its own and the others' ranges; a doubt in words where it is not."""
-    own = best.per_hour_between if best.per_hour is not None else _gpus_between(best)
+    own = _between(best, priced=best.per_hour is not None)
     if own is None:
         return False, f"; how sure that is is not known: {best.name} states no error of its step time"
     for other in others:
-        theirs = other.per_hour_between if best.per_hour is not None else _gpus_between(other)
+        theirs = _between(other, priced=best.per_hour is not None)
         if theirs is None:
             return False, f"; how sure that is is not known: {other.name} states no error of its step time"
         if theirs[0] <= own[1]:
@@ -118,9 +120,18 @@ def _decided(best: Row, others: Sequence[Row]) -> tuple[bool, str]:
     return True, "; more than the profiles' errors can turn round"
 
 
+def _between(row: Row, *, priced: bool) -> tuple[float, float] | None:
+    """What the row is ranked by, if steps are as much faster or slower as they may be."""
+    if not priced:
+        return _gpus_between(row)
+    cost = row.per_hour_between
+    return None if cost is None else (cost[0] + row.builds_per_hour, cost[1] + row.builds_per_hour)
+
+
 def _gpus_between(row: Row) -> tuple[float, float] | None:
     if row.between is None:
         return None
     per_replica = row.gpus / int(row.fields["replicas"])
     high = row.between.high
-    return row.between.low * per_replica, math.inf if high is None else high * per_replica
+    most = math.inf if high is None else high * per_replica
+    return row.between.low * per_replica + row.builds_gpus, most + row.builds_gpus

@@ -7,6 +7,7 @@ import math
 from models.errors import InvalidInput, NoFeasiblePlan
 from planner.batching_answer import BatchingQuestion
 from planner.batching_sizing import highest_rate
+from planner.build_cost import BuildCost
 from planner.comparison_row import Candidate, Load, Row, SetUp
 from planner.hardware import find_gpu
 from planner.plan import no_plan
@@ -18,7 +19,7 @@ from planner.sizing_request import SizingRequest, make_plan
 from planner.uncertainty import MOST_ERROR, replica_range, step_time_error
 
 
-def sized(candidate: Candidate, load: Load, prices: PriceRule, *, compile_hours: float) -> Row:
+def sized(candidate: Candidate, load: Load, prices: PriceRule, *, build: BuildCost) -> Row:
     """The candidate under the load."""
     price = prices.find(candidate.gpu)
     profile = candidate.profile
@@ -28,16 +29,14 @@ def sized(candidate: Candidate, load: Load, prices: PriceRule, *, compile_hours:
     try:
         if profile.spec.engine == "triton":
             return _of_batcher(candidate, profile, load, price)
-        return _of_tokens(candidate, profile, load, price, compile_hours)
+        return _of_tokens(candidate, profile, load, price, build)
     except (NoFeasiblePlan, InvalidInput) as refused:
         # What this engine refuses, such as prompts beyond its memory, others may serve.
         error = NoFeasiblePlan(str(refused), remedy=refused.remedy)
-        return _no_row(candidate, load, price, error, compile_hours)
+        return _no_row(candidate, load, price, error, build)
 
 
-def _of_tokens(
-    candidate: Candidate, profile: EngineProfile, load: Load, price: FoundPrice, compile_hours: float
-) -> Row:
+def _of_tokens(candidate: Candidate, profile: EngineProfile, load: Load, price: FoundPrice, build: BuildCost) -> Row:
     assert load.workload is not None
     request = SizingRequest(
         profile=profile,
@@ -60,6 +59,7 @@ def _of_tokens(
     if load.arrivals is not None:
         most, _ = max_rate(engine, load.workload, load.objectives, replicas=plan.answer.replicas, routing=load.routing)
     fields = plan.as_dict()
+    built = profile.spec.gpu.per_replica if profile.spec.engine == "triton-trtllm" else 0
     return Row(
         candidate=candidate,
         fields=fields,
@@ -67,8 +67,10 @@ def _of_tokens(
         nodes=nodes_of(profile, plan.answer.replicas),
         between=between,
         max_rate_per_s=most,
-        set_up=set_up_of(profile, compile_hours),
+        set_up=set_up_of(profile, build.compile_hours),
         requests_per_s=load.rate_per_s,
+        builds_per_hour=build.per_hour(build.per_version(built, price.usd_per_h or 0.0)) if built else 0.0,
+        builds_gpus=build.gpus_building(built),
     )
 
 
@@ -92,7 +94,7 @@ def _of_batcher(candidate: Candidate, profile: EngineProfile, load: Load, price:
 
 
 def _no_row(
-    candidate: Candidate, load: Load, price: FoundPrice, error: NoFeasiblePlan, compile_hours: float = 0.0
+    candidate: Candidate, load: Load, price: FoundPrice, error: NoFeasiblePlan, build: BuildCost | None = None
 ) -> Row:
     profile = candidate.profile or candidate.base
     assert profile is not None
@@ -103,7 +105,7 @@ def _no_row(
         nodes=None,
         between=None,
         max_rate_per_s=None,
-        set_up=set_up_of(profile, compile_hours),
+        set_up=set_up_of(profile, 0.0 if build is None else build.compile_hours),
         requests_per_s=load.rate_per_s,
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from models.errors import InvalidInput
+from planner.build_cost import BuildCost
 from planner.choice import Choice, choose, ranked_rows
 from planner.compared import sized
 from planner.comparison_row import Candidate, Load, Row
@@ -47,11 +48,11 @@ class Comparison:
         return any(row.feasible for row in self.rows)
 
 
-def compare(candidates: Sequence[Candidate], load: Load, prices: PriceRule, *, compile_hours: float) -> Comparison:
+def compare(candidates: Sequence[Candidate], load: Load, prices: PriceRule, *, build: BuildCost) -> Comparison:
     """Size every candidate and choose."""
     if not candidates:
         raise InvalidInput("there is nothing to compare", remedy="give --profile at least once, or --model")
-    rows = sorted((sized(each, load, prices, compile_hours=compile_hours) for each in candidates), key=_order)
+    rows = sorted((sized(each, load, prices, build=build) for each in candidates), key=_order)
     axis = _axis(rows)
     return Comparison(
         load=load,
@@ -67,7 +68,8 @@ def compare(candidates: Sequence[Candidate], load: Load, prices: PriceRule, *, c
 def _order(row: Row) -> tuple[int, float, int, str]:
     if not row.feasible:
         return 2, 0.0, 0, row.name
-    return (1, 0.0, row.gpus, row.name) if row.per_hour is None else (0, row.per_hour, row.gpus, row.name)
+    cost = row.per_hour_with_builds
+    return (1, 0.0, row.gpus, row.name) if cost is None else (0, cost, row.gpus, row.name)
 
 
 def _axis(rows: Sequence[Row]) -> Axis | None:

@@ -43,7 +43,8 @@ def draw_comparison(found: Comparison, path: Path) -> int:
             [cost for cost, _ in members], [latency for _, latency in members], where="post", color="tab:blue",
             linewidth=1, label="Pareto front",
         )  # fmt: skip
-        axes.set_xlabel("$ an hour" if priced else "GPUs")
+        builds = any(p[0].builds_per_hour for p in points)
+        axes.set_xlabel(f"$ an hour{', builds included' if builds else ''}" if priced else "GPUs")
         axes.set_ylabel(f"{axis}, ms")
         axes.set_ylim(bottom=0.0)
         axes.margins(x=0.25)
@@ -58,4 +59,5 @@ def draw_comparison(found: Comparison, path: Path) -> int:
 
 
 def _cost(row: Row) -> float:
-    return float(row.gpus) if row.per_hour is None else row.per_hour
+    cost = row.per_hour_with_builds
+    return float(row.gpus) if cost is None else cost

@@ -87,6 +87,10 @@ class Row:
     """The most that the same replicas carry within the objectives; None of closed loops."""
     set_up: SetUp
     requests_per_s: float | None
+    builds_per_hour: float = 0.0
+    """Dollars to build each version's engines, spread over the hours that it serves."""
+    builds_gpus: float = 0.0
+    """GPUs that build at a time, on average."""
 
     @property
     def name(self) -> str:
@@ -105,12 +109,17 @@ class Row:
 
     @property
     def per_hour(self) -> float | None:
-        """Dollars an hour; None without a plan or a price."""
+        """Dollars an hour for GPUs; None without a plan or a price."""
         return self.price.usd_per_h * self.gpus if self.feasible and self.price.usd_per_h is not None else None
 
     @property
+    def per_hour_with_builds(self) -> float | None:
+        """Dollars an hour for GPUs and for building the engines of every version: what rows are ranked by."""
+        return None if self.per_hour is None else self.per_hour + self.builds_per_hour
+
+    @property
     def per_hour_between(self) -> tuple[float, float] | None:
-        """Dollars an hour if steps are as much faster or slower as they may be; infinite where no number would do."""
+        """Dollars an hour for GPUs if steps are as fast or slow as they may be; infinite where no number would do."""
         cost = self.per_hour
         if cost is None or self.between is None:
             return None
@@ -138,6 +147,8 @@ class Row:
         between = self.per_hour_between
         return {
             "per_hour": hour,
+            "builds_per_hour": None if hour is None else self.builds_per_hour,
+            "per_hour_with_builds": self.per_hour_with_builds,
             "per_hour_low": None if between is None else between[0],
             "per_hour_high": None if between is None or math.isinf(between[1]) else between[1],
             "per_million_output_tokens": _per(hour, throughput.get("output_tokens_per_s"), 1e6),

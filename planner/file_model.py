@@ -30,6 +30,15 @@ _PLAIN = {
 """Our words for kinds of mistake that the validator names in terms of Python."""
 
 
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+FORM = "<"
+"""Begins the tag of a form that a field may have; a tag is no field, and is left out of the field's name."""
+_PATTERNS = {
+    NAME_PATTERN: "should be lower-case letters, digits and hyphens, a letter or digit at both ends",
+}
+"""Our words for patterns."""
+
+
 class FileModel(BaseModel):
     """Fields in camelCase as in Kubernetes; unknown ones are refused, and so are yes and no as numbers."""
 
@@ -51,7 +60,8 @@ def first_problem(error: ValidationError, model: type[FileModel], text: str, pla
     # A list whose items are all refused is also refused as too short.
     problems = [each for each in found if each["type"] != "too_short"] or found
     problems.sort(key=lambda each: each["type"] != "extra_forbidden")
-    problem, path = problems[0], tuple(problems[0]["loc"])
+    problem = problems[0]
+    path = tuple(step for step in problem["loc"] if isinstance(step, int) or not step.startswith(FORM))
     line = line_of(text, path)
     where = place + (f", line {line}" if line else "")
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -65,7 +75,11 @@ def first_problem(error: ValidationError, model: type[FileModel], text: str, pla
         )
     if problem["type"] == "missing":
         return InvalidInput(f"{where}: {field} is missing{more}", remedy="add it")
-    said = _PLAIN.get(problem["type"]) or problem["msg"][:200].removeprefix("Value error, ").removeprefix("Input ")
+    said = (
+        _PLAIN.get(problem["type"])
+        or _PATTERNS.get(problem.get("ctx", {}).get("pattern", ""))
+        or problem["msg"][:200].removeprefix("Value error, ").removeprefix("Input ")
+    )
     got = "" if isinstance(problem["input"], dict | list) else f", got {_shown(problem['input'])}"
     return InvalidInput(f"{where}: {field} {said[0].lower()}{said[1:]}{got}{more}", remedy="mend that field")
 

@@ -69,6 +69,24 @@ def node_count(gpu: Gpu, replicas: int) -> NodeCount | None:
     )
 
 
+def paid_gpus(gpu: Gpu, replicas: int, gpus_per_node: int | None = None) -> int:
+    """GPUs that so many replicas keep from others: of those that span nodes, all of their nodes.
+
+    As many as work where it is not known how many a node has; `gpus_per_node` is what is said of it.
+    """
+    sheet = find_gpu(gpu.type)
+    per_node = gpus_per_node or (None if sheet is None else sheet.gpus_per_node)
+    if gpu.nodes_per_replica == 1 or per_node is None:
+        return replicas * gpu.per_replica
+    return replicas * max(gpu.per_replica, gpu.nodes_per_replica * per_node)
+
+
+def paid_note(gpu: Gpu, replicas: int) -> str | None:
+    """Where more is paid than works; None elsewhere."""
+    paid, used = paid_gpus(gpu, replicas), replicas * gpu.per_replica
+    return None if paid == used else f"for {paid:,} GPUs of whole nodes, of which {used:,} work"
+
+
 def node_fields(count: NodeCount | None) -> dict[str, Any]:
     """`nodes` and what is behind it, for JSON; null where it is not known."""
     return {"nodes": None if count is None else count.nodes, "node_use": None if count is None else count.fields()}

@@ -4,7 +4,10 @@
 {"feasible": true,
  "optimal": true,                          # proven: the cost is the lower bound
  "gap": 0.0,                               # (cost − bound) / bound, of the cost (of GPUs where there are no prices)
- "bound": {"cost_per_hour": 9.2, "gpus": null},
+ "bound": {"cost_per_hour": 9.2, "gpus": null},     # of the options considered, as `optimal` and `gap`
+ "options": {"complete": true,             # no other number of replicas could be worth more, shares in steps of 2 %
+   "replicas": [{"model": "reranker", "gpu_type": "A100-SXM4-80GB", "tried": [1, 2, 3], "complete": true}]},
+                                           # of models that share GPUs; others have as many as they need
  "cost": {"per_hour": 9.2},                # null without prices
  "gpus": {"total": 3, "by_type": {"A100-SXM4-80GB": 3}},
  "nodes": [{"name": "a100-sxm4-80gb-0", "type": "A100-SXM4-80GB", "gpus": 3}],       # nodes that have work
@@ -36,7 +39,9 @@
       {"node": "a100-sxm4-80gb-0", "gpu": null, "slice": null, "kind": "KIND_GPU", "count": 1, "gpus": [0, 1]}],
                                            # gpu: of a slice's server
     "mps_active_thread_percentage": 40}],  # CUDA_MPS_ACTIVE_THREAD_PERCENTAGE; null without MPS
- "one_fewer": {"type": "A100-SXM4-80GB", "gpus": 2, "possible": false, "proven": true, "reasons": ["…"]},
+ "one_fewer": {"type": "A100-SXM4-80GB", "gpus": 2, "possible": false, "proven": true,
+                                           # with the options considered
+                "reasons": ["…"]},
  "blocking": [{"constraint": "memory", "cost_per_hour": …, "gpus": 2, "saves": 1, "solved": true, "words": "…"}],
                                            # or compute share, anti-affinity, minimum replicas, GPU counts
  "assumptions": ["…"], "warnings": ["…"]}
@@ -79,6 +84,7 @@ def pack_document(plan: PackPlan, fewer: OneFewer, relaxations: Sequence[Relaxat
             "cost_per_hour": packing.bound if question.priced else None,
             "gpus": None if question.priced else math.ceil(packing.bound - 1e-6),
         },
+        "options": _options(plan),
         "cost": {"per_hour": plan.cost_per_h},
         "gpus": {"total": len(plan.gpus), "by_type": dict(types)},
         "nodes": [{"name": name, "type": kind, "gpus": n} for (name, kind), n in nodes.items()],
@@ -107,9 +113,38 @@ def pack_document(plan: PackPlan, fewer: OneFewer, relaxations: Sequence[Relaxat
     }
 
 
+def _options(plan: PackPlan) -> dict[str, Any]:
+    """The numbers of replicas that were tried of models that share GPUs."""
+    question = plan.question
+    return {
+        "complete": question.complete,
+        "replicas": [
+            {
+                "model": tenant.name,
+                "gpu_type": question.kinds[each.kind].name,
+                "tried": list(each.tried),
+                "complete": each.complete,
+            }
+            for tenant, found in zip(question.tenants, question.ways, strict=True)
+            for each in found.counts
+        ],
+    }
+
+
 def no_packing(error: NoFeasiblePlan) -> dict[str, Any]:
     """Where there is none."""
     return {"feasible": False, "reason": str(error), "remedy": error.remedy}
+
+
+_COLUMNS = (
+    "node", "gpu", "type", "mode", "slice", "slice_start", "model", "instances", "share", "memory_bytes", "qps",
+    "objective", "predicted", "margin",
+)  # fmt: skip
+
+
+def no_pack_row(lacking: dict[str, Any]) -> dict[str, Any]:
+    """For CSV where there is no packing: the columns of one, empty, and why."""
+    return {**dict.fromkeys(_COLUMNS), **lacking}
 
 
 def pack_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -137,6 +172,9 @@ def pack_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
                     "objective": nearest["objective"],
                     "predicted": nearest["predicted"],
                     "margin": nearest["margin"],
+                    "feasible": True,
+                    "reason": None,
+                    "remedy": None,
                 }
             )
     return rows

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from models.errors import InvalidInput
-from planner.file_model import FileModel, first_problem
+from planner.file_model import FORM, FileModel, first_problem
 from planner.files import parse_document, read_text
 from planner.service_fields import Burstiness, Name, Price, Rate, ServiceFields
 from planner.units import parse_bytes
@@ -74,6 +74,18 @@ class Neighbours(FileModel):
     slowdown: Annotated[float, Field(ge=1.0, le=100.0)]
 
 
+def _form(value: Any) -> str:
+    return f"{FORM}list" if isinstance(value, list | tuple) else f"{FORM}number"
+
+
+InterferenceFields = Annotated[
+    Annotated[float, Field(ge=1.0, le=100.0), Tag(f"{FORM}number")]
+    | Annotated[tuple[Neighbours, ...], Field(min_length=1, max_length=63), Tag(f"{FORM}list")],
+    Discriminator(_form),
+]
+"""One slowdown for all numbers of neighbours, or one for each number that was measured."""
+
+
 class TimeSharing(FileModel):
     """Whether several replicas may share a GPU's time, how it is divided, and what that costs."""
 
@@ -81,7 +93,7 @@ class TimeSharing(FileModel):
     division: Literal["turns", "mps"] = "turns"
     """turns: whoever is busy takes equal turns (plain time slicing, one Triton server); mps: each gets its share, by
     CUDA MPS with an active thread percentage."""
-    interference: Annotated[float, Field(ge=1.0, le=100.0)] | Annotated[tuple[Neighbours, ...], Field(min_length=1, max_length=63)] | None = None  # fmt: skip  # noqa: E501
+    interference: InterferenceFields | None = None
     most_replicas: Annotated[int, Field(ge=2, le=48)] = 16
     """48: the most clients of CUDA MPS."""
 

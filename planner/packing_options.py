@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 
 from models.errors import InvalidInput, NoFeasiblePlan
 from models.gpu_sharing import STEPS
 from models.packing import GpuKind, Option
 from planner.objective import as_written
+from planner.packing_counts import Counts, most_useful, shares_by_count
 from planner.packing_tenant import Tenant
 from planner.service import Service
 from planner.share_curve import ShareCurve
@@ -28,18 +30,23 @@ class Ways:
 
     options: tuple[Option, ...]
     refused: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = field(default=())
+    counts: tuple[Counts, ...] = ()
+    """Numbers of replicas that were tried, by kind of GPU."""
 
 
-def ways(tenant: Tenant, kinds: Sequence[GpuKind]) -> Ways:
-    """Every option that is worth considering; those with fewer replicas than minReplicas too, for what-if questions."""
+def ways(tenant: Tenant, kinds: Sequence[GpuKind], *, more: int) -> Ways:
+    """Every option that is worth considering; those with fewer replicas than minReplicas too, for what-if questions.
+
+    Where replicas share GPUs, up to `more` numbers of them beyond the least are tried.
+    """
+    counts: list[Counts] = []
     options: list[Option] = []
     refused: list[str] = []
     for index, kind in enumerate(kinds):
         if index not in tenant.services:
             continue
         try:
-            options += _on_kind(tenant, index, kind, refused)
+            options += _on_kind(tenant, _Sizer(tenant, index, _most(tenant, kind)), kind, refused, counts, more)
         except NoFeasiblePlan as error:
             refused.append(f"on {kind.name}: {error}")
         except InvalidInput as error:
@@ -49,10 +56,17 @@ def ways(tenant: Tenant, kinds: Sequence[GpuKind]) -> Ways:
     if options and not kept:
         least = min(each.replicas for each in options)
         refused.append(f"it needs {least:,} replicas and maxReplicas is {most:,}")
-    return Ways(options=tuple(dict.fromkeys(_undominated(kept))), refused=tuple(refused))
+    return Ways(
+        options=tuple(dict.fromkeys(_undominated(kept, tenant.fields.min_replicas))),
+        refused=tuple(refused),
+        counts=tuple(counts),
+    )
 
 
-def _on_kind(tenant: Tenant, index: int, kind: GpuKind, refused: list[str]) -> Iterator[Option]:
+def _on_kind(
+    tenant: Tenant, sizer: _Sizer, kind: GpuKind, refused: list[str], counts: list[Counts], more: int
+) -> Iterator[Option]:
+    index = sizer.index
     service, need = tenant.services[index], tenant.memory[index]
     gpu = service.profile.spec.gpu
     nodes = gpu.nodes_per_replica
@@ -63,7 +77,6 @@ def _on_kind(tenant: Tenant, index: int, kind: GpuKind, refused: list[str]) -> I
             f"a replica takes {gpu.per_replica} {kind.name} ({each_node} of one node), and there are not so many"
         )
         return
-    sizer = _Sizer(tenant, index, _most(tenant, kind))
     slices = tenant.sharing in ("mig", "any") and not whole and kind.mig is not None
     if slices:
         yield from _on_slices(tenant, index, kind, sizer)
@@ -80,7 +93,7 @@ def _on_kind(tenant: Tenant, index: int, kind: GpuKind, refused: list[str]) -> I
         for count in sorted({least, start}):
             yield Option(kind=index, replicas=count, share=1.0, memory_bytes=need.total, gpus=each_node, nodes=nodes)
     elif tenant.sharing in ("time", "any") and kind.most_replicas > 1:
-        yield from _shares(tenant, index, sizer, least, start)
+        yield from _shares(tenant, sizer, kind, (least, start, more), counts)
     else:
         for count in sorted({least, start}):
             yield Option(kind=index, replicas=count, share=1.0, memory_bytes=need.total)
@@ -91,17 +104,23 @@ def _most(tenant: Tenant, kind: GpuKind) -> int:
     return min(room, tenant.fields.max_replicas or room)
 
 
-def _shares(tenant: Tenant, index: int, sizer: _Sizer, least: int, start: int) -> Iterator[Option]:
-    memory, fields = tenant.memory[index].total, tenant.fields
+def _shares(
+    tenant: Tenant, sizer: _Sizer, kind: GpuKind, numbers: tuple[int, int, int], counts: list[Counts]
+) -> Iterator[Option]:
+    """By the least number of replicas for the load, the one that the model must have, and how many more are tried."""
+    least, start, more = numbers
+    index, fields = sizer.index, tenant.fields
     if fields.share is not None:
         count = sizer.replicas(fields.share)
-        for each in sorted({count, max(count, fields.min_replicas)}):
-            yield Option(kind=index, replicas=each, share=fields.share, memory_bytes=memory)
-        return
-    for count in sorted({least, start, start + 1, 2 * start}):
-        share = sizer.share(count)
-        if share is not None:
-            yield Option(kind=index, replicas=count, share=share, memory_bytes=memory)
+        shares = dict.fromkeys((count, max(count, fields.min_replicas)), fields.share)
+    else:
+        most = most_useful(tenant, index, kind)
+        # Each share of an engine that makes tokens is searched anew, which takes longer.
+        more = more if sizer.curve is not None else 1
+        shares, tried, complete = shares_by_count(sizer.share, least=least, start=start, most=most, more=more)
+        counts.append(Counts(kind=index, tried=tried, complete=complete))
+    for count, share in shares.items():
+        yield Option(kind=index, replicas=count, share=share, memory_bytes=tenant.memory[index].total)
 
 
 def _on_slices(tenant: Tenant, index: int, kind: GpuKind, sizer: _Sizer) -> Iterator[Option]:
@@ -122,13 +141,15 @@ class _Sizer:
     """Replicas by share and share by replicas of one model on one kind of GPU."""
 
     def __init__(self, tenant: Tenant, index: int, most: int) -> None:
-        self.tenant, self.service, self.most = tenant, tenant.services[index], most
+        self.tenant, self.index, self.service, self.most = tenant, index, tenant.services[index], most
         self.curve = ShareCurve(self.service, tenant.objectives) if ShareCurve.serves(self.service) else None
 
     def replicas(self, share: float) -> int:
         """The fewest with this share. Raises NoFeasiblePlan."""
-        if self.curve is not None and share < 1.0:
-            return self.curve.least_replicas(share, most=self.most)
+        if self.curve is not None:
+            with suppress(NoFeasiblePlan):
+                return self.curve.least_replicas(share, most=self.most)
+            # What says it is not to be had says how near it comes.
         return with_share(self.service, share).size(self.tenant.objectives, max_replicas=self.most).replicas
 
     def share(self, replicas: int) -> float | None:
@@ -162,14 +183,20 @@ def least_share(tenant: Tenant, service: Service, replicas: int) -> float | None
     return good / STEPS
 
 
-def _undominated(options: Sequence[Option]) -> Iterator[Option]:
-    """Without options that another one of the same GPU and form is no worse than in every respect."""
+def _undominated(options: Sequence[Option], least: int) -> Iterator[Option]:
+    """Without options that another one of the same GPU and form is no worse than in every respect.
+
+    One with fewer replicas than the model must have, which what-if questions ask for, rules out none that has enough.
+    """
     for one in options:
-        same = [each for each in options if (each.kind, each.slice, each.gpus) == (one.kind, one.slice, one.gpus)]
         better = [
             each
-            for each in same
-            if each is not one and each.replicas <= one.replicas and each.share <= one.share and each != one
+            for each in options
+            if (each.kind, each.slice, each.gpus) == (one.kind, one.slice, one.gpus)
+            and each != one
+            and each.replicas <= one.replicas
+            and each.share <= one.share
+            and (each.replicas >= least or one.replicas < least)
         ]
         if not better or one.slice is not None or one.gpus * one.nodes > 1:
             yield one

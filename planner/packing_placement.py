@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from models.errors import NoFeasiblePlan
 from models.mig_layouts import MigSlice, place
-from models.packing import Option, Packing, PackingProblem, Pattern
+from models.packing import Option, Packing, PackingProblem, Pattern, node_sizes
+from planner.packing_nodes import Piece, assigned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,85 +41,66 @@ class PlacedGpu:
         return {each.model for each in self.replicas}
 
 
+class NodesLack(NoFeasiblePlan):
+    """No places on nodes were found for this packing; another one may have some."""
+
+    def __init__(self, problem: PackingProblem, kind: int, pieces: Sequence[Piece]) -> None:
+        largest = max(piece.gpus for piece in pieces)
+        names = sorted({problem.models[m].name for piece in pieces for m in piece.apart})
+        what = f"replicas of {', '.join(names[:5])} on nodes of their own" if names else ""
+        groups = f"{largest} GPUs of one node" if largest > 1 else ""
+        super().__init__(
+            f"the GPUs are enough, but no places were found on the nodes of {problem.kinds[kind].name} for "
+            f"{' and '.join(filter(None, (what, groups)))}; that there are none is not proven",
+            remedy="`spread: gpu` instead of node, more nodes, or fewer GPUs a replica",
+        )
+        self.kind = kind
+
+
 def placed(problem: PackingProblem, packing: Packing) -> tuple[PlacedGpu, ...]:
-    """Every GPU that has work, nodes in order. Raises NoFeasiblePlan where replicas cannot be spread over nodes."""
-    nodes = [_Nodes(problem, kind) for kind in range(len(problem.kinds))]
-    found: list[PlacedGpu] = []
+    """Every GPU that has work, nodes in order. Raises NodesLack where no nodes were found for all of it."""
+    work: list[list[list[PlacedGpu]]] = [[] for _ in problem.kinds]
     options = [(m, problem.models[m].options[o]) for m, o in enumerate(packing.chosen)]
     # The largest parts first: then those that divide a node never leave a gap.
     for m, option in sorted(options, key=lambda each: -each[1].gpus):
         if option.gpus * option.nodes > 1:
-            found += _groups(m, option, nodes[option.kind])
-    singles = _expanded(problem, packing)
+            work[option.kind] += _groups(m, option)
     # Those whose replicas must be on different nodes first: they have the least choice.
-    singles.sort(
-        key=lambda gpu: (-sum(problem.models[m].spread_nodes for m in gpu.models), [r.model for r in gpu.replicas])
-    )
-    for gpu in singles:
-        nodes[gpu.kind].put(gpu)
-    found += singles
-    return tuple(sorted(found, key=lambda gpu: (gpu.kind, nodes[gpu.kind].number(gpu.node), gpu.index)))
+    for gpu in sorted(
+        _expanded(problem, packing),
+        key=lambda gpu: (-sum(problem.models[m].spread_nodes for m in gpu.models), [r.model for r in gpu.replicas]),
+    ):
+        work[gpu.kind].append([gpu])
+    return tuple(gpu for kind, pieces in enumerate(work) if pieces for gpu in _on_nodes(problem, kind, pieces))
 
 
-class _Nodes:
-    """Nodes of one kind of GPU, and what is free on them."""
-
-    def __init__(self, problem: PackingProblem, kind: int) -> None:
-        gpu = problem.kinds[kind]
-        self.problem, self.kind = problem, gpu
-        full, rest = divmod(gpu.count, gpu.per_node)
-        self.sizes = [gpu.per_node] * full + ([rest] if rest else [])
-        self.taken = [0] * len(self.sizes)
-        self.apart: list[set[int]] = [set() for _ in self.sizes]
-        self.prefix = re.sub(r"[^a-z0-9]+", "-", gpu.name.lower()).strip("-")
-
-    def number(self, node: str) -> int:
-        return int(node.rpartition("-")[2])
-
-    def put(self, gpu: PlacedGpu) -> None:
-        """On the first node that has room, and none of the models that must be on nodes of their own."""
-        apart = {m for m in gpu.models if self.problem.models[m].spread_nodes}
-        at = self._first(1, apart)
-        gpu.node, gpu.index = f"{self.prefix}-{at}", self.taken[at]
-        self._take(at, 1, apart)
-
-    def take(self, gpus: int, model: int) -> tuple[str, int]:
-        """A node with so many GPUs free, and the index of the first."""
-        apart = {model} if self.problem.models[model].spread_nodes else set()
-        at = self._first(gpus, apart)
-        node = f"{self.prefix}-{at}", self.taken[at]
-        self._take(at, gpus, apart)
-        return node
-
-    def _first(self, gpus: int, apart: set[int]) -> int:
-        room = [n for n, size in enumerate(self.sizes) if size - self.taken[n] >= gpus and not self.apart[n] & apart]
-        if not room:
-            names = ", ".join(self.problem.models[m].name for m in apart)
-            raise NoFeasiblePlan(
-                f"the GPUs are enough, but not the nodes of {self.kind.name}: no place was found for {gpus} GPUs of "
-                f"one node{f' without another replica of {names}' if apart else ''}",
-                remedy="`spread: gpu` instead of node, more nodes, or fewer GPUs a replica",
-            )
-        return room[0]
-
-    def _take(self, at: int, gpus: int, apart: set[int]) -> None:
-        self.taken[at] += gpus
-        self.apart[at] |= apart
+def _on_nodes(problem: PackingProblem, kind: int, work: Sequence[list[PlacedGpu]]) -> list[PlacedGpu]:
+    """The GPUs of a kind with their nodes and their places in them."""
+    gpu = problem.kinds[kind]
+    pieces = [
+        Piece(gpus=len(part), apart=frozenset(m for m in part[0].models if problem.models[m].spread_nodes))
+        for part in work
+    ]
+    nodes = assigned(node_sizes(gpu), pieces)
+    if nodes is None:
+        raise NodesLack(problem, kind, pieces)
+    prefix = re.sub(r"[^a-z0-9]+", "-", gpu.name.lower()).strip("-")
+    taken: Counter[int] = Counter()
+    for part, at in zip(work, nodes, strict=True):
+        for each in part:
+            each.node, each.index = f"{prefix}-{at}", taken[at]
+            taken[at] += 1
+    order = [(at, each.index, each) for part, at in zip(work, nodes, strict=True) for each in part]
+    return [each for _, _, each in sorted(order, key=lambda entry: entry[:2])]
 
 
-def _groups(model: int, option: Option, nodes: _Nodes) -> list[PlacedGpu]:
+def _groups(model: int, option: Option) -> list[list[PlacedGpu]]:
     """Replicas that take several GPUs, each part in one node."""
-    found = []
-    for number in range(option.replicas):
-        for _ in range(option.nodes):
-            node, first = nodes.take(option.gpus, model)
-            found += [
-                PlacedGpu(
-                    kind=option.kind, node=node, index=first + i, replicas=[PlacedReplica(model=model, group=number)]
-                )
-                for i in range(option.gpus)
-            ]
-    return found
+    return [
+        [PlacedGpu(kind=option.kind, replicas=[PlacedReplica(model=model, group=number)]) for _ in range(option.gpus)]
+        for number in range(option.replicas)
+        for _ in range(option.nodes)
+    ]
 
 
 def _expanded(problem: PackingProblem, packing: Packing) -> list[PlacedGpu]:
@@ -135,7 +117,7 @@ def _expanded(problem: PackingProblem, packing: Packing) -> list[PlacedGpu]:
 
 def _gpu(problem: PackingProblem, pattern: Pattern, chosen: Sequence[int], left: Counter[int]) -> PlacedGpu:
     wanted: list[int] = []
-    for (m, o), count in pattern.counts.items():
+    for (m, o), count in sorted(pattern.counts.items()):
         used = min(count, left[m]) if chosen[m] == o else 0
         left[m] -= used
         wanted += [m] * used

@@ -8,12 +8,14 @@ from functools import partial
 from pathlib import Path
 
 from models.errors import InvalidInput, NoFeasiblePlan
-from models.packing import GpuKind, Option, PackedModel, Packing, PackingProblem
+from models.packing import GpuKind, Option, PackedModel, Packing, PackingProblem, node_sizes
 from planner.packing_check import answers, faults
+from planner.packing_counts import beyond
 from planner.packing_fields import PackFile
 from planner.packing_options import Ways, ways, why_none
-from planner.packing_placement import PlacedGpu, placed
+from planner.packing_placement import PlacedGpu
 from planner.packing_solver import solve
+from planner.packing_spread import solve_with_nodes
 from planner.packing_tenant import Tenant
 from planner.parallel import cores, map_in_order
 from planner.service import ServiceAnswer
@@ -45,6 +47,11 @@ class PackQuestion:
         """Whether GPUs have prices; without them cost is their number."""
         return self.file.gpus[0].price_per_hour is not None
 
+    @property
+    def complete(self) -> bool:
+        """Whether no number of replicas that was not tried could be worth more."""
+        return all(each.complete for found in self.ways for each in found.counts)
+
     def problem(self, *relaxed: str, only: int | None = None) -> PackingProblem:
         """In plain numbers; families of constraints that are named are left out (anti-affinity: of one model only)."""
         names = {tenant.name: m for m, tenant in enumerate(self.tenants)}
@@ -54,6 +61,12 @@ class PackQuestion:
             kinds=tuple(replace(kind, count=_more(kind)) if COUNTS in relaxed else kind for kind in self.kinds),
         )
 
+    def nodes(self, option: Option, *, more: bool = False) -> int:
+        """Nodes that can have a replica of this option, or a part of one."""
+        kind = self.kinds[option.kind]
+        sizes = node_sizes(replace(kind, count=_more(kind)) if more else kind)
+        return sum(size >= option.gpus for size in sizes)
+
     def _model(self, m: int, names: dict[str, int], free: set[int], relaxed: Sequence[str]) -> PackedModel:
         tenant = self.tenants[m]
         apart = tenant.fields.anti_affinity
@@ -61,6 +74,9 @@ class PackQuestion:
         others |= {o for o, t in enumerate(self.tenants) if tenant.name in t.fields.anti_affinity.not_with}
         least = 1 if MINIMUM in relaxed else tenant.fields.min_replicas
         options = [each for each in self.ways[m].options if each.replicas >= least]
+        if apart.spread == "node" and m not in free:
+            nodes = [self.nodes(each, more=COUNTS in relaxed) for each in options]
+            options = [o for o, there in zip(options, nodes, strict=True) if o.replicas * o.nodes <= there]
         return PackedModel(
             name=tenant.name,
             options=tuple(_eased(each, relaxed) for each in options),
@@ -110,7 +126,7 @@ class PackPlan:
 
 def ask(file: PackFile, path: Path, kinds: tuple[GpuKind, ...], tenants: tuple[Tenant, ...]) -> PackQuestion:
     """Every model's options. Raises NoFeasiblePlan that names the model which has none."""
-    one = partial(ways, kinds=kinds)
+    one = partial(ways, kinds=kinds, more=beyond(len(tenants), len(kinds)))
     workers = min(cores(), len(tenants) // LEAST_MODELS_A_CORE)
     found = map_in_order(one, tenants, workers=workers) if workers > 1 else map(one, tenants)
     try:
@@ -125,21 +141,45 @@ def pack(question: PackQuestion, *, time_limit_s: float, clock: Clock) -> PackPl
         if not any(each.replicas >= tenant.fields.min_replicas for each in found.options):
             raise why_none(tenant, found)
     problem = question.problem()
-    packing = solve(problem, time_limit_s=SHARE_OF_SEARCH * time_limit_s, clock=clock)
-    if packing is None:
+    for m, model in enumerate(problem.models):
+        if not model.options:
+            raise _too_few_nodes(question, m)
+    answer = solve_with_nodes(problem, time_limit_s=SHARE_OF_SEARCH * time_limit_s, clock=clock)
+    if answer is None:
         raise _too_few(question, time_limit_s=(1.0 - SHARE_OF_SEARCH) * time_limit_s, clock=clock)
-    return checked(question, problem, packing)
+    return checked(question, *answer)
 
 
-def checked(question: PackQuestion, problem: PackingProblem, packing: Packing) -> PackPlan:
-    """With places and predictions; a packing that does not hold is a fault of ours."""
+def checked(question: PackQuestion, problem: PackingProblem, packing: Packing, gpus: tuple[PlacedGpu, ...]) -> PackPlan:
+    """With predictions; a packing that does not hold is a fault of ours."""
     options = tuple(model.options[o] for model, o in zip(problem.models, packing.chosen, strict=True))
-    gpus = placed(problem, packing)
     found = answers(question.tenants, question.kinds, options, gpus)
     wrong = faults(question.tenants, question.kinds, options, gpus, found)
     if wrong:
         raise RuntimeError(f"the packing does not hold: {'; '.join(wrong[:3])}")
     return PackPlan(question=question, packing=packing, options=options, gpus=gpus, answers=found)
+
+
+def _there_are(nodes: int) -> str:
+    return "there is 1" if nodes == 1 else f"there are {nodes:,}"
+
+
+def _too_few_nodes(question: PackQuestion, m: int) -> NoFeasiblePlan:
+    """Where no type of GPU has as many nodes as the model has replicas."""
+    tenant = question.tenants[m]
+    options = [each for each in question.ways[m].options if each.replicas >= tenant.fields.min_replicas]
+    least: dict[int, Option] = {}
+    for each in options:
+        if each.kind not in least or each.replicas < least[each.kind].replicas:
+            least[each.kind] = each
+    kinds = [
+        f"{option.replicas * option.nodes:,} of {question.kinds[k].name}, of which {_there_are(question.nodes(option))}"
+        for k, option in least.items()
+    ]
+    return NoFeasiblePlan(
+        f"model {tenant.name!r} has `spread: node`, so that each replica needs another node: {'; or '.join(kinds)}",
+        remedy="`spread: gpu` instead of node, more nodes (count, gpusPerNode), or fewer replicas",
+    )
 
 
 def _too_few(question: PackQuestion, *, time_limit_s: float, clock: Clock) -> NoFeasiblePlan:

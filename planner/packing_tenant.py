@@ -76,7 +76,7 @@ def _kind(gpu: GpuFields, place: str) -> GpuKind:
     sheet = find_gpu(gpu.type)
     per_node = gpu.gpus_per_node or (sheet.gpus_per_node if sheet is not None else _DEFAULT_PER_NODE)
     try:
-        mig = mig_gpu(gpu.type, gpu.mig) if gpu.mig else None
+        mig = mig_gpu(gpu.type, gpu.mig).handing_out(gpu.usable_memory) if gpu.mig else None
     except InvalidInput as error:
         raise InvalidInput(f"{place}: {error}", remedy=error.remedy) from None
     return GpuKind(

@@ -145,6 +145,12 @@ def _after(profile: EngineProfile, gpu: Gpu, wanted: Parallelism) -> Layout:
 
 def _laid_out(tensor: int, pipeline: int, nodes: int | None, gpu: Gpu) -> Layout:
     whole = tensor * pipeline
+    if nodes is not None and nodes > whole:
+        raise InvalidInput(
+            f"a replica of {whole} GPU{'' if whole == 1 else 's'} (tensor {tensor} × pipeline {pipeline}) does not "
+            f"span {nodes} nodes",
+            remedy="drop --nodes-per-replica (nodesPerReplica), or raise --tensor-parallel or --pipeline-parallel",
+        )
     nodes = max(nodes or 1, -(-whole // gpu.gpus_per_node))
     try:
         # Where they do not spread evenly, Layout refuses what the division leaves.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -17,7 +17,7 @@ from models.objective import Objective
 from planner.objective import as_written
 from planner.pipeline_equal_split import equal_split
 from planner.pipeline_file import Pipeline
-from planner.pipeline_model import Counts, PipelineAnswer, PipelineModel
+from planner.pipeline_model import Counts, PipelineAnswer, PipelineModel, same_streams
 from planner.pipeline_stages import SATURATED
 from planner.units import format_seconds
 
@@ -40,6 +40,9 @@ class PipelinePlan:
     pipeline: Pipeline
     answer: PipelineAnswer
     search: LeastCost
+    """Its lower bound is that of what was proven."""
+    doubt: str | None
+    """Why that this is the least cost could not be proven; None where it was, with streams as under this plan."""
     one_fewer: tuple[PipelineAnswer | None, ...]
     """By group; None where it is at its least."""
     equal_split: Counts | None
@@ -47,7 +50,7 @@ class PipelinePlan:
 
     def cost(self, counts: Counts) -> float:
         """Of the GPUs for an hour, or the GPUs where no price is known."""
-        return sum(price * count for price, count in zip(Prices(self.pipeline).of_groups, counts, strict=True))
+        return Prices(self.pipeline).of(counts)
 
 
 @dataclass(frozen=True)
@@ -60,18 +63,23 @@ class Prices:
     def of_groups(self) -> tuple[float, ...]:
         """The GPUs of a group are those of its stage that needs most of them, at its highest price."""
         return tuple(
-            gpus_of(self.pipeline, group)
-            * max(
-                UNPRICED if stage.gpu_price_per_h is None else stage.gpu_price_per_h
-                for stage in (self.pipeline.stages[place] for place in group)
-            )
+            max(self.pipeline.stages[place].gpus_paid for place in group)
+            * max((price for price in self._given(group)), default=UNPRICED)
             for group in self.pipeline.groups
         )
 
+    def of(self, counts: Counts) -> float:
+        """What these replicas of each group cost an hour."""
+        return sum(price * count for price, count in zip(self.of_groups, counts, strict=True))
+
     @property
     def are_known(self) -> bool:
-        """Whether every stage with GPUs has a price."""
-        return all(stage.gpu_price_per_h is not None for stage in self.pipeline.stages if stage.service is not None)
+        """Whether GPUs have prices: those of all groups, or of none."""
+        return any(self._given(group) for group in self.pipeline.groups)
+
+    def _given(self, group: Sequence[int]) -> list[float]:
+        prices = (self.pipeline.stages[place].gpu_price_per_h for place in group)
+        return [price for price in prices if price is not None]
 
 
 def gpus_of(pipeline: Pipeline, group: Sequence[int]) -> int:
@@ -91,20 +99,31 @@ class Planner:
         least = self._least()
         streams = self.model.streams(least)
         most = self._most(least, streams)
-        search = self._settled(least, most, streams) or self._coupled(least, most)
+        found = self._settled(least, most, streams)
+        search, used = found or (self._coupled(least, most), None)
         if search is None:
             raise self._infeasible(most, streams)
-        answer = self.model.answer(search.counts)
+        answer = self._lowered(self.model.answer(search.counts), least)
+        doubt, prices = self._doubt(search, answer, used), Prices(self.pipeline)
+        if doubt is not None:
+            search = replace(search, counts=answer.counts, cost=prices.of(answer.counts), lower_bound=prices.of(least))
+            doubt = None if search.is_optimal else doubt  # what the load alone needs
         return PipelinePlan(
             pipeline=self.pipeline,
             answer=answer,
             search=search,
+            doubt=doubt,
             one_fewer=tuple(self._fewer(answer.counts, number) for number in range(len(least))),
             equal_split=equal_split(self.model, least, most, answer.streams),
         )
 
-    def _settled(self, least: Counts, most: Counts, streams: Sequence[CallStream]) -> LeastCost | None:
-        """The least cost with streams held fixed, again with those of the plan found; None where they never agree."""
+    def _settled(
+        self, least: Counts, most: Counts, streams: Sequence[CallStream]
+    ) -> tuple[LeastCost, Sequence[CallStream]] | None:
+        """The least cost with streams held fixed, and these; again with those of the plan found.
+
+        None where they never agree.
+        """
         tried: set[Counts] = set()
         for _ in range(_ROUNDS):
             search = self._search(least, most, partial(self._excess, streams))
@@ -112,12 +131,32 @@ class Planner:
                 return None
             answer = self.model.answer(search.counts)
             if self._worst(answer) <= 1.0 and (answer.streams == streams or search.counts in tried):
-                return search
+                return search, streams
             if search.counts in tried:
                 return None
             tried.add(search.counts)
             streams = answer.streams
         return None
+
+    def _lowered(self, answer: PipelineAnswer, least: Counts) -> PipelineAnswer:
+        """The cheapest plan with a replica fewer that holds with its own streams, for as long as there is one."""
+        price = Prices(self.pipeline).of
+        while True:
+            counts = answer.counts
+            fewer = [_moved(counts, number, -1) for number in range(len(least)) if counts[number] > least[number]]
+            holds = [each for each in map(self.model.answer, fewer) if self._worst(each) <= 1.0]
+            if not holds:
+                return answer
+            answer = min(holds, key=lambda each: price(each.counts))
+
+    def _doubt(self, search: LeastCost, answer: PipelineAnswer, streams: Sequence[CallStream] | None) -> str | None:
+        """Why the proof of a search does not stand: what `least_cost` asks for, or the streams it was made under."""
+        slower = [stage.name for stage in self.pipeline.stages if stage.may_slow_with_replicas]
+        if slower:
+            return f"more replicas may make stage {' and '.join(slower)} slower"
+        if answer.counts != search.counts or (streams is not None and not same_streams(streams, answer.streams)):
+            return "what arrives at a stage depends on the replicas before it"
+        return None if search.is_optimal else "there are too many plans to look at"
 
     def _coupled(self, least: Counts, most: Counts) -> LeastCost | None:
         """The least cost where every plan is asked with its own streams: slower, and so bounded."""
@@ -216,7 +255,7 @@ class Planner:
         )
 
     def _at_best(self, answer: PipelineAnswer, place: int, objective: Objective) -> float:
-        first = objective.metric == "ttft" and place == self.pipeline.first_token_of
+        first = objective.metric == "ttft" and place in self.pipeline.last_makers
         values = self.model.read(answer.stages[place], place, "ttft" if first else "e2e")
         return _statistic(values, objective.quantile)
 

@@ -45,13 +45,15 @@ def _least(holds: Callable[[int], bool], bad: int, good: int) -> int:
 def equal_limits(model: PipelineModel, objective: Objective, streams: Sequence[CallStream]) -> dict[int, float]:
     """The part of each served stage that the objective is about, seconds."""
     pipeline = model.pipeline
-    network, last = pipeline.network, pipeline.first_token_of
+    network = pipeline.network
     middle = np.array([0.5 if objective.quantile is None else objective.quantile])
     own: list[Path] = [
         (1, 0.0) if stage.delay is None else (0, float(model.stage(place, streams[place], ()).latencies(middle)[0]))
         for place, stage in enumerate(pipeline.stages)
     ]
-    counted = network.before(last) if objective.metric == "ttft" and last is not None else None
+    counted = None
+    if objective.metric == "ttft":
+        counted = np.any([network.before(last) for last in pipeline.last_makers], axis=0)
     return {
         place: (objective.limit_s - late) / stages
         for place, (stages, late) in enumerate(_longest(network, own, counted))
@@ -63,12 +65,12 @@ def _longest(network: StageNetwork, own: Sequence[Path], counted: np.ndarray | N
     """The path with most served stages through each stage, among the counted ones."""
     count = len(own)
     upto: list[Path] = []
-    for place, stage in enumerate(network.stages):
-        upto.append(_together(own[place], max((upto[each] for each in stage.after), default=(0, 0.0))))
+    for place in range(count):
+        upto.append(_together(own[place], max((upto[each] for each in network.waits(place)), default=(0, 0.0))))
     onward: list[Path] = [(0, 0.0)] * count
     for place in reversed(range(count)):
         if counted is None or counted[place]:
-            for each in network.stages[place].after:
+            for each in network.waits(place):
                 onward[each] = max(onward[each], _together(own[place], onward[place]))
     return [_together(upto[place], onward[place]) for place in range(count)]
 
@@ -87,6 +89,6 @@ def _keeps(
 ) -> bool:
     counts = (replicas,) * len(model.pipeline.groups)
     stage = model.stage(place, streams[place], counts)
-    metric: Metric = "ttft" if objective.metric == "ttft" and place == model.pipeline.first_token_of else "e2e"
+    metric: Metric = "ttft" if objective.metric == "ttft" and place in model.pipeline.last_makers else "e2e"
     law = stage.ttft if metric == "ttft" else stage.e2e
     return law is not None and law.statistic(objective.quantile) <= limit_s

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from models.errors import InvalidInput
@@ -26,11 +28,16 @@ METRICS = ("e2e", "ttft")
 _P99 = 2.3263478740408408
 """Standard normal deviate of the 99th percentile."""
 
+_RAREST = 0.002
+"""Requests that get tokens, of all: of the sampled ones fewer would tell no percentile."""
+
 Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
 def _as_duration(value: Any) -> Any:
-    """A plain number is a number of seconds."""
+    """A plain number is a number of seconds. Raises ValueError for one that is none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be a finite number of seconds")
     return f"{value}s" if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
@@ -108,10 +115,15 @@ class Pipeline:
     """Stages that are placed together, by their places; every served stage is in one, most of them alone."""
 
     @property
-    def first_token_of(self) -> int | None:
-        """The last stage that makes tokens; None where none does."""
-        makers = [place for place, stage in enumerate(self.stages) if stage.service and stage.service.makes_tokens]
-        return makers[-1] if makers else None
+    def makers(self) -> tuple[int, ...]:
+        """Stages that make tokens."""
+        return tuple(place for place, stage in enumerate(self.stages) if stage.service and stage.service.makes_tokens)
+
+    @property
+    def last_makers(self) -> tuple[int, ...]:
+        """Those of them that none follows: the ends of ttft where all stages run."""
+        last = self.network.last_of(self.makers, np.ones((len(self.stages), 1), dtype=bool))
+        return tuple(np.flatnonzero(last[:, 0]).tolist())
 
 
 def read_pipeline(path: Path, *, gpu_price_per_h: float | None = None) -> Pipeline:
@@ -139,16 +151,7 @@ class _Reader:
         order = self._order(number)
         placed = {self.fields.stages[each].name: place for place, each in enumerate(order)}
         stages = tuple(self._stage(each) for each in order)
-        network = StageNetwork(
-            stages=tuple(
-                Stage(
-                    after=tuple(placed[name] for name in dict.fromkeys(fields.after)),
-                    probability=fields.probability,
-                    unless=None if fields.unless is None else placed[fields.unless],
-                )
-                for fields in (self.fields.stages[each] for each in order)
-            )
-        )
+        network = self._network(order, placed)
         self._require_visited(network, order)
         found = Pipeline(
             name=self.fields.name,
@@ -164,13 +167,40 @@ class _Reader:
                 f"pipeline {self.path}: no stage has a service, so that there is nothing to plan",
                 remedy="give at least one stage `service: {profile: …}`",
             )
+        self._require_prices(found)
         first = next((each for each in found.objectives if each.metric == "ttft"), None)
-        if first is not None and found.first_token_of is None:
+        if first is not None and not found.makers:
             raise InvalidInput(
                 f"pipeline {self.path}: objective {as_written(first)}: no stage makes tokens",
                 remedy="limit e2e instead",
             )
+        if first is not None and sum(network.visit_ratios[list(found.makers)]) < _RAREST:
+            raise InvalidInput(
+                f"pipeline {self.path}: objective {as_written(first)}: fewer than {_RAREST:.1%} of the requests get "
+                "tokens, too few to tell percentiles of",
+                remedy="limit e2e instead",
+            )
         return found
+
+    def _network(self, order: Sequence[int], placed: Mapping[str, int]) -> StageNetwork:
+        nodes = tuple(
+            Stage(
+                after=tuple(placed[name] for name in dict.fromkeys(self._after(fields))),
+                probability=fields.probability,
+                unless=None if fields.unless is None else placed[fields.unless],
+            )
+            for fields in (self.fields.stages[each] for each in order)
+        )
+        try:
+            return StageNetwork(stages=nodes)
+        except InvalidInput as error:
+            raise InvalidInput(f"pipeline {self.path}: {error}", remedy=error.remedy) from None
+
+    def _after(self, fields: StageFields) -> tuple[str, ...]:
+        """What a stage comes after; one that only says in whose place it runs comes after the same as that."""
+        if fields.after or fields.unless is None:
+            return fields.after
+        return self._after(next(each for each in self.fields.stages if each.name == fields.unless))
 
     def _at(self, number: int, *field: str) -> str:
         line = line_of(self.text, ("stages", number, *field))
@@ -267,6 +297,18 @@ class _Reader:
                     f"{self._at(order[place])} is never reached", remedy="look at its `after` and `unless`"
                 )
 
+    def _require_prices(self, found: Pipeline) -> None:
+        """Prices of all GPUs or of none: costs in dollars and in GPUs do not add up."""
+        unpriced = [
+            group for group in found.groups if all(found.stages[place].gpu_price_per_h is None for place in group)
+        ]
+        if unpriced and len(unpriced) < len(found.groups):
+            names = " and ".join(found.stages[group[0]].name for group in unpriced)
+            raise InvalidInput(
+                f"pipeline {self.path}: stage {names} has no gpuPrice, and others have: their costs do not add up",
+                remedy="give every stage a gpuPrice, or --gpu-price for those without, or none at all",
+            )
+
     def _objectives(self) -> tuple[Objective, ...]:
         line = line_of(self.text, ("objectives",))
         where = f"pipeline {self.path}, line {line}"
@@ -278,8 +320,8 @@ class _Reader:
             if each.metric not in METRICS:
                 raise InvalidInput(
                     f"{where}: objective {as_written(each)}: a pipeline has no {each.metric}",
-                    remedy="use e2e (arrival to the end of the last stage) or ttft (to the first token of the last "
-                    "stage that makes tokens)",
+                    remedy="use e2e (arrival to the end of the last stage) or ttft (to the first token of whichever "
+                    "stage makes tokens last)",
                 )
         return found
 
@@ -293,6 +335,7 @@ class _Reader:
             for name in fields.shares_gpu_with:
                 self._require_shareable(each, stages[place_of[each]])
                 self._require_shareable(number[name], stages[place_of[number[name]]])
+                self._require_same_gpu(each, stages[place_of[each]], stages[place_of[number[name]]])
                 together = group[place_of[each]] | group[place_of[number[name]]]
                 for place in together:
                     group[place] = together
@@ -306,8 +349,19 @@ class _Reader:
                 remedy="only dynamic batchers (engine triton) share GPUs",
             )
 
+    def _require_same_gpu(self, number: int, stage: PipelineStage, other: PipelineStage) -> None:
+        types = [each.service.profile.spec.gpu.type for each in (stage, other) if each.service is not None]
+        if len(set(types)) > 1:
+            raise InvalidInput(
+                f"{self._at(number, 'sharesGpuWith')}: sharesGpuWith: {stage.name} was measured on {types[0]}, and "
+                f"{other.name} on {types[1]}",
+                remedy="stages on the same GPUs need profiles of the same GPU type",
+            )
+
 
 def _positive(text: str, what: str) -> float:
+    if text.strip().startswith("-"):
+        raise InvalidInput(f"{what}: {text} is negative", remedy="give 0 or more seconds")
     seconds = parse_seconds(text, what=what)
     if not 0.0 <= seconds <= 1e5:
         raise InvalidInput(f"{what}: {text} is out of range", remedy="give 0 to 1e5 seconds")

@@ -14,6 +14,7 @@ from models.fork_join import Passage, Sampling, pass_through
 from models.latency_law import LatencyLaw
 from models.neighbour_slowdown import Running, Stretch, stretches
 from models.objective import Metric, Objective
+from models.stage_network import Truth
 from planner.pipeline_file import Pipeline
 from planner.pipeline_stages import SATURATED, StageAnswer, answer_of, mean_batch_of
 
@@ -116,16 +117,24 @@ class PipelineModel:
         return pass_through(self.pipeline.network, self.sampling.visited, latencies)
 
     def _first_passage(self, stages: Sequence[StageAnswer]) -> Passage | None:
-        last = self.pipeline.first_token_of
-        if last is None:
+        here, visited, last = self._first_tokens
+        if not here.any():
             return None
-        needed = self.pipeline.network.before(last)
-        latencies = np.array(
-            [self.read(stage, place, "ttft" if place == last else "e2e") for place, stage in enumerate(stages)]
-        )
-        here = self.sampling.visited[last]
-        visited = self.sampling.visited[:, here] & needed[:, None]
-        return pass_through(self.pipeline.network, visited, latencies[:, here])
+        latencies = np.array([self.read(stage, place, "e2e")[here] for place, stage in enumerate(stages)])
+        for place in self.pipeline.makers:
+            latencies[place] = np.where(last[place], self.read(stages[place], place, "ttft")[here], latencies[place])
+        return pass_through(self.pipeline.network, visited, latencies)
+
+    @cached_property
+    def _first_tokens(self) -> tuple[Truth, Truth, Truth]:
+        """Which draws get tokens (draws,); of these, the stages up to their first token, and which of them makes it.
+
+        It is that of whichever stage makes tokens last; of several that do, each with none after it, the latest.
+        """
+        network, visited = self.pipeline.network, self.sampling.visited
+        last = network.last_of(self.pipeline.makers, visited)
+        here = np.asarray(last.any(axis=0))
+        return here, network.leading_to(last, visited)[:, here], last[:, here]
 
     def read(self, stage: StageAnswer, place: int, metric: str) -> Array:
         """A stage's latencies of the sampled requests, read once."""
@@ -216,6 +225,11 @@ class PipelineModel:
 
 def _at_rate(stream: CallStream, rate_per_s: float) -> CallStream:
     return CallStream(rate_per_s=rate_per_s, clump=stream.clump, gap_scv=stream.gap_scv, long_scv=stream.long_scv)
+
+
+def same_streams(one: Sequence[CallStream], other: Sequence[CallStream]) -> bool:
+    """Whether predictions under both are the same."""
+    return [_rounded(each) for each in one] == [_rounded(each) for each in other]
 
 
 def _rounded(stream: CallStream) -> tuple[float, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.errors import InvalidInput
 from models.prediction import Routing
 from models.simulation.pipeline import (
     BatcherServer,
@@ -16,6 +17,19 @@ from planner.pipeline_file import Pipeline
 from planner.pipeline_model import Counts, PipelineAnswer, PipelineModel
 from planner.pipeline_stages import PipelineStage, stretched
 
+MOST_CALLS = 30_000_000
+"""Calls of a simulation: some gigabytes."""
+
+
+def require_room(pipeline: Pipeline, requests: int) -> None:
+    """Raises InvalidInput where so many requests make more calls than memory holds."""
+    each = sum(stage.calls for stage in pipeline.stages)
+    if requests * each > MOST_CALLS:
+        raise InvalidInput(
+            f"{requests:,} requests make {requests * each:,} calls, and at most {MOST_CALLS:,} can be simulated",
+            remedy=f"give --requests {MOST_CALLS // each} or fewer",
+        )
+
 
 def simulate_plan(pipeline: Pipeline, counts: Counts, *, requests: int, seed: int) -> PipelineSimulation:
     """Serve so many requests with these replicas of each group."""
@@ -25,7 +39,7 @@ def simulate_plan(pipeline: Pipeline, counts: Counts, *, requests: int, seed: in
         pipeline.network,
         [_server(model, place, stage, answer) for place, stage in enumerate(pipeline.stages)],
         OpenArrivals(rate_per_s=pipeline.qps, burstiness=pipeline.burstiness),
-        first_token_of=pipeline.first_token_of,
+        makers=pipeline.makers,
         requests=requests,
         seed=seed,
     )

@@ -14,8 +14,9 @@ from models.call_stream import CallStream
 from models.latency_law import LatencyLaw
 from models.neighbour_slowdown import Stretch
 from models.prediction import Routing
-from models.workload import MAX_BURSTINESS, OpenArrivals
+from models.workload import MAX_BURSTINESS, OpenArrivals, Workload
 from planner.batching_answer import BURSTIEST
+from planner.node_count import paid_gpus
 from planner.profile import EngineProfile
 from planner.service import Service, ServiceAnswer
 
@@ -75,9 +76,23 @@ class PipelineStage:
         return self.service.capacity_per_s
 
     @property
+    def may_slow_with_replicas(self) -> bool:
+        """Whether more replicas may make requests slower: where they wait for a batch to fill, or calls go in turn."""
+        if self.service is None or self.service.makes_tokens:
+            return False
+        batcher = self.service.profile.to_batcher()
+        waits = batcher.max_queue_delay_s > 0.0 or batcher.wanted != (batcher.max_batch_size,)
+        return waits or (self.calls > 1 and self.service.routing is Routing.ROUND_ROBIN)
+
+    @property
     def gpus_per_replica(self) -> int:
         """Of one replica; 0 of a delay."""
         return 0 if self.service is None else self.service.profile.spec.gpu.per_replica
+
+    @property
+    def gpus_paid(self) -> int:
+        """Of a replica: whole nodes where it spans them."""
+        return 0 if self.service is None else paid_gpus(self.service.profile.spec.gpu, 1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -164,14 +179,14 @@ def _of_tokens(stage: PipelineStage, service: Service, stream: CallStream, repli
     """
 
     def under(burstiness: float) -> ServiceAnswer:
-        arrivals = OpenArrivals(
-            rate_per_s=stream.rate_per_s * stage.calls, burstiness=min(burstiness * stage.calls, MAX_BURSTINESS)
-        )
+        arrivals = OpenArrivals(rate_per_s=stream.rate_per_s * stage.calls, burstiness=min(burstiness, MAX_BURSTINESS))
         return replace(service, arrivals=arrivals).predict(replicas)
 
     found = under(stream.long_scv)
     if not found.stable:
         return StageAnswer(replicas=replicas, stable=False, utilization=found.utilization, leaving=stream)
+    if stage.calls > 1:
+        return _of_fan_out(stage, service, stream, found)
     e2e, ttft = found.laws["e2e"], found.laws["ttft"]
     if stream.is_clumped:
         e2e = under(stream.scv_over(e2e.mean_s)).laws["e2e"]
@@ -181,18 +196,29 @@ def _of_tokens(stage: PipelineStage, service: Service, stream: CallStream, repli
         stable=True,
         utilization=found.utilization,
         leaving=stream.unclumped(),
-        e2e=slowest_of(e2e, stage.calls),
-        ttft=slowest_of(ttft, stage.calls),
+        e2e=e2e,
+        ttft=ttft,
     )
 
 
-def slowest_of(law: LatencyLaw, calls: int) -> LatencyLaw:
-    """The law of the slowest of several independent calls."""
-    if calls == 1:
-        return law
-    cdf = law.cdf**calls
-    mean = float(np.interp((np.arange(2000) + 0.5) / 2000, cdf, law.values_s).mean())
-    return LatencyLaw(values_s=law.values_s, cdf=cdf, mean_s=mean)
+def _of_fan_out(stage: PipelineStage, service: Service, stream: CallStream, alone: ServiceAnswer) -> StageAnswer:
+    """Calls that come together, by a sample of the steps."""
+    from models.simulation.clumped_steps import clumped_steps
+
+    assert service.lengths is not None
+    workload = Workload(arrivals=service.arrivals, lengths=service.lengths, prefix_hit_rate=service.prefix_hit_rate)
+    found = clumped_steps(
+        service.profile.to_engine(), workload, stream, calls=stage.calls, replicas=alone.replicas,
+        routing=service.routing, load=alone.utilization,
+    )  # fmt: skip
+    return StageAnswer(
+        replicas=alone.replicas,
+        stable=True,
+        utilization=alone.utilization,
+        leaving=stream.unclumped(),
+        e2e=found.e2e,
+        ttft=found.ttft,
+    )
 
 
 def _of_batches(stage: PipelineStage, service: Service, stream: CallStream, replicas: int, load: float) -> StageAnswer:

@@ -10,7 +10,7 @@ from models.errors import NoFeasiblePlan
 from models.objective import METRICS, Objective
 from models.prediction import Prediction
 from models.workload import OpenArrivals, Workload
-from planner.node_count import NodeCount, node_count, node_fields
+from planner.node_count import NodeCount, node_count, node_fields, paid_gpus, paid_note
 from planner.profile import EngineProfile
 from planner.serving import serving_fields
 from planner.sizing import Sizing, binding, violated
@@ -49,15 +49,18 @@ class Answer:
         return node_count(self.profile.spec.gpu, self.replicas)
 
     def cost(self) -> dict[str, Any]:
-        """Cost per hour and per million output tokens; null without a price."""
+        """Cost per hour and per million output tokens; null without a price. Nodes that are held are paid whole."""
         if self.gpu_price_per_h is None:
             return {"per_hour": None, "per_million_output_tokens": None, "note": "no price given (--gpu-price)"}
-        per_hour = self.gpus * self.gpu_price_per_h
+        gpu = self.profile.spec.gpu
+        per_hour = paid_gpus(gpu, self.replicas) * self.gpu_price_per_h
+        note = paid_note(gpu, self.replicas)
         tokens_per_h = self.prediction.output_tokens_per_s * 3600.0
         return {
             "per_hour": per_hour,
             "per_million_output_tokens": per_hour / tokens_per_h * 1e6 if tokens_per_h > 0.0 else None,
             "gpu_per_hour": self.gpu_price_per_h,
+            **({} if note is None else {"note": note}),
         }
 
     def as_dict(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from planner.profile import ColdStart, Gpu, Limits
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
+SliceName = Annotated[str, Field(pattern=r"^[0-9]g\.[0-9]{1,4}gb(\+me)?$")]
 Seconds = Annotated[float, Field(ge=0.0, le=1e7, allow_inf_nan=False)]
 
 
@@ -99,18 +100,14 @@ class Spread(_Read):
     """What must not stand together."""
 
     spread: Literal["gpu", "node"] | None = None
-
-
-class InstanceGroup(_Read):
-    """Of a Triton server of a packing."""
-
-    count: Count = 1
+    not_with: Annotated[tuple[Text, ...], Field(max_length=10_000)] = ()
 
 
 class PackedMemory(_Read):
     """Bytes of a model on one GPU."""
 
     total_bytes: Annotated[float, Field(ge=0.0, le=1e15)] | None = None
+    kv_tokens: Annotated[int, Field(ge=0, le=10**12)] | None = None
 
 
 class PackedModel(_Read):
@@ -122,7 +119,7 @@ class PackedModel(_Read):
     model: Text
     gpu_type: Text
     mode: Literal["dedicated", "group", "time-shared", "mig"]
-    slice: Annotated[str, Field(pattern=r"^[0-9]g\.[0-9]{1,4}gb(\+me)?$")] | None = None
+    slice: SliceName | None = None
     replicas: Count
     instances_per_replica: Count = 1
     gpus_per_replica: Count = 1
@@ -132,6 +129,8 @@ class PackedModel(_Read):
     qps: Seconds | None = None
     predicted: Predicted = Predicted()
     memory: PackedMemory = PackedMemory()
+    gpu_memory_utilization: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Of the whole GPU, what vLLM takes."""
     anti_affinity: Spread = Spread()
     min_replicas: Count | None = None
     max_replicas: Count | None = None
@@ -143,20 +142,24 @@ class PlacedReplica(_Read):
     """A replica on a GPU."""
 
     model: Text
+    slice: Annotated[int, Field(ge=0, le=100)] | None = None
 
 
-class GpuMemory(_Read):
-    """Of one GPU."""
+class PlacedSlice(_Read):
+    """A MIG slice of a GPU."""
 
-    usable_bytes: Annotated[float, Field(gt=0.0, le=1e15)] | None = None
+    slice: SliceName
+    start: int | None = None
+    memory_bytes: Annotated[float, Field(gt=0.0, le=1e15)] | None = None
 
 
 class PlacedGpu(_Read):
     """A GPU with its replicas."""
 
+    node: Text | None = None
     type: Text
     mode: Literal["dedicated", "group", "time-shared", "mig"]
-    memory: GpuMemory = GpuMemory()
+    slices: Annotated[tuple[PlacedSlice, ...], Field(max_length=100)] = ()
     replicas: tuple[PlacedReplica, ...] = ()
 
 

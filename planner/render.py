@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import yaml
 
+from models.errors import InvalidInput
 from planner.manifests.autoscaler import autoscaler
 from planner.manifests.deployment import deployment
 from planner.manifests.disruption_budget import disruption_budget
-from planner.manifests.http_route import gateway, http_route
+from planner.manifests.http_route import gateway, http_routes, route_notes
 from planner.manifests.leader_worker_set import leader_worker_set
 from planner.manifests.server import RenderOptions, Server
 from planner.manifests.service import model_service, service
@@ -20,18 +22,38 @@ from planner.plan_reader import ReadPlan
 Manifest = dict[str, Any]
 
 
+MODELS_FILE, GATEWAY_FILE = "models.services.yaml", "gateway.routes.yaml"
+"""No server's file: a DNS label has no dot."""
+
+
 def manifests(plan: ReadPlan, options: RenderOptions) -> dict[str, list[Manifest]]:
-    """By the name of the file, in the order of the plan."""
+    """By the name of the file, in the order of the plan. Raises InvalidInput where two objects have one name."""
     by_model = _services_of_models(plan.servers)
-    files = {f"{server.name}.yaml": _of_server(server, options, by_model.keys()) for server in plan.servers}
-    files["models.yaml"] = [model_service(name, server, options) for name, server in by_model.items()]
+    found = [(f"{server.name}.yaml", _of_server(server, options, by_model.keys())) for server in plan.servers]
+    found.append((MODELS_FILE, [model_service(name, server, options) for name, server in by_model.items()]))
     if plan.routes:
         assert plan.gateway is not None
-        behind = [http_route(plan.gateway, plan.routes, options)]
+        behind = http_routes(plan.gateway, plan.routes, options)
         if options.gateway_class is not None:
             behind.insert(0, gateway(plan.gateway, options.gateway_class, options))
-        files["gateway.yaml"] = behind
-    return {name: found for name, found in files.items() if found}
+        found.append((GATEWAY_FILE, behind))
+    files = {name: documents for name, documents in found if documents}
+    _require_distinct([each for _, documents in found for each in documents])
+    assert sum(map(len, files.values())) == sum(len(documents) for _, documents in found), "a file was written twice"
+    return files
+
+
+def notes(plan: ReadPlan) -> list[str]:
+    """What who applies the manifests should know, each once."""
+    found = [f"{server.name}: {note}" for server in plan.servers for note in server.all_notes]
+    return list(dict.fromkeys([*found, *route_notes(plan.routes)]))
+
+
+def _require_distinct(documents: Sequence[Manifest]) -> None:
+    named = Counter((each["kind"], each["metadata"]["name"]) for each in documents)
+    twice = next((each for each, times in named.items() if times > 1), None)
+    if twice is not None:
+        raise InvalidInput(f"the plan makes two objects {twice[0]} {twice[1]!r}", remedy="rename a model of the plan")
 
 
 def _services_of_models(servers: Sequence[Server]) -> dict[str, Server]:

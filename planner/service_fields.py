@@ -11,11 +11,11 @@ from models.errors import InvalidInput
 from models.prediction import Routing
 from models.token_lengths import TokenLengths
 from models.workload import OpenArrivals
-from planner.file_model import FileModel
+from planner.file_model import NAME_PATTERN, FileModel
 from planner.profile import EngineProfile, load_profile
 from planner.service import Service
 
-Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
 """As Kubernetes names things, so that a plan can be rendered."""
 Rate = Annotated[float, Field(gt=0.0, le=1e7, allow_inf_nan=False)]
 Tokens = Annotated[float, Field(ge=1.0, le=1e8, allow_inf_nan=False)]

@@ -31,6 +31,7 @@ def serving_fields(profile: EngineProfile) -> dict[str, Any]:
             "maxNumBatchedTokens": limits.max_num_batched_tokens,
             "kvBlockSize": limits.kv_block_size,
             "chunkedPrefill": limits.chunked_prefill,
+            "kvCacheTokens": limits.kv_cache_tokens,
         }
     cold = spec.cold_start
     shared["coldStart"] = None if cold is None else {"p50": cold.p50, "p95": cold.p95}

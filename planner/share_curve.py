@@ -10,6 +10,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
 
 from models.errors import NoFeasiblePlan
 from models.gpu_sharing import STEPS
@@ -21,13 +24,19 @@ from planner.service import Service
 _ROUNDING = 1e-9
 
 
+@lru_cache(maxsize=1000)
+def _points(_spec: str, _objectives: tuple[str, ...]) -> tuple[list[float], list[float]]:
+    """Rates and lateness at them that are known so far: services of one profile and the same objectives share them."""
+    return [], []
+
+
 class ShareCurve:
     """The curve of one service, from which points are kept."""
 
     def __init__(self, service: Service, objectives: Sequence[Objective]) -> None:
         self._service, self._objectives = service, objectives
-        self._rates: list[float] = []
-        self._lateness: list[float] = []
+        asked = tuple(str(each) for each in objectives)
+        self._rates, self._lateness = _points(service.profile.spec.model_dump_json(), asked)
 
     @staticmethod
     def serves(service: Service) -> bool:
@@ -51,6 +60,8 @@ class ShareCurve:
         limit = share * (1.0 - _ROUNDING)
         if at < len(self._rates) and self._lateness[at] <= limit:
             return True
+        if at < len(self._rates) and self._rates[at] == rate:
+            return False
         if at > 0 and self._lateness[at - 1] > limit:
             return False
         lateness = self._late(rate)
@@ -63,6 +74,21 @@ class ShareCurve:
         found = self._service.at_rate(rate_per_s).predict(1)
         values = [(found.value(each), each.limit_s) for each in self._objectives]
         return max((math.inf if value is None else value / limit) for value, limit in values)
+
+    def _guess(self, replicas: int, low: int, high: int) -> int:
+        """A step of shares between two where the lateness, between known points, meets its limit.
+
+        Its inverse falls nearly in proportion to the rate, to 0 at capacity: exactly so for M/M/1.
+        """
+        middle = (low + high) // 2
+        slow = self._service.arrivals.rate_per_s / replicas * STEPS
+        if not self._rates:
+            return middle
+        rates = [*self._rates, self._service.capacity_per_s]
+        inverse = [*(1.0 / late for late in self._lateness), 0.0]
+        steps = np.arange(low + 1, high)
+        met = np.interp(slow / steps, rates, inverse) >= STEPS / steps
+        return int(steps[np.argmax(met)]) if met.any() else high - 1
 
     def least_replicas(self, share: float, *, most: int) -> int:
         """The fewest replicas with this share that meet every objective. Raises NoFeasiblePlan."""
@@ -90,6 +116,6 @@ class ShareCurve:
             return None
         bad, good = min(STEPS - 1, math.floor(load * STEPS)), STEPS
         while good - bad > 1:
-            middle = (good + bad) // 2
+            middle = self._guess(replicas, bad, good)
             bad, good = (bad, middle) if self.holds(replicas, middle / STEPS) else (middle, good)
         return good / STEPS

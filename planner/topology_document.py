@@ -11,7 +11,7 @@ from planner.service import ServiceAnswer
 from planner.serving import serving_fields
 from planner.topology import Reduced, RoutePlan, TopologyPlan
 from planner.topology_budget import cost_per_h
-from planner.topology_nodes import PoolUse
+from planner.topology_nodes import PoolUse, route_gpus_paid
 
 
 def document(plan: TopologyPlan) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def route_cost(whole: TopologyPlan, plan: RoutePlan) -> float | None:
     use, gpus = whole.uses[plan.route.gpu_type], plan.replicas * plan.route.profile.spec.gpu.per_replica
     price = plan.route.service.gpu_price_per_h
     if use.pool.price_per_h is None:
-        return None if price is None else gpus * price
+        return None if price is None else route_gpus_paid(plan.route, plan.replicas, use.pool) * price
     return None if use.cost_per_h is None else use.cost_per_h * gpus / use.gpus
 
 

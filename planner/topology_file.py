@@ -136,6 +136,8 @@ class NodePool:
     gpus_per_node: int | None
     count: int | None = None
     price_per_h: float | None = None
+    stated: bool = True
+    """Whether the file has it under nodes, or only data sheets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +264,7 @@ def _pools(file: _File, routes: tuple[Route, ...]) -> dict[str, NodePool]:
             gpus_per_node=per_node or (None if sheet is None else sheet.gpus_per_node),
             count=None if pool is None else pool.count,
             price_per_h=None if pool is None else pool.price_per_hour,
+            stated=pool is not None,
         )
     _by_known_type({pool.gpu: 0 for pool in file.nodes}, found, "nodes")
     return found
@@ -287,11 +290,23 @@ def _require_prices(routes: tuple[Route, ...], pools: Mapping[str, NodePool], bu
                 remedy="keep one of them",
             )
         if budget.per_hour is not None and pool.price_per_h is None and price is None:
-            raise InvalidInput(
-                f"{place}: budget.perHour is given, and route {route.name!r} has no price",
-                remedy="give gpuPrice to the route, or pricePerHour to its pool under nodes",
-            )
+            raise _no_price(route, pool, place)
         if pool.price_per_h is not None and pool.gpus_per_node is None:
             raise InvalidInput(
                 f"{place}: the pool of {pool.gpu} has a price and no gpusPerNode", remedy="say how many GPUs a node has"
             )
+
+
+def _no_price(route: Route, pool: NodePool, place: str) -> InvalidInput:
+    """A pool that is missing is told as such: often the route's profile is of another GPU than one thought."""
+    if pool.stated:
+        return InvalidInput(
+            f"{place}: budget.perHour is given, and route {route.name!r} has no price",
+            remedy="give gpuPrice to the route, or pricePerHour to its pool under nodes",
+        )
+    return InvalidInput(
+        f"{place}: budget.perHour is given, and route {route.name!r} has no price: there is no pool for "
+        f"{route.gpu_type} under nodes",
+        remedy=f"add `- {{gpu: {route.gpu_type}, gpusPerNode: …, pricePerHour: …}}`, give the route a gpuPrice, or "
+        "name a profile of a GPU that has a pool",
+    )

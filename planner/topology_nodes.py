@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from models.errors import InvalidInput
+from planner.node_count import paid_gpus
 from planner.node_packing import NodePacking, pack_nodes
 from planner.topology_file import NodePool, Route, Topology
 
@@ -89,9 +90,14 @@ def _require_room(route: Route, pool: NodePool) -> None:
         )
 
 
+def route_gpus_paid(route: Route, replicas: int, pool: NodePool) -> int:
+    """Whole nodes of replicas that span them, by the pool's size of a node."""
+    return paid_gpus(route.profile.spec.gpu, replicas, pool.gpus_per_node)
+
+
 def _cost(pool: NodePool, nodes: int | None, routes: Sequence[Route], counts: Counts) -> float | None:
     """Nodes by their price, else GPUs by the routes' prices; None where one of them is not known."""
     if pool.price_per_h is not None:
         return None if nodes is None else nodes * pool.price_per_h
-    prices = [(counts[r.name] * r.profile.spec.gpu.per_replica, r.service.gpu_price_per_h) for r in routes]
+    prices = [(route_gpus_paid(r, counts[r.name], pool), r.service.gpu_price_per_h) for r in routes]
     return None if any(price is None for _, price in prices) else sum(gpus * (price or 0.0) for gpus, price in prices)

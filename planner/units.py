@@ -111,7 +111,7 @@ _QUANTITY = re.compile(r"^\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([kMGT]?i?)
 
 
 def parse_bytes(text: str, *, what: str) -> float:
-    """Bytes from a quantity as Kubernetes writes it: `15Gi`, `500Mi`, `16G` (10^9), or a plain number of bytes.
+    """Bytes from a quantity as Kubernetes writes it: `15Gi`, `500Mi`, `16G` (10^9); a unit must be there, save for 0.
 
     `what` names the input in the error. Raises InvalidInput for anything else, negative or not finite.
     """
@@ -119,6 +119,10 @@ def parse_bytes(text: str, *, what: str) -> float:
     if match is None or match.group(2) not in _BYTES:
         raise InvalidInput(f"{what}: {text!r} is not an amount of memory", remedy="write for example 15Gi or 500Mi")
     size = float(match.group(1)) * _BYTES[match.group(2)]
+    if size and not match.group(2):
+        # 20 is meant as GiB far more often than as bytes, and 20 bytes fit everywhere.
+        number = match.group(1)
+        raise InvalidInput(f"{what}: {text!r} has no unit; write {number}Gi or {number}Mi", remedy="add the unit")
     if not math.isfinite(size):
         raise InvalidInput(f"{what}: {text!r} is not finite", remedy="write for example 15Gi or 500Mi")
     return size

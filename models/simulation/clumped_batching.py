@@ -22,6 +22,8 @@ Counts = NDArray[np.int64]
 
 _CALLS = 160_000
 _LEAST_REQUESTS = 16_000
+_MOST_CALLS = 3_200_000
+"""Of a fan-out above 200 fewer requests are served: the slowest of so many calls varies little."""
 _WARM_UP = 0.1
 _SEED = 7
 _SHARES = np.concatenate([np.linspace(0.0005, 0.9495, 950), 1.0 - np.geomspace(0.05, 1e-4, 150)])
@@ -50,7 +52,7 @@ def clumped_batching(
     """Serve `calls` calls of every request at `replicas` replicas, each call at one taken at random (or in turn)."""
     rng = np.random.default_rng(_SEED)
     load = stream.rate_per_s * calls / (replicas * batcher.capacity_per_s)
-    requests = max(_LEAST_REQUESTS, _CALLS // calls) * _longer(load)
+    requests = max(min(_LEAST_REQUESTS, _MOST_CALLS // calls), _CALLS // calls) * longer(load)
     when = clump_times(stream, requests, rng)
     arrival = np.repeat(when, calls)
     chosen = chosen_replicas(arrival.size, replicas, in_turn=in_turn, rng=rng)
@@ -58,15 +60,19 @@ def clumped_batching(
     ends = done.reshape(when.size, calls).max(axis=1)
     counted = slice(int(_WARM_UP * when.size), None)
     latency = (ends - when)[counted]
-    values = np.quantile(latency, _SHARES)
     return ClumpedBatching(
-        e2e=LatencyLaw(values_s=values, cdf=_SHARES, mean_s=float(latency.mean())),
+        e2e=sampled_law(latency),
         mean_batch=float(1.0 / np.mean(1.0 / batch)),
         leaving=leaving_stream(stream, ends[counted]),
     )
 
 
-def _longer(load: float) -> int:
+def sampled_law(latency: Array) -> LatencyLaw:
+    """The law of many samples, by fewer values."""
+    return LatencyLaw(values_s=np.quantile(latency, _SHARES), cdf=_SHARES, mean_s=float(latency.mean()))
+
+
+def longer(load: float) -> int:
     """How many times as long a run near saturation is, where queues last."""
     return 1 if load < 0.7 else 2 if load < 0.8 else 4
 

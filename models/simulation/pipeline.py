@@ -79,7 +79,7 @@ class PipelineSimulation:
     passage: Passage
     e2e: LatencyLaw
     ttft: LatencyLaw | None
-    """Arrival to the first token of the stage that was asked for, of the requests that visit it."""
+    """Arrival to the first token of whichever stage makes tokens last, of the requests that get some."""
     requests: int
     shares_gpus: bool
     """Whether stages on the same GPUs slowed each other down batch by batch; else all batches took longer alike."""
@@ -93,17 +93,17 @@ def simulate_pipeline(
     servers: Sequence[Server],
     arrivals: OpenArrivals,
     *,
-    first_token_of: int | None = None,
+    makers: Sequence[int] = (),
     requests: int = 100_000,
     seed: int = 1,
 ) -> PipelineSimulation:
-    """Serve `requests` requests. Deterministic for a seed."""
+    """Serve `requests` requests; `makers` are the stages whose first tokens count. Deterministic for a seed."""
     rng = np.random.default_rng(seed)
     came = np.cumsum(gaps(arrivals, requests, rng))
     visited = network.visited(rng.random((len(servers), requests)))
     ready = np.zeros((len(servers), requests))
     done = np.zeros_like(ready)
-    first = np.zeros(requests)
+    first = np.zeros_like(ready)
     blocks = _blocks(servers)
     together = [place for block in blocks for place in block]
     for place, server in enumerate(servers):
@@ -117,17 +117,17 @@ def simulate_pipeline(
         order = here[np.argsort(ready[place, here], kind="stable")]
         if order.size:
             tokens, done[place, order] = _serve(server, ready[place, order], rng)
-            if place == first_token_of:
-                first[order] = tokens - came[order]
+            first[place, order] = tokens - came[order]
     counted = slice(int(requests * _WARM_UP), int(requests * (1.0 - _COOL_DOWN)))
     since = np.where(visited, ready - came, 0.0)[:, counted], np.where(visited, done - came, 0.0)[:, counted]
     passage = Passage(network=network, visited=visited[:, counted], ready=since[0], done=since[1])
-    asked = None if first_token_of is None else first[counted][visited[first_token_of, counted]]
+    last = network.last_of(makers, visited[:, counted])
+    asked = np.where(last, first[:, counted], 0.0).max(axis=0)[last.any(axis=0)]
     e2e = passage.end_to_end
     return PipelineSimulation(
         passage=passage,
         e2e=LatencyLaw.from_samples(e2e),
-        ttft=None if asked is None or not asked.size else LatencyLaw.from_samples(asked),
+        ttft=None if not asked.size else LatencyLaw.from_samples(asked),
         requests=e2e.size,
         shares_gpus=any(_is_shared(servers[place]) for place in together),
         settled=_settled(e2e),
@@ -210,7 +210,7 @@ def _serve_together(
     gpus, placed = 0, dict[int, int]()
     for row, place in enumerate(block):
         server = servers[place]
-        for each in network.stages[place].after:
+        for each in network.waits(place):
             if each in block:
                 after[row, block.index(each)] = True
             else:

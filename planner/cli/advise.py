@@ -39,7 +39,7 @@ _WIDTH = 100
 @click.option("--gpu", help="GPU type, such as H100-SXM5-80GB, for numbers.")
 @click.option("--gpu-memory", "memory_gib", type=FiniteRange(0.5, 1024.0), metavar="GIB",
               help="Memory of the edge machine's GPU, for numbers (needs --edge and --model).")  # fmt: skip
-@click.option("--quantization", help="Such as fp8, awq.  [default: by the model's name, or none]")
+@click.option("--quantization", help="Such as fp8, awq.  [default: by the model's name or shipped profiles, or none]")
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json", "yaml"]), default="table",
               show_default=True, help="Form of the answer.")  # fmt: skip
 def advise(
@@ -55,22 +55,36 @@ def advise(
     """Which engine and topology serve the needs, why, and what commonly goes wrong with it.
 
     Rules, in order: what an engine cannot do at all before what it does better. With --model, what shipped profiles
-    measured and whether the model fits a node.
+    predict, how far they are to be trusted, and whether the model fits a node.
     """
     from models.errors import InvalidInput
     from planner.advice import Needs, SetUp
     from planner.advice import advise as advice_for
-    from planner.advice_numbers import exceeds_node, measured_gain, numbers
+    from planner.advice_memory import widest_that_fits
+    from planner.advice_numbers import compiled_gain, numbers
+    from planner.advice_subject import subject
     from planner.reports.structured import render
 
-    if model is None and (gpu or quantization):
+    if model is None and (gpu is not None or quantization is not None):
         raise InvalidInput("--gpu and --quantization mean nothing without --model", remedy="add --model, or drop them")
+    if model is not None and needs["llms"] == 0:
+        raise InvalidInput("--model is of a language model, and --llms is 0", remedy="drop --model, or give --llms 1")
     if memory_gib is not None and (model is None or not needs["edge"] or gpu):
         raise InvalidInput("--gpu-memory is of an edge machine's GPU", remedy="add --edge and --model, and drop --gpu")
-    spans_nodes = spans_nodes or (model is not None and exceeds_node(model, gpu, quantization))
-    gain = None if model is None else measured_gain(model, gpu)
-    found = advice_for(Needs(set_up=SetUp(set_up), spans_nodes=spans_nodes, trtllm_gain=gain, **needs))
-    figures = [] if model is None else list(numbers(model, gpu, quantization, memory_gib=memory_gib))
+    asked = None if model is None else subject(model, gpu, quantization)
+    exceeds = asked is not None and memory_gib is None and asked.exceeds_node
+    fits = None if asked is None or memory_gib is None else widest_that_fits(asked, memory_gib)
+    found = advice_for(
+        Needs(
+            set_up=SetUp(set_up),
+            spans_nodes=spans_nodes or exceeds,
+            trtllm_gain=None if asked is None else compiled_gain(asked),
+            precision=f"{asked.precision} ({asked.basis})" if asked is not None and exceeds else "",
+            edge_precision=fits or "",
+            **needs,
+        )
+    )
+    figures = [] if asked is None else list(numbers(asked, memory_gib=memory_gib))
     if form != "table":
         fields = {
             "engine": found.engine.value,

@@ -11,7 +11,8 @@ import click
 from models.errors import InvalidInput
 from models.prediction import Routing
 from models.workload import OpenArrivals
-from planner.break_even import BreakEven, BuildCost, break_evens, parse_gain
+from planner.break_even import BreakEven, break_evens, parse_gain, unused_gain
+from planner.build_cost import HOURS_A_MONTH, BuildCost
 from planner.candidates import candidates_of, chosen_profiles
 from planner.cli.batching import question_of
 from planner.cli.command import Command
@@ -71,7 +72,7 @@ Examples:
     help="Suppose TensorRT-LLM gives so much more throughput where it is not measured, such as 0.15..0.2.",
 )
 @click.option("--releases-per-month", type=FiniteRange(0.0, 1000.0), default=0.0, show_default=True,
-              help="Versions of the model, each built again.")  # fmt: skip
+              help="Versions of the model, each built again: spreads what building costs, and weighs it.")  # fmt: skip
 @click.option("--set-up-hours", type=FiniteRange(0.0, 10_000.0), default=0.0, show_default=True,
               help="An engineer's hours for each version built.")  # fmt: skip
 @click.option("--engineer-hour", type=FiniteRange(0.0, 10_000.0), default=0.0, show_default=True, metavar="USD",
@@ -106,8 +107,8 @@ def compare(
 
     Says for each: replicas, GPUs, nodes, cost, latencies, what more the same replicas carry (headroom) and how long
     it takes to set up; whether the difference is more than the profiles' errors; and when building TensorRT-LLM
-    engines pays. Variants that are not measured are derived from data sheets and marked ESTIMATED. Exit code 1: no
-    profile meets the objectives.
+    engines pays. With --releases-per-month the cost of building every version is weighed too. Variants that are not
+    measured are derived from data sheets and marked ESTIMATED. Exit code 1: no profile meets the objectives.
     """
     if not profile_names and not model_names:
         raise InvalidInput("--profile is missing", remedy="name profiles, or all of a --model")
@@ -121,19 +122,26 @@ def compare(
         raise InvalidInput(
             "--set-up-hours and --engineer-hour belong together", remedy="say how many hours, and what one costs"
         )
+    if compile_hours * releases_per_month > HOURS_A_MONTH:
+        raise InvalidInput(
+            f"--compile-hours {compile_hours:g} at --releases-per-month {releases_per_month:g}: no version is built "
+            "before the next",
+            remedy=f"a month has {HOURS_A_MONTH:g} hours: give shorter builds, or fewer releases",
+        )
     gains = () if trtllm_gain is None else parse_gain(trtllm_gain)
     rule = price_rule(load_prices(prices), pricing=pricing, cloud=cloud, region=region, stated=gpu_price)
     profiles = chosen_profiles(profile_names, model_names)
     load = _load(profiles, options, slo, max_replicas)
     candidates = candidates_of(profiles, variants, least_tokens=_least_tokens(load))
     _require_used(rule, candidates)
-    found = compare_candidates(candidates, load, rule, compile_hours=compile_hours)
     build = BuildCost(
         compile_hours=compile_hours, set_up_hours=set_up_hours, engineer_per_h=engineer_hour,
         releases_per_month=releases_per_month,
     )  # fmt: skip
+    found = compare_candidates(candidates, load, rule, build=build)
     paying = break_evens(found.rows, load, rule, build, gains)
     notes = _notes(load, str(rule), candidates)
+    notes += unused_gain(found.rows, paying) if gains else []
     if plot is not None:
         _draw(found, plot)
     click.echo(_rendered(found, paying, notes, form), nl=False)

@@ -18,7 +18,7 @@ Examples:
 
 @click.command(cls=Command, epilog=_EPILOG)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--time-limit", default="10s", show_default=True, help="Of the search; sizing comes before it.")
+@click.option("--time-limit", default="10s", show_default=True, help="Of it all; the search has half of it at least.")
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json", "yaml", "csv"]), default="table",
               show_default=True, help="Output format; csv has a row for each replica on a GPU.")  # fmt: skip
 def pack(file: Path, time_limit: str, form: str) -> None:
@@ -32,7 +32,7 @@ def pack(file: Path, time_limit: str, form: str) -> None:
     from planner.cli.options import painter, width
     from planner.cli.quiet_library import quiet_library
     from planner.packing_blocking import blocking, one_fewer
-    from planner.packing_document import no_packing, pack_document, pack_rows
+    from planner.packing_document import no_pack_row, no_packing, pack_document, pack_rows
     from planner.packing_fields import read_pack
     from planner.packing_plan import SHARE_OF_SEARCH, ask
     from planner.packing_plan import pack as packed
@@ -47,17 +47,20 @@ def pack(file: Path, time_limit: str, form: str) -> None:
     read = read_pack(file)
     try:
         with quiet_library():
+            start = time.monotonic()
             question = ask(read, file, gpu_kinds(read, f"file {file}"), tenants(read, file))
-            begun = time.monotonic()
+            sized = time.monotonic()
+            limit = max(0.5 * limit, limit - (sized - start))
             plan = packed(question, time_limit_s=limit, clock=time.monotonic)
-            left = max((1.0 - SHARE_OF_SEARCH) * limit, limit - (time.monotonic() - begun))
+            left = max((1.0 - SHARE_OF_SEARCH) * limit, limit - (time.monotonic() - sized))
             blocks = blocking(plan, time_limit_s=left, clock=time.monotonic)
     except NoFeasiblePlan as error:
         if form != "table":
-            click.echo(render(no_packing(error), form), nl=False)
+            lacking = no_packing(error)
+            click.echo(render(no_pack_row(lacking) if form == "csv" else lacking, form, complete=False), nl=False)
         raise
     document = pack_document(plan, one_fewer(plan), blocks)
     if form == "table":
         click.echo(packing_table(document, painter(), width()), nl=False)
     else:
-        click.echo(render(pack_rows(document) if form == "csv" else document, form), nl=False)
+        click.echo(render(pack_rows(document) if form == "csv" else document, form, complete=False), nl=False)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +31,7 @@ A pipeline file (durations as 20ms or 2s; prices of one GPU for an hour):
   - {name: embed, service: {profile: embedder.yaml}, gpuPrice: 0.8}
   - {name: retrieve, after: [embed], fanOut: 4, delay: {p50: 15ms, p99: 60ms}}
   - {name: rerank, after: [retrieve], fanOut: 16, service: {profile: reranker.yaml},
-     sharesGpuWith: [embed]}
+     sharesGpuWith: [embed]}   # on the same GPUs, and so of the same type
   - {name: generate, after: [rerank], gpuPrice: 2.5, service: {profile: my.yaml,
      inputTokens: 1500, outputTokens: 200}}
 A stage may also have `probability` (of running), `unless` (a stage in whose place it
@@ -52,6 +55,7 @@ def pipeline(file: Path, simulate: bool, requests: int, seed: int, gpu_price: fl
     How much of an objective each stage may take is not said but found. Exit code 1: no replicas meet it.
     """
     from models.errors import NoFeasiblePlan
+    from planner.cli.interruptible import interruptible
     from planner.cli.options import painter, width
     from planner.pipeline import make_pipeline_plan
     from planner.pipeline_fields import no_plan_fields, plan_fields
@@ -59,8 +63,13 @@ def pipeline(file: Path, simulate: bool, requests: int, seed: int, gpu_price: fl
     from planner.reports.pipeline_table import pipeline_table
 
     asked = read_pipeline(file, gpu_price_per_h=gpu_price)
+    if simulate:
+        from planner.pipeline_simulation import require_room
+
+        require_room(asked, requests)
     try:
-        plan = make_pipeline_plan(asked)
+        with _searching():
+            plan = interruptible(lambda: make_pipeline_plan(asked))
     except NoFeasiblePlan as error:
         if form != "table":
             click.echo(_rendered(no_plan_fields(asked, error), form), nl=False)
@@ -72,6 +81,17 @@ def pipeline(file: Path, simulate: bool, requests: int, seed: int, gpu_price: fl
     return 0
 
 
+@contextmanager
+def _searching() -> Iterator[None]:
+    """Says on a terminal what takes so long: many calls at once, sampled for every number of replicas."""
+    shown = sys.stderr.isatty()
+    click.echo("searching for the least cost …" if shown else "", err=True, nl=False)
+    try:
+        yield
+    finally:
+        click.echo("\r\033[K" if shown else "", err=True, nl=False)
+
+
 def _simulated(asked: Pipeline, counts: tuple[int, ...], requests: int, seed: int) -> Any:
     from planner.cli.interruptible import interruptible
     from planner.pipeline_simulation import simulate_plan
@@ -80,8 +100,7 @@ def _simulated(asked: Pipeline, counts: tuple[int, ...], requests: int, seed: in
 
 
 def _rendered(fields: dict[str, Any], form: str) -> str:
+    from planner.reports.pipeline_rows import pipeline_rows
     from planner.reports.structured import render
 
-    if form != "csv":
-        return render(fields, form)
-    return render([{"pipeline": fields["name"], **stage} for stage in fields["stages"]], form)
+    return render(fields, form) if form != "csv" else render(pipeline_rows(fields), form, complete=False)

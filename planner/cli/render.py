@@ -10,7 +10,7 @@ import click
 from planner.cli.command import Command
 
 if TYPE_CHECKING:
-    from planner.plan_reader import ServingOf
+    from planner.plan_server import ServingOf
 
 _EPILOG = """\b
 Examples:
@@ -27,6 +27,8 @@ Examples:
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @click.option("--profile", "profiles", type=click.Path(path_type=Path), multiple=True, metavar="FILE",
               help="Profile that the plan names and does not contain. Repeat for several.")  # fmt: skip
+@click.option("--checkpoint", "checkpoints", multiple=True, metavar="NAME=MODEL",
+              help="Weights that a model of the plan loads, where it is quantised. Repeat for several.")  # fmt: skip
 @click.option("--namespace", metavar="NAME", help="Of every object.  [default: that of who applies them]")
 @click.option("--hpa", is_flag=True, help="Add a HorizontalPodAutoscaler, on requests in a replica.")
 @click.option(
@@ -41,6 +43,7 @@ def render(
     out: Path | None,
     force: bool,
     profiles: tuple[Path, ...],
+    checkpoints: tuple[str, ...],
     namespace: str | None,
     hpa: bool,
     vllm_image: str | None,
@@ -54,11 +57,14 @@ def render(
     standard input. Deployment (LeaderWorkerSet where a replica spans nodes), Service, PodDisruptionBudget, Triton's
     model configurations, and the routes of a gateway.
     """
+    from dataclasses import replace
+
     from models.errors import InvalidInput
+    from planner.checkpoints import with_checkpoints
     from planner.files import parse_document, read_text
     from planner.manifests.server import RenderOptions
     from planner.plan_reader import read_plan
-    from planner.render import manifests, to_yaml
+    from planner.render import manifests, notes, to_yaml
 
     name = "standard input" if str(plan) == "-" else str(plan)
     text = read_text(Path("/dev/stdin"), what="plan") if str(plan) == "-" else read_text(plan, what="plan")
@@ -73,12 +79,16 @@ def render(
         gateway_class=_label(gateway_class, "--gateway-class"),
         select_nodes=node_selector,
     )
-    files = manifests(read_plan(document, text, name, _serving_of(profiles)), options)
+    read = read_plan(document, text, name, _serving_of(profiles))
+    read = replace(read, servers=with_checkpoints(read.servers, _checkpoints(checkpoints)))
+    files = manifests(read, options)
     texts = {file: to_yaml(documents) for file, documents in files.items()}
     if triton_image is None and any("nvidia/tritonserver:" in each for each in texts.values()):
         click.echo(
-            "note: NVIDIA's images are in a registry of its own; --triton-image names where you pull from", err=True
+            "note: NVIDIA's images are in NVIDIA's NGC catalogue; --triton-image names where you pull from", err=True
         )
+    for note in notes(read):
+        click.echo(f"note: {note}", err=True)
     if out is None or str(out) == "-":
         click.echo("---\n".join(texts.values()), nl=False)
         return
@@ -100,6 +110,22 @@ def _serving_of(files: tuple[Path, ...]) -> ServingOf:
         return None if profile is None else Serving.model_validate(serving_fields(profile))
 
     return find
+
+
+def _checkpoints(given: tuple[str, ...]) -> dict[str, str]:
+    """By the name of the model."""
+    from models.errors import InvalidInput
+
+    found: dict[str, str] = {}
+    for each in given:
+        name, equals, checkpoint = each.partition("=")
+        if not (name and equals and checkpoint) or checkpoint.startswith("-") or name in found:
+            raise InvalidInput(
+                f"--checkpoint {each[:120]!r} is not NAME=MODEL, once for each name",
+                remedy="write for example chat=hugging-quants/Meta-Llama-3.1-8B-Instruct-AWQ-INT4",
+            )
+        found[name] = checkpoint
+    return found
 
 
 def _image(image: str | None, option: str) -> str | None:

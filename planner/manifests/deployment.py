@@ -13,7 +13,7 @@ def deployment(server: Server, options: RenderOptions) -> dict[str, Any]:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata(server.name, server, options, server.notes),
+        "metadata": metadata(server.name, server, options, server.all_notes),
         "spec": {
             "replicas": server.replicas,
             "selector": {"matchLabels": selector(server)},

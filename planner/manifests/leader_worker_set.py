@@ -12,7 +12,10 @@ LEADER = {"leaderworkerset.sigs.k8s.io/worker-index": "0"}
 
 
 def leader_worker_set(server: Server, options: RenderOptions) -> dict[str, Any]:
-    """A group is whole or not there: when one of its pods fails all start anew, and each is alone on its node."""
+    """A group is whole or not there: when one of its pods fails all start anew.
+
+    Nothing but its GPUs keeps a pod from sharing a node: two of a group stand on one where it has twice as many.
+    """
     template = {
         "size": server.nodes,
         "restartPolicy": "RecreateGroupOnPodRestart",
@@ -22,7 +25,7 @@ def leader_worker_set(server: Server, options: RenderOptions) -> dict[str, Any]:
     return {
         "apiVersion": "leaderworkerset.x-k8s.io/v1",
         "kind": "LeaderWorkerSet",
-        "metadata": metadata(server.name, server, options, server.notes),
+        "metadata": metadata(server.name, server, options, server.all_notes),
         "spec": {
             "replicas": server.replicas,
             "startupPolicy": "LeaderCreated",

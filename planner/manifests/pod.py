@@ -37,6 +37,11 @@ def selector(server: Server) -> dict[str, str]:
     return {"app.kubernetes.io/name": server.name}
 
 
+def model_label(model: str) -> str:
+    """The label of pods that serve a model, whichever server they belong to."""
+    return f"model.replicast.dev/{model}"
+
+
 def metadata(name: str, server: Server, options: RenderOptions, notes: tuple[str, ...] = ()) -> dict[str, Any]:
     """Of an object that belongs to the server."""
     fields: dict[str, Any] = {"name": name}
@@ -50,23 +55,25 @@ def metadata(name: str, server: Server, options: RenderOptions, notes: tuple[str
 
 def pod_template(server: Server, options: RenderOptions, *, role: str | None = None) -> dict[str, Any]:
     """The template; `role` is leader or worker in a group of pods, None for a pod that is a whole replica."""
-    of_models = {f"model.replicast.dev/{model.name}": "true" for model in server.models}
+    of_models = {model_label(model.name): "true" for model in server.models}
     engine = vllm if server.engine == "vllm" else triton
     container, volumes = engine.container(server, options, role=role)
-    container["resources"] = {"limits": {server.gpu_resource: server.gpus_per_pod}}
+    container["resources"] = {"requests": server.requests, "limits": {server.gpu_resource: server.gpus_per_pod}}
     container["securityContext"] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     if role != "worker":
         container |= _probes(server, engine.HEALTH)
-    container["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", str(DRAIN_S)]}}}
+    container.setdefault("lifecycle", {"preStop": {"exec": {"command": ["sleep", str(DRAIN_S)]}}})
     spec: dict[str, Any] = {
         "terminationGracePeriodSeconds": server.grace_s,
         "automountServiceAccountToken": False,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
         **_scheduling(server, options),
         "containers": [container],
-        "volumes": [*volumes, {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "16Gi"}}],
+        "volumes": volumes,
     }
-    container["volumeMounts"] = [*container.get("volumeMounts", []), {"name": "shm", "mountPath": "/dev/shm"}]  # noqa: S108
+    if server.thread_percentage is None:  # under MPS the device plugin mounts the daemon's /dev/shm
+        volumes.append({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "16Gi"}})
+        container["volumeMounts"].append({"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108
     return {"metadata": {"labels": {**labels(server), **of_models}}, "spec": spec}
 
 
@@ -87,13 +94,26 @@ def _scheduling(server: Server, options: RenderOptions) -> dict[str, Any]:
     if options.select_nodes and product is not None:
         fields["nodeSelector"] = {"nvidia.com/gpu.product": product}
     fields["tolerations"] = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
-    if server.spread_over == "node":
-        fields["topologySpreadConstraints"] = [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "DoNotSchedule",
-                "labelSelector": {"matchLabels": selector(server)},
-            }
+    apart = _apart(server)
+    if apart:
+        fields["affinity"] = {"podAntiAffinity": apart}
+    return fields
+
+
+def _apart(server: Server) -> dict[str, Any]:
+    """By the label of a model, which the pods of all its servers carry: so that it holds between servers too."""
+
+    def term(model: str) -> dict[str, Any]:
+        return {
+            "labelSelector": {"matchLabels": {model_label(model): "true"}},
+            "topologyKey": "kubernetes.io/hostname",
+        }
+
+    fields: dict[str, Any] = {}
+    if server.apart_from:
+        fields["requiredDuringSchedulingIgnoredDuringExecution"] = [term(model) for model in server.apart_from]
+    if server.rather_apart_from:
+        fields["preferredDuringSchedulingIgnoredDuringExecution"] = [
+            {"weight": 100, "podAffinityTerm": term(model)} for model in server.rather_apart_from
         ]
     return fields

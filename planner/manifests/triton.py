@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.errors import InvalidInput
 from planner.manifests.server import RenderOptions, Server
 
 IMAGE = "nvidia/tritonserver:24.12-py3"
@@ -16,6 +17,12 @@ REPOSITORY = "/models"
 def container(server: Server, options: RenderOptions, *, role: str | None) -> tuple[dict[str, Any], list[Any]]:  # noqa: ARG001
     """The container, and the volumes it needs. A claim `models` holds the versions' folders of every model."""
     trtllm = server.engine == "triton-trtllm"
+    if server.nodes > 1:
+        raise InvalidInput(
+            f"{server.name} is served by {server.engine} on {server.nodes} nodes a replica, which is not rendered: "
+            "its ranks would have to be started over MPI between pods",
+            remedy="plan it on one node (--nodes-per-replica 1), or with vllm",
+        )
     fields: dict[str, Any] = {
         "name": "triton",
         "image": options.triton_image or (TRTLLM_IMAGE if trtllm else IMAGE),
@@ -62,6 +69,15 @@ def _command(server: Server) -> list[str]:
 
 
 def _trtllm_command(server: Server) -> list[str]:
+    """What tensorrtllm_backend's scripts/launch_triton_server.py starts, in the foreground.
+
+    The script itself starts it and ends, and with it a container whose first process it is.
+    """
     ranks = server.models[0].tensor * server.models[0].pipeline
-    script = "/app/scripts/launch_triton_server.py"
-    return ["python3", script, f"--world_size={ranks}", f"--model_repo={REPOSITORY}"]
+    command = ["mpirun", "--allow-run-as-root"]
+    for rank in range(ranks):
+        command += [":"] * (rank > 0) + ["-n", "1", "tritonserver", f"--model-repository={REPOSITORY}"]
+        if rank:
+            command += ["--model-control-mode=explicit", "--load-model=tensorrt_llm"]
+        command += ["--disable-auto-complete-config", f"--backend-config=python,shm-region-prefix-name=prefix{rank}_"]
+    return command

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from planner.break_even import BreakEven
+from planner.break_even import BreakEven, Rates, told_hours
+from planner.build_cost import HOURS_A_MONTH
 from planner.comparison import Comparison
 from planner.comparison_row import Row
 from planner.objective import as_written
@@ -39,21 +40,26 @@ def comparison_table(
 def _money_lines(found: Comparison, names: dict[str, str], longest: int, paint: Paint) -> list[str]:
     """Counts and cost of every row; a star on the Pareto front."""
     tokens = any((row.costs()["per_million_output_tokens"] is not None) for row in found.rows)
-    of_tokens = f"{'$/1M tokens':>13}" if tokens else ""
-    head = f"replicas    range   GPUs  nodes   $ an hour{of_tokens}{'$/1k requests':>15}  headroom"
+    builds = any(row.builds_per_hour for row in found.rows if row.per_hour is not None)
+    of_tokens = f"{'$/1M output tokens':>20}" if tokens else ""
+    of_builds = f"{'with builds':>13}" if builds else ""
+    head = f"replicas    range   GPUs  nodes   $ an hour{of_builds}{of_tokens}{'$/1k requests':>15}  headroom"
     lines = [f"{'profile'.ljust(longest)}  {head}"]
     for row, on in zip(found.rows, found.pareto, strict=True):
         name = names[row.name].ljust(longest)
         star = "*" if on else " "
-        lines.append(f"{name} {star}{_money(row, tokens) if row.feasible else paint('no plan', 'bad')}")
+        lines.append(f"{name} {star}{_money(row, tokens, builds) if row.feasible else paint('no plan', 'bad')}")
     return lines
 
 
-def _money(row: Row, tokens: bool) -> str:
+def _money(row: Row, tokens: bool, builds: bool) -> str:
     costs = row.costs()
     replicas = f"{row.fields['replicas']:8,}  {_between(row):>7}  {row.gpus:5,}  {_or_dash(row.nodes):>5}"
-    of_tokens = f"{_dollars(costs['per_million_output_tokens'], 3):>13}" if tokens else ""
-    money = f"{_dollars(costs['per_hour']):>10}{of_tokens}{_dollars(costs['per_thousand_requests'], 4):>15}"
+    of_tokens = f"{_dollars(costs['per_million_output_tokens'], 3):>20}" if tokens else ""
+    with_builds = f"{_dollars(costs['per_hour_with_builds']):>13}" if builds else ""
+    money = (
+        f"{_dollars(costs['per_hour']):>10}{with_builds}{of_tokens}{_dollars(costs['per_thousand_requests'], 4):>15}"
+    )
     headroom = "—" if row.headroom is None else f"+{format_share(row.headroom)}"
     estimated = f"  ESTIMATED ± {format_share(row.candidate.error)}" if row.candidate.estimated else ""
     return f"{replicas}  {money}  {headroom:>8}{estimated}"
@@ -115,7 +121,8 @@ def _choice(found: Comparison, paint: Paint, width: int) -> list[str]:
     lines[0] = lines[0].replace(head, paint(head, "good"), 1)
     if choice.saving_per_hour:
         lines += wrapped(
-            f"That is ${choice.saving_per_hour:,.2f} an hour, ${choice.saving_per_hour * 730.5:,.0f} a month.", width
+            f"That is ${choice.saving_per_hour:,.2f} an hour, ${choice.saving_per_hour * HOURS_A_MONTH:,.0f} a month.",
+            width,
         )
     return lines
 
@@ -125,23 +132,32 @@ def _break_even_lines(found: Sequence[BreakEven], width: int) -> list[str]:
     for each in found:
         supposed = "" if each.gain is None else " (supposed)"
         lines += ["", *wrapped(f"{each.vllm.name} or {each.compiled.name}{supposed}: {each.reason}.", width)]
-        lines += [line for text in _rates(each) for line in wrapped(text, width)]
+        lines += [line for text in _all_rates(each) for line in wrapped(text, width)]
     return lines
 
 
-def _rates(each: BreakEven) -> list[str]:
-    """Savings are whole replicas, so they begin at a rate."""
-    if each.looked_to_per_s is None:
+def _all_rates(each: BreakEven) -> list[str]:
+    """Savings are whole replicas, so they begin at a rate; what they have to pay for, at a higher one."""
+    looked = each.looked_to_per_s
+    if looked is None:
         return []
-    to = f"{format_number(each.looked_to_per_s)} requests/s, as far as was looked"
-    if each.first_rate_per_s is None:
-        return [f"Savings are whole replicas: none up to {to}."]
-    first = f"Savings are whole replicas: the first above {format_number(each.first_rate_per_s)} requests/s"
-    if each.always_from_per_s is None:
-        return [f"{first}, and not at every rate up to {to}."]
-    if math.isclose(each.always_from_per_s, each.first_rate_per_s):
-        return [f"{first}, and at every rate from there."]
-    return [f"{first}, and at every rate above {format_number(each.always_from_per_s)} (looked up to {to})."]
+    told = [_rates("Savings, building apart, are whole replicas:", each.saves, looked)]
+    if each.pays is not None and each.per_version is not None and each.hours_between is not None:
+        due = f"${each.per_version:,.2f} in the {told_hours(each.hours_between)} until the next version"
+        told.append(_rates(f"Building included ({due}), TensorRT-LLM pays:", each.pays, looked))
+    return told
+
+
+def _rates(what: str, rates: Rates, looked_to_per_s: float) -> str:
+    to = f"{format_number(looked_to_per_s)} requests/s, as far as was looked"
+    if rates.first_per_s is None:
+        return f"{what} none up to {to}." if what.startswith("Savings") else f"{what} nowhere up to {to}."
+    first = f"{what} first above {format_number(rates.first_per_s)} requests/s"
+    if rates.always_from_per_s is None:
+        return f"{first}, and not at every rate up to {to}."
+    if math.isclose(rates.always_from_per_s, rates.first_per_s):
+        return f"{first}, and at every rate from there."
+    return f"{first}, and at every rate above {format_number(rates.always_from_per_s)} (looked up to {to})."
 
 
 def _of_rows(found: Comparison) -> list[str]:
@@ -150,15 +166,26 @@ def _of_rows(found: Comparison) -> list[str]:
     notes = [f"{row.price.gpu}: {row.price.told}" for row in rows if row.price.usd_per_h is not None]
     notes += [f"{row.name}: {row.candidate.basis}" for row in rows if row.candidate.basis and row.feasible]
     notes += [
-        f"building an engine takes {row.set_up.compile_hours:g} hours (--compile-hours)"
+        f"building an engine takes {row.set_up.compile_hours:g} hours (--compile-hours){_spread(row)}"
         for row in rows
-        if row.set_up.compile_hours
+        if row.set_up.compile_hours and row.feasible
     ]
+    if any(row.costs()["per_million_output_tokens"] is not None for row in rows):
+        notes.append("$/1M output tokens: the cost of serving prompts and answers, over the tokens of answers alone")
     if any(row.feasible and row.set_up.cold_start_p95_s is None for row in rows):
         notes.append("set-up without a time: no profile there measured a cold start")
     if any(found.pareto):
         notes.append(f"* is on the Pareto front of cost and {found.axis}: no other is better in both")
     return list(dict.fromkeys(notes))
+
+
+def _spread(row: Row) -> str:
+    """Whether what rows are ranked by has the cost of building."""
+    if row.builds_gpus and row.per_hour is None:
+        return "; GPUs that build count where rows are ranked by GPUs"
+    if row.builds_per_hour:
+        return '; "with builds" has every version\'s, what rows are ranked by; the other costs are of GPUs alone'
+    return "; no cost here has it: --releases-per-month spreads it over the hours that a version serves"
 
 
 def _short(name: str) -> str:

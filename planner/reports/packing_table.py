@@ -8,6 +8,7 @@ from typing import Any
 from planner.reports.table import WIDTH, Paint, counted, plain, wrapped
 from planner.units import format_bytes, format_number, format_seconds, format_share
 
+_NAMED = 3
 _MOST_GPUS = 40
 """GPUs of which each has lines of its own; beyond, like ones are told together all the same, and the rest counted."""
 
@@ -33,9 +34,21 @@ def packing_table(document: dict[str, Any], paint: Paint = plain, width: int = W
 def _proof(document: dict[str, Any]) -> str:
     bound = document["bound"]
     least = f"${bound['cost_per_hour']:,.2f} an hour" if bound["gpus"] is None else counted(bound["gpus"], "GPU")
+    complete = document["options"]["complete"]
+    options = "" if complete else f" of the options considered ({_tried(document)})"
     if document["optimal"]:
-        return "No packing of these options costs less."
-    return f"At most {format_share(document['gap'])} dearer than the cheapest there may be (lower bound {least})."
+        whatever = ", whatever the numbers of replicas (shares in steps of 2 %)" if complete else ""
+        return f"No packing{options} costs less{whatever}."
+    gap = format_share(document["gap"])
+    return f"At most {gap} dearer than the cheapest there may be (lower bound {least}){options}."
+
+
+def _tried(document: dict[str, Any]) -> str:
+    """Numbers of replicas of the models of which not all were tried, a few by name."""
+    open_to = [each for each in document["options"]["replicas"] if not each["complete"]]
+    named = [f"{each['model']} {each['tried'][0]:,} to {each['tried'][-1]:,}" for each in open_to[:_NAMED]]
+    more = f", … of {len(open_to):,} models and types, see -o json" if len(open_to) > _NAMED else ""
+    return f"replicas: {', '.join(named)}{more}"
 
 
 def _placement_rows(document: dict[str, Any]) -> list[list[str]]:
@@ -111,6 +124,8 @@ def _group_rows(document: dict[str, Any]) -> list[list[str]]:
 def _tighter(document: dict[str, Any], width: int) -> list[str]:
     fewer = document["one_fewer"]
     how = "One GPU fewer cannot do" if fewer["proven"] else "One GPU fewer was not found to do"
+    if fewer["proven"] and not document["options"]["complete"]:
+        how = "One GPU fewer does with none of the options considered"
     text = f"{how} ({fewer['gpus']:,} {fewer['type']}): {'; '.join(fewer['reasons'])}."
     lines = [*wrapped(text, width), "", "What blocks a tighter packing:"]
     return lines + [line for each in document["blocking"] for line in wrapped(each["words"], width, "  - ", "    ")]

@@ -23,7 +23,7 @@ def pipeline_table(fields: dict[str, Any], paint: Paint = plain, width: int = WI
         "",
         *_latencies(fields),
         "",
-        *(_objective(row, paint) for row in fields["objectives"]),
+        *_objectives(fields, paint),
         "",
         *wrapped(_binding(fields), width),
         *(line for each in _fewer(fields) for line in wrapped(each, width)),
@@ -66,9 +66,18 @@ def _latencies(fields: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _objective(row: dict[str, Any], paint: Paint) -> str:
-    word, style = ("holds", "good") if row["met"] else ("broken", "bad")
-    return f"  {row['objective']}: {format_seconds(row['predicted'])}, {paint(word, style)}"
+def _objectives(fields: dict[str, Any], paint: Paint) -> list[str]:
+    seen = {row["objective"]: row for row in fields.get("simulated", {}).get("objectives", ())}
+    lines = []
+    for row in fields["objectives"]:
+        word, style = ("holds", "good") if row["met"] else ("broken", "bad")
+        line = f"  {row['objective']}: {format_seconds(row['predicted'])}, {paint(word, style)}"
+        if row["objective"] in seen:
+            found = seen[row["objective"]]
+            word, style = ("holds", "good") if found["met"] else ("broken", "bad")
+            line += f"; {format_seconds(found['simulated'])}, {paint(f'{word} in simulation', style)}"
+        lines.append(line)
+    return lines
 
 
 def _binding(fields: dict[str, Any]) -> str:
@@ -92,18 +101,19 @@ def _fewer(fields: dict[str, Any]) -> list[str]:
         begins = f"One replica fewer of {stage['name']}: "
         if not fewer["stable"]:
             lines.append(f"{begins}it could not carry the load.")
-        elif fewer["violates"]:
+        else:
             broken = [f"{each} would be {format_seconds(fewer['predicted'][each])}" for each in fewer["violates"]]
             lines.append(f"{begins}{'; '.join(broken)}.")
-        else:
-            lines.append(f"{begins}the objectives would still hold by a hair; its streams make the difference.")
     return lines
 
 
 def _equal(fields: dict[str, Any]) -> str:
     equal = fields["equal_split"]
     if not equal["feasible"]:
-        return "Equal parts of the objectives for each stage could not be met at any cost."
+        return (
+            "Equal parts of the objectives for each stage: by this rule no replicas would do, as a stage takes more "
+            "than its part at its best."
+        )
     if equal["extra_cost"] <= 0.0:
         return "Equal parts of the objectives for each stage would cost the same."
     priced = fields["cost"]["per_hour"] is not None

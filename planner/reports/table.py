@@ -140,7 +140,7 @@ def _load_lines(answer: Answer, width: int) -> list[str]:
         facts["nodes"] = answer.nodes.told()
     cost = answer.cost()
     if cost["per_hour"] is not None:
-        facts["cost"] = f"${cost['per_hour']:,.2f} an hour"
+        facts["cost"] = " ".join([f"${cost['per_hour']:,.2f} an hour", *filter(None, [cost.get("note")])])
         if cost["per_million_output_tokens"] is not None:
             facts["cost"] += f", ${cost['per_million_output_tokens']:,.2f} per million output tokens"
     return [line for name, fact in facts.items() for line in wrapped(fact, width, f"  {name:<12}", " " * 14)]

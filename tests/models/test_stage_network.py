@@ -80,3 +80,30 @@ def test_the_slower_of_two_branches_and_a_stage_that_both_share():
     passage = pass_through(found, sampling.visited, -np.log1p(-sampling.shares))
     # E of a sum: 1 + E max of two exponentials (3/2) + 1.
     assert passage.end_to_end.mean() == pytest.approx(3.5, rel=0.01)
+
+
+def test_the_last_of_some_stages_is_told_request_by_request():
+    """Draft, then a refiner for some, beside a judge: what ends first tokens depends on who runs."""
+    network = StageNetwork(
+        stages=(
+            Stage(),
+            Stage(after=(0,)),
+            Stage(after=(1,), probability=0.5),
+            Stage(after=(2,), probability=0.5),
+            Stage(after=(0,), probability=0.5),
+        )
+    )
+    visited = np.array([[1, 1, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1]], dtype=bool)
+    last = network.last_of((1, 3, 4), visited)
+    assert [np.flatnonzero(column).tolist() for column in last.T] == [[1], [1], [3], [3, 4]]
+    leading = network.leading_to(last, visited)
+    assert [np.flatnonzero(column).tolist() for column in leading.T] == [[0, 1], [0, 1], [0, 1, 2, 3], [0, 1, 2, 3, 4]]
+
+
+def test_a_stage_in_the_place_of_another_begins_when_it_is_known_which_one_runs():
+    """A cache is looked up (1 s), and at times in vain: the slow way begins then, though its input was there."""
+    network = StageNetwork(stages=(Stage(), Stage(), Stage(after=(0,), probability=0.5), Stage(after=(1,), unless=2)))
+    visited = np.array([[1, 1], [1, 1], [1, 0], [0, 1]], dtype=bool)
+    passage = pass_through(network, visited, np.array([[1.0] * 2, [0.1] * 2, [0.2] * 2, [5.0] * 2]))
+    assert passage.end_to_end.tolist() == [1.2, 6.0]
+    assert passage.critical_s(np.array([False, True])).tolist() == [1.0, 0.0, 0.0, 5.0]

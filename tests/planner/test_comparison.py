@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from models.token_lengths import TokenLengths
 from models.workload import OpenArrivals, Workload
+from planner.build_cost import BuildCost
 from planner.choice import choose
 from planner.cli.main import run
 from planner.compared import nodes_of, set_up_of
@@ -90,7 +91,7 @@ def compared(rate_per_s: float, *stated: str, pricing: tuple[str, ...] = ()):
     names = ("llama-3.1-8b-a100-vllm", "llama-3.1-8b-h100-trtllm-tp1", "llama-3.1-8b-fp8-h200-vllm-tp1")
     profiles = map(load_profile, names)
     candidates = [Candidate(name=each.name, profile=each, gpu=each.spec.gpu.type) for each in profiles]
-    return compare(candidates, load(rate_per_s), rule, compile_hours=2.0)
+    return compare(candidates, load(rate_per_s), rule, build=BuildCost(compile_hours=2.0))
 
 
 def test_all_prices_times_three_are_all_costs_times_three() -> None:
@@ -172,6 +173,42 @@ def test_what_costs_the_same_is_chosen_by_what_is_sure_and_quick_to_set_up(capsy
     assert found["choice"]["reason"] == "it costs the same as llama-3.1-8b-a100-triton, and needs no engine to be built"
 
 
+INVESTS = ["--compile-hours", "3", "--engineer-hour", "100", "--set-up-hours", "8"]
+
+
+def test_the_choice_weighs_what_building_every_version_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    question = ["compare", *PAIR, "--qps", "240", *LENGTHS, "--slo", "ttft:p99<=500ms", *INVESTS]
+    once = answer(capsys, *question)
+    assert once["choice"]["name"] == "llama-3.1-8b-a100-triton"
+    often = answer(capsys, *question, "--releases-per-month", "4")
+    assert often["break_even"][0]["break_even_hours"] is None, "it never pays"
+    assert often["choice"]["name"] == often["rows"][0]["name"] == "llama-3.1-8b-a100-vllm"
+    assert "builds included" in often["choice"]["reason"]
+    cost = often["rows"][1]["cost"]
+    assert cost["builds_per_hour"] == pytest.approx((800.0 + 3.0 * cost["gpu_per_hour"]) * 4.0 / 730.5)
+    assert cost["per_hour_with_builds"] == pytest.approx(cost["per_hour"] + cost["builds_per_hour"])
+    assert often["choice"]["saving_per_hour"] == pytest.approx(
+        cost["per_hour_with_builds"] - often["rows"][0]["cost"]["per_hour"]
+    )
+
+
+def test_the_table_has_builds_where_versions_follow_and_names_the_tokens_it_counts(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    question = ["compare", *PAIR, "--qps", "240", *LENGTHS, "--slo", "ttft:p99<=500ms", *INVESTS]
+    tables = []
+    for more in ((), ("--releases-per-month", "4", "--trtllm-gain", "0.2")):
+        assert run([*question, *more]) == 0
+        tables.append(" ".join(capsys.readouterr().out.split()))
+    once, often = tables
+    assert "with builds" not in once
+    assert "no cost here has it" in once
+    assert "$ an hour with builds $/1M output tokens" in often
+    assert "over the tokens of answers alone" in often
+    assert "Building included ($810.29 in the 7.6 days until the next version), TensorRT-LLM pays: first" in often
+    assert "--trtllm-gain is not supposed of llama-3.1-8b-a100-vllm" in often
+
+
 def test_the_front_falls_in_latency_as_cost_rises() -> None:
     found = compared(100.0)
     members = [row for row, on in zip(found.rows, found.pareto, strict=True) if on]
@@ -226,7 +263,7 @@ def test_dynamic_batchers_compare_among_themselves(rerankers, capsys: pytest.Cap
     assert found["rows"][0]["cost"]["per_million_output_tokens"] is None
     assert run([*question, "--pricing", "rough"]) == 0
     table = capsys.readouterr().out
-    assert "$/1M tokens" not in table
+    assert "$/1M output tokens" not in table
     assert "queue p99" in table
 
 
@@ -289,6 +326,11 @@ def test_the_picture_is_the_same_every_time(tmp_path: Path, capsys: pytest.Captu
         ([*GOOD, "--variants", "tp=0"], "--variants tp=0: not a tensor-parallel size", "write tp=1,2,4,8"),
         ([*GOOD, "--plot", "front.pdf"], "--plot front.pdf: the file's name must end in .svg or .png", "for example"),
         ([*GOOD, "--set-up-hours", "8"], "--set-up-hours and --engineer-hour belong together", "what one costs"),
+        (
+            [*GOOD, "--compile-hours", "30", "--releases-per-month", "30"],
+            "--compile-hours 30 at --releases-per-month 30: no version is built before the next",
+            "fewer releases",
+        ),
         ([*GOOD, "--compile-hours", "-1"], "planner compare: --compile-hours -1.0 is out of range", "give a number"),
     ],
 )

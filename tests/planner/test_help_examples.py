@@ -141,7 +141,7 @@ def test_an_example_runs_as_it_stands(tmp_path: Path, example: str) -> None:
     if "decisions.jsonl" in example:
         (folder / "decisions.jsonl").write_text(decisions(), encoding="utf-8")
     if "hybrid.yaml" in example:
-        for name in ("embedder.yaml", "reranker.yaml"):
+        for name in ("embedder-a100.yaml", "reranker-a100.yaml"):
             shutil.copy(TOPOLOGY / name, folder)
     if "pack models.yaml" in example:
         (folder / "reranker.yaml").write_text(BATCH_TIMES, encoding="utf-8")

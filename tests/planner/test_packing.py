@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from planner.stretched_service import with_share
 from tests.planner import packing_files as files
 from tests.planner.packing_files import model, write
 
+H100 = "H100-SXM5-80GB"
 GOLDEN = Path(__file__).parents[1] / "golden"
 CHAT = {
     "name": "chat", "profile": "llama-3.1-8b-a100-vllm", "qps": 8.0, "inputTokens": 512, "outputTokens": 128,
@@ -76,6 +78,17 @@ def test_the_curve_of_shares_gives_what_a_service_sizes() -> None:
     assert not with_share(service, least - 0.02).predict(3).meets(objectives[0])
 
 
+def test_services_alike_share_what_is_known_of_their_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = parse_profile(yaml.safe_dump(files.profile("vision")), name="x")
+    objectives = parse_objectives(["e2e:p99<=777ms"])
+    first, second = (Service(profile=profile, arrivals=OpenArrivals(rate_per_s=qps)) for qps in (10.0, 20.0))
+    least = ShareCurve(first, objectives).least_share(2)
+    monkeypatch.setattr(Service, "predict", lambda *_: pytest.fail("asked again"))
+    assert ShareCurve(second, objectives).least_share(4) == least, "twice the rate on twice the replicas"
+    with pytest.raises(pytest.fail.Exception):
+        ShareCurve(second, parse_objectives(["e2e:p99<=778ms"])).least_share(4)
+
+
 def test_a_token_engine_is_drawn_out_with_its_fit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     base = load_profile("llama-3.1-8b-a100-vllm")
     from planner.stretched_service import stretched
@@ -90,6 +103,13 @@ def test_a_token_engine_is_drawn_out_with_its_fit(capsys: pytest.CaptureFixture[
     chat = plan["models"][0]["memory"]
     assert chat["kv_tokens"] == 20 * 2**30 // (128 * 1024)
     assert any("weights of" in each for each in chat["derived"])
+
+
+def test_more_replicas_than_the_load_needs_are_had(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    idle = model("embedder", qps=1.0, minReplicas=3)
+    for least, alone in ((2, {**CHAT, "minReplicas": 2}), (3, {**idle, "sharing": "none"}), (3, idle)):
+        plan = packed(capsys, write(tmp_path, alone))
+        assert [one["replicas"] for one in plan["models"]] == [least], "fewer would do, and are not what was asked for"
 
 
 def test_who_may_not_stand_together_does_not(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -111,6 +131,62 @@ def test_replicas_that_are_spread_are_on_gpus_or_nodes_of_their_own(
         assert beside(plan) == [["reranker"]] * 3
         assert len({gpu["node"] for gpu in plan["placement"]}) == (1 if spread == "gpu" else 3)
         assert plan["one_fewer"]["proven"]
+
+
+def test_replicas_on_nodes_of_their_own_are_placed_wherever_there_are_nodes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """One node of the cheaper type; replicas of two GPUs that fill the first node; pairs that need three nodes."""
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(files.profile("reranker", "L4-24GB")), encoding="utf-8")
+    apart = {"minReplicas": 2, "antiAffinity": {"spread": "node"}}
+    types = [{"type": files.GPU, "count": 4, "gpusPerNode": 4, "pricePerHour": 1.0}]
+    types += [{"type": "L4-24GB", "count": 8, "gpusPerNode": 4, "pricePerHour": 1.2}]
+    plan = packed(capsys, write(tmp_path, model("reranker", otherProfiles=["small.yaml"], **apart), gpus=types))
+    assert {gpu["node"] for gpu in plan["placement"]} == {"l4-24gb-0", "l4-24gb-1"}
+
+    (tmp_path / "h100.yaml").write_text(yaml.safe_dump(files.profile("reranker", H100)), encoding="utf-8")
+    pairs = {**CHAT, "profile": "qwen3-32b-h100-vllm-tp2", "qps": 1.0, "minReplicas": 2, "objectives": ["e2e:p99<=60s"]}
+    alone = model("reranker", profile="h100.yaml", sharing="none", **apart)
+    plan = packed(capsys, write(tmp_path, pairs, alone, gpu={"type": H100, "gpusPerNode": 4}))
+    assert sorted(gpu["node"][-1] for gpu in plan["placement"]) == ["0"] * 3 + ["1"] * 3
+
+    three = [{**model("reranker", share=0.4, **deepcopy(apart)), "name": name} for name in "abc"]
+    plan = packed(capsys, write(tmp_path, *three, gpu={"gpusPerNode": 2, "count": 4}))
+    assert plan["gpus"]["total"] == 4
+    assert not plan["optimal"], "three GPUs would do without the nodes, and more is not proven"
+
+    few = write(tmp_path, model("reranker", **{**apart, "minReplicas": 3}), gpu={"gpusPerNode": 4})
+    assert packed(capsys, few, code=1)["reason"] == (
+        "model 'reranker' has `spread: node`, so that each replica needs another node: 3 of A100-SXM4-80GB, of "
+        "which there are 2"
+    )
+
+
+def test_every_number_of_replicas_that_may_be_worth_it_is_tried(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Three GPUs have 60 % taken; a model that all but fills a fourth does with the rest of the three."""
+    large = [{**model("reranker", qps=1.0, share=0.6), "name": f"large-{n}"} for n in range(3)]
+    rest = model("embedder", qps=300.0, objectives=["e2e:p99<=5s"])
+    gpu = {"timeSharing": {"division": "mps", "interference": 1.0}}
+    plan = packed(capsys, write(tmp_path, *large, rest, gpu=gpu))
+    assert plan["gpus"]["total"] == 3
+    assert plan["optimal"]
+    assert plan["options"]["complete"]
+    assert plan["one_fewer"]["proven"]
+
+
+def test_what_is_proven_is_told_of_the_options_considered(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    chat = {**CHAT, "qps": 2.0, "memory": {"kvReserve": "5Gi"}, "sharing": "time", "objectives": ["e2e:p99<=20s"]}
+    file = write(tmp_path, chat)
+    plan = packed(capsys, file)
+    assert plan["optimal"]
+    assert plan["options"] == {
+        "complete": False,
+        "replicas": [{"model": "chat", "gpu_type": files.GPU, "tried": [1, 2], "complete": False}],
+    }
+    assert run(["pack", file]) == 0
+    assert "No packing of the options considered (replicas: chat 1 to 2) costs less." in capsys.readouterr().out
 
 
 def test_memory_is_a_hard_bound_and_says_what_is_short(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -156,6 +232,14 @@ def test_slices_isolate_and_each_server_sees_its_own(capsys: pytest.CaptureFixtu
     assert all(group["gpus"] == [0] and group["slice"] for group in groups)
 
 
+def test_a_slice_gives_no_more_of_its_memory_than_the_gpu(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    one = model("reranker", qps=2.0, sharing="mig", minReplicas=4, memory={"weights": "8Gi", "workspace": "0"})
+    for share, gpus in ((0.95, 1), (0.8, 2)):
+        gpu = {"mig": ["2g.20gb", "1g.10gb"], "usableMemory": share}
+        plan = packed(capsys, write(tmp_path, one, gpu=gpu))
+        assert plan["gpus"]["total"] == gpus, "8.6 GiB of the 9.5 GiB that a 1g.10gb has; a GPU has three 2g.20gb"
+
+
 def test_the_cheapest_type_is_taken(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = write(tmp_path, model("reranker", otherProfiles=["small.yaml"]), gpus=[
         {"type": files.GPU, "count": 2, "pricePerHour": 3.0}, {"type": "L4-24GB", "count": 4, "pricePerHour": 0.7},
@@ -186,6 +270,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown field": ({"memori": {}}, "line 10: unknown field models[0].memori"),
     "no memory": ({"memory": {}}, "model 'reranker': memory.weights is not given, and nothing else tells it"),
     "bad amount": ({"memory": {"weights": "2 gigs"}}, "models[0].memory.weights memory: '2 gigs' is not an amount"),
+    "no unit": ({"memory": {"weights": 20}}, "weights memory: '20' has no unit; write 20Gi or 20Mi"),
+    "a name": ({"antiAffinity": {"notWith": ["A b"]}}, "notWith[0] should be lower-case letters, digits and"),
     "stranger": ({"antiAffinity": {"notWith": ["x"]}}, "antiAffinity.notWith names 'x', which is no model here"),
     "itself": ({"antiAffinity": {"notWith": ["reranker"]}}, "antiAffinity.notWith names the model itself"),
     "bounds": ({"minReplicas": 3, "maxReplicas": 2}, "maxReplicas is less than minReplicas"),
@@ -215,6 +301,14 @@ def test_a_bad_model_is_named(
     [
         ({"type": "X1"}, "GPU X1: its memory is not known"),
         ({"mig": ["9g.90gb"]}, "has no MIG slice '9g.90gb'"),
+        (
+            {"timeSharing": {"interference": 0.9}},
+            "gpus[0].timeSharing.interference should be greater than or equal to 1, got 0.9",
+        ),
+        (
+            {"timeSharing": {"interference": [{"replicas": 1, "slowdown": 2}]}},
+            "line 15: gpus[0].timeSharing.interference[0].replicas should be greater than or equal to 2, got 1",
+        ),
         ({"count": 0}, "gpus[0].count should be greater than or equal to 1, got 0"),
     ],
     ids=lambda value: str(value)[:20],
@@ -243,6 +337,16 @@ def test_csv_has_a_row_for_each_replica(capsys: pytest.CaptureFixture[str], tmp_
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert sorted(row["model"] for row in rows) == ["reranker", "reranker", "vision"]
     assert all(float(row["predicted"]) <= float(row["objective"].partition("<=")[2]) for row in rows)
+
+
+def test_csv_without_a_packing_has_the_columns_of_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(["pack", write(tmp_path, model("reranker")), "-o", "csv"]) == 0
+    columns = capsys.readouterr().out.splitlines()[0]
+    hard = write(tmp_path, model("vision", objectives=["e2e:p99<=10ms"]))
+    assert run(["pack", hard, "-o", "csv"]) == 1
+    head, row = capsys.readouterr().out.splitlines()
+    assert head == columns
+    assert ",False,\"model 'vision' cannot be placed" in row
 
 
 def test_the_file_of_the_readme_is_packed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_a_slower_link_takes_more_replicas_or_time(capsys):
         (["--tensor-parallel", "8", "--link-bandwidth", "-1GB/s"], "is not a bandwidth"),
         (["--tensor-parallel", "8", "--link-latency", "fast"], "'fast' is not a duration"),
         (["--tensor-parallel", "0"], "tensor-parallel"),
+        (["--nodes-per-replica", "2"], "a replica of 1 GPU (tensor 1 × pipeline 1) does not span 2 nodes"),
         (["--profile", "llama-3.1-8b-a100-vllm"], "--model stands in for --profile"),
         (["--quantization", "int3"], "at int3 costs does not follow"),
     ],
@@ -98,6 +99,18 @@ def test_a_slower_link_takes_more_replicas_or_time(capsys):
 def test_wrong_layouts_are_told(capsys, arguments, said):
     assert run([*ON_H100, *arguments, *ASKED]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_nodes_that_are_held_are_paid_whole(capsys):
+    """Four GPUs on each of four nodes of eight: 32 GPUs a replica, 16 of them at work."""
+    layout = ["--tensor-parallel", "4", "--pipeline-parallel", "4", "--nodes-per-replica", "4"]
+    assert run([*ON_H100, *layout, *ASKED, "--gpu-price", "2", "-o", "json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    replicas = plan["replicas"]
+    assert plan["cost"]["per_hour"] == pytest.approx(32 * 2.0 * replicas)
+    assert plan["cost"]["note"] == f"for {32 * replicas} GPUs of whole nodes, of which {16 * replicas} work"
+    assert run([*ON_H100, *layout, *ASKED, "--gpu-price", "2"]) == 0
+    assert f"for {32 * replicas} GPUs of whole nodes" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

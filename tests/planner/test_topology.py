@@ -54,7 +54,7 @@ def test_each_route_is_as_sized_alone_and_all_share_nodes(capsys, hybrid):
     assert (code, plan["kind"], plan["feasible"], plan["budget"]["holds"]) == (0, "TopologyPlan", True, True)
     for route in plan["routes"]:
         asked = [f"--slo={each['objective']}" for each in route["objectives"]]
-        profile = route["profile"] if route["name"] == "chat" else str(hybrid.parent / f"{route['profile']}.yaml")
+        profile = route["profile"] if route["name"] == "chat" else str(hybrid.parent / f"{route['profile']}-a100.yaml")
         lengths = ["--input-tokens", "512", "--output-tokens", "128"] if route["name"] == "chat" else []
         assert run(["size", "--profile", profile, "--qps", str(route["qps"]), *lengths, *asked, "-o", "json"]) == 0
         alone = json.loads(capsys.readouterr().out)
@@ -175,7 +175,8 @@ def test_yaml_and_csv_say_what_json_says(capsys, hybrid):
         ({"chat": {"model": "meta-llama/Llama-3.1-8B"}}, "give a profile, or a model with its gpu"),
         ({"chat": {"minReplicas": 5, "maxReplicas": 2}}, "maxReplicas is less than minReplicas"),
         ({"chat": {"gpuPrice": 3}}, "both say what it costs"),
-        ({"nodes": []}, "route 'chat' has no price"),
+        ({"nodes": []}, "route 'chat' has no price: there is no pool for A100-SXM4-80GB under nodes"),
+        ({"nodes": [{"gpu": "A100-SXM4-80GB"}]}, "route 'chat' has no price\n"),
         ({"nodes": [{"gpu": "H100"}]}, "no route uses GPU type 'H100'"),
         ({"budget": {"gpus": {"A100": 3}}}, "no route uses GPU type 'A100'"),
         ({"budget": {"hourly": 3}}, "unknown field budget.hourly"),
@@ -208,3 +209,28 @@ def test_the_file_in_the_readme_is_this_one():
 def test_options_of_one_service_do_not_stand_beside_it(capsys, hybrid):
     assert run(["size", "--topology", str(hybrid), "--qps", "3"]) == 2
     assert "--qps cannot stand beside --topology" in capsys.readouterr().err
+
+
+def test_nodes_that_a_route_holds_are_paid_whole(capsys, hybrid):
+    """By GPU prices as by those of nodes: 4 GPUs on each of 4 nodes keep 32 GPUs from others."""
+    large = {
+        "profile": None,
+        "model": "meta-llama/Llama-3.1-405B",
+        "gpu": "H100-SXM5-80GB",
+        "parallelism": {"tensor": 4, "pipeline": 4, "nodesPerReplica": 4},
+        "objectives": ["itl:p95<=2s"],
+        "qps": 1,
+        "gpuPrice": 2,
+    }
+    code, plan = plan_of(capsys, changed(hybrid, budget={}, nodes=[], chat=large))
+    (chat,) = [route for route in plan["routes"] if route["name"] == "chat"]
+    assert (code, chat["gpus"]) == (0, 16 * chat["replicas"])
+    assert chat["cost"]["per_hour"] == 2.0 * 32 * chat["replicas"]
+
+
+def test_a_missing_pool_is_named(capsys, hybrid):
+    """A profile of another GPU than the pool's is the usual slip."""
+    profile = hybrid.parent / "reranker-a100.yaml"
+    profile.write_text(profile.read_text(encoding="utf-8").replace("A100-SXM4-80GB", "L4-24GB"), encoding="utf-8")
+    assert run(["size", "--topology", str(hybrid)]) == 2
+    assert "route 'rerank' has no price: there is no pool for L4-24GB under nodes" in capsys.readouterr().err
