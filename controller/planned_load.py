@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from controller.capacity_model import CapacityModel, Load
 from controller.decision import DemandView
 from controller.demand import arrivals_per_s, to_drain_per_s
-from controller.memory import Memory
+from controller.memory import Memory, Sample
 from controller.reasons import Code, Reason
 from controller.snapshot import EngineReadings, Snapshot
 from models.demand_forecast import level_and_trend
@@ -81,12 +82,23 @@ def _horizon_s(snapshot: Snapshot, capacity: CapacityModel) -> float:
 
 
 def _expected(memory: Memory, horizon_s: float, window_s: float, quantile: float) -> float:
-    if not memory.demand:
+    """The rate at the quantile; a sample is a mean over a window, and so tells of the moment half a window ago."""
+    samples = _apart(memory.demand, window_s)
+    if not samples:
         return 0.0
     found = level_and_trend(
-        [each.at_s for each in memory.demand],
-        [each.value for each in memory.demand],
-        horizon_s=horizon_s,
+        [each.at_s for each in samples],
+        [each.value for each in samples],
+        horizon_s=horizon_s + 0.5 * window_s,
         window_s=window_s,
     )
     return found.quantile(quantile)
+
+
+def _apart(samples: Sequence[Sample], window_s: float) -> list[Sample]:
+    """The newest sample and those a window apart before it: means over windows that overlap repeat the same noise."""
+    kept: list[Sample] = []
+    for sample in reversed(samples):
+        if not kept or kept[-1].at_s - sample.at_s >= 0.99 * window_s:
+            kept.append(sample)
+    return kept[::-1]

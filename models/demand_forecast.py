@@ -23,6 +23,8 @@ LEAST_SAMPLES = 6
 """With fewer no trend is told from noise: the forecast is the level, as uncertain as its samples differ."""
 _KEPT = 0.9
 """Of an error's weight from one sample to the next: after a sudden change it takes some dozens to be sure again."""
+_FALL, _SURE = 0.25, 3.0
+"""A fall is sudden beyond this share, and so many deviations of a count, from one sample to the next."""
 _LEVELS = np.array([0.1, 0.2, 0.35, 0.5, 0.7, 0.9])
 _TRENDS = np.array([0.0, 0.02, 0.05, 0.1, 0.2, 0.4])
 
@@ -53,6 +55,8 @@ def level_and_trend(
     times, rates = np.asarray(times_s, dtype=float), np.asarray(rates_per_s, dtype=float)
     if times.size == 0 or times.size != rates.size or np.any(np.diff(times) <= 0.0):
         raise InvalidInput("a forecast needs rates at ascending times")
+    since = _since_last_fall(rates, window_s)
+    times, rates = times[since:], rates[since:]
     noise = max(float(rates[-1]), 1.0 / window_s) / window_s  # variance of a Poisson count over the window
     if times.size < LEAST_SAMPLES:
         spread = float(rates.var()) if times.size > 1 else 0.0
@@ -68,6 +72,15 @@ def level_and_trend(
         deviation_per_s=math.sqrt(variance),
         trend_per_s2=smoothing.trend / step_s,
     )
+
+
+def _since_last_fall(rates: Array, window_s: float) -> int:
+    """The first sample after the last sudden fall: what was before tells nothing of what comes, and a trend that was
+    learned from the fall would swing back.
+    """
+    before = rates[:-1]
+    fell = rates[1:] < (1.0 - _FALL) * before - _SURE * np.sqrt(before / window_s)
+    return int(np.flatnonzero(fell)[-1]) + 1 if fell.any() else 0
 
 
 @dataclass(frozen=True, kw_only=True)
