@@ -45,7 +45,7 @@ def ready_seen(said: str, model: str) -> list[int]:
 
 def test_replicas_follow_the_load_up_and_down(tmp_path):
     folder = tmp_path / "demo"
-    demo = started(folder, "--seconds", "40")
+    demo = started(folder, "--seconds", "60")
     said, _ = demo.communicate(timeout=150)
     assert demo.returncode == 0, said
     for model in ("chat", "reranker"):
