@@ -11,6 +11,7 @@ from models.errors import InvalidInput
 from models.objective import Objective
 from planner.file_model import FileModel
 from planner.objective import parse_objectives
+from planner.service_fields import Tokens
 
 API_VERSION = "replicast.dev/v1alpha1"
 MAX_REPLICAS = 100_000
@@ -18,7 +19,6 @@ MAX_REPLICAS = 100_000
 Text = Annotated[str, Field(min_length=1, max_length=253)]
 Replicas = Annotated[int, Field(ge=0, le=MAX_REPLICAS)]
 Seconds = Annotated[int, Field(ge=0, le=3600)]
-Tokens = Annotated[float, Field(ge=1.0, le=1e8, allow_inf_nan=False)]
 Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Day = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 DAYS: tuple[Day, ...] = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

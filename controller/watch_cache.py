@@ -85,12 +85,13 @@ class WatchCache(Generic[T]):
                     version = ""
                     self._stop.wait(_FIRST_PAUSE_S)
                     continue
-                if error.status == 404 and self._optional:
+                not_installed = error.status == 404 and self._optional
+                if not_installed:
                     self._replace({})
-                    error, pause_s = None, _LONGEST_PAUSE_S  # type: ignore[assignment] # it is not installed
+                    pause_s = _LONGEST_PAUSE_S
                 elif error.status:
                     version = ""
-                self._problem = error
+                self._problem = None if not_installed else error
                 self._stop.wait(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 -- so that caches do not ask as one
                 pause_s = min(_LONGEST_PAUSE_S, 2.0 * pause_s)
 

@@ -24,6 +24,7 @@ from planner.files import parse_document, read_text
 from planner.objective import as_written, parse_objectives
 from planner.plan import Plan, no_plan
 from planner.profile import EngineProfile, load_profile
+from planner.service_fields import Rate, Tokens, Variation
 from planner.sizing import MAX_REPLICAS
 from planner.sizing_request import SizingRequest, make_plan
 from planner.units import parse_seconds
@@ -31,10 +32,6 @@ from planner.workload import WorkloadOptions, build_workload
 
 MOST_WITH_RANGE = 200
 """Workloads of a fleet whose ranges are sized too; each takes twice as long again."""
-
-Rate = Annotated[float, Field(gt=0.0, le=1e7, allow_inf_nan=False)]
-Tokens = Annotated[float, Field(ge=1.0, le=1e8, allow_inf_nan=False)]
-Variation = Annotated[float, Field(ge=0.0, le=20.0, allow_inf_nan=False)]
 
 
 def _in_seconds(value: Any) -> Any:
