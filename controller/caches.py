@@ -71,22 +71,30 @@ class Caches:
         late = [kind for kind, each in self._by_kind.items() if not each.wait(max(0.0, end_s - time.monotonic()))]
         return [f"{kind}: {self._by_kind[kind].problem or 'no answer yet'}" for kind in late]
 
+    def unsynced(self) -> list[str]:
+        """What has not been listed once, and why."""
+        late = {kind: each for kind, each in self._by_kind.items() if not each.wait(0.0)}
+        return [f"{kind}: {each.problem or 'no answer yet'}" for kind, each in late.items()]
+
+    def dead(self) -> list[str]:
+        """Kinds whose watch has ended for ever."""
+        return [kind for kind, each in self._by_kind.items() if each.dead]
+
     def stop(self) -> None:
         """No more watching."""
         for each in self._by_kind.values():
             each.stop()
 
-    @property
-    def synced(self) -> bool:
-        """Whether each has been listed once."""
-        return all(each.wait(0.0) for each in self._by_kind.values())
-
     def problems(self) -> dict[str, str]:
         """By kind: why it cannot be believed now."""
         found = {}
         for kind, each in self._by_kind.items():
-            if each.problem is not None:
-                found[kind] = str(each.problem)
+            if each.problem:
+                found[kind] = each.problem
+            elif each.dead:
+                found[kind] = f"WATCH {each.path}: its thread has ended; the controller must be started again"
+            elif not each.wait(0.0):
+                found[kind] = f"LIST {each.path}: no answer yet"
             elif each.silent_s() > SILENT_S:
                 found[kind] = f"WATCH {each.path}: nothing was heard for {each.silent_s():.0f} s"
         return found
@@ -104,6 +112,7 @@ class Caches:
             budgets=self._budgets.objects(),
             free_gpus=_least(self._quotas.objects()),
             problems=self.problems(),
+            unreadable={kind: odd for kind, each in self._by_kind.items() if (odd := each.unreadable())},
         )
 
 

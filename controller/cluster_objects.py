@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -149,8 +151,15 @@ def free_gpus(item: Document) -> int | None:
     hard, used = status.get("hard") or {}, status.get("used") or {}
     for name in (f"requests.{GPU}", GPU):
         if name in hard and name in used:
-            return max(0, int(hard[name]) - int(used[name]))
+            return max(0, math.floor(_number(hard[name]) - _number(used[name])))
     return None
+
+
+def _number(quantity: Any) -> Decimal:
+    """Of a quantity such as 8, "1k" or "10.5". Raises ValueError for what is none."""
+    from kubernetes.utils import parse_quantity
+
+    return Decimal(parse_quantity(quantity))
 
 
 def writer_of(item: Document, field: str) -> Writer | None:

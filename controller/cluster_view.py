@@ -21,6 +21,7 @@ KINDS = {
     "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1 leaderworkersets",
 }
 """What may be scaled, with group, version and plural."""
+_SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 _NEEDED = (
     "Pod", "HorizontalPodAutoscaler", "ScaledObject", "PodDisruptionBudget", "ResourceQuota", "EngineProfile",
     "CapacityPolicy",
@@ -43,6 +44,8 @@ class ClusterView:
     """By namespace, where a quota counts them."""
     problems: Mapping[str, str] = field(default_factory=dict)
     """By kind of object: why its cache cannot be believed."""
+    unreadable: Mapping[str, Mapping[Key, str]] = field(default_factory=dict)
+    """By kind: objects that are there and cannot be understood, and why."""
 
     def pods_of(self, namespace: str, selector: frozenset[Pair]) -> list[Pod]:
         """The pods that a selector means; an empty one means none."""
@@ -83,6 +86,8 @@ class TargetView:
 
     target: Target | None = None
     target_problem: str = ""
+    cluster_problem: str = ""
+    """What cannot be read of the cluster, and why: then nothing is said of what is there and what is not."""
     scaler: Scaler | None = None
     scaler_problem: str = ""
     unmanaged_scaler: str = ""
@@ -92,6 +97,9 @@ class TargetView:
 def target_view(view: ClusterView, policy: CapacityPolicy) -> TargetView:
     """What one policy sees."""
     namespace, spec = policy.metadata.namespace, policy.spec
+    unreadable = _unreadable(view, namespace, spec)
+    if unreadable:
+        return TargetView(cluster_problem=unreadable)
     target, problem = _target(view, namespace, spec)
     scaler, scaler_problem = _scaler(view, namespace, spec)
     return TargetView(
@@ -104,13 +112,27 @@ def target_view(view: ClusterView, policy: CapacityPolicy) -> TargetView:
     )
 
 
+def _unreadable(view: ClusterView, namespace: str, spec: PolicySpec) -> str:
+    """What of all that a decision rests on cannot be read."""
+    ref = spec.target_ref
+    for kind in (ref.kind, *_NEEDED):
+        if kind in view.problems:
+            return f"{kind} objects cannot be read: {view.problems[kind]}"
+    why = view.unreadable.get(ref.kind, {}).get((namespace, ref.name))
+    if why is not None:
+        return f"{ref.kind} {namespace}/{ref.name} cannot be understood: {why}"
+    for kind in _SCALERS:
+        # Whose target it is cannot be told either: it may be a rival.
+        for (space, name), why in view.unreadable.get(kind, {}).items():
+            if space == namespace:
+                return f"{kind} {space}/{name} cannot be understood: {why}"
+    return ""
+
+
 def _target(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Target | None, str]:
     ref = spec.target_ref
     if ref.kind not in KINDS or ref.api_version != KINDS[ref.kind].split()[0]:
         return None, f"{ref.kind} of {ref.api_version} is not scaled here; {', '.join(KINDS)} are"
-    unreadable = next((view.problems[kind] for kind in (ref.kind, *_NEEDED) if kind in view.problems), "")
-    if unreadable:
-        return None, unreadable
     found = view.workloads[ref.kind].get((namespace, ref.name))
     if found is None:
         return None, f"{ref.kind} {namespace}/{ref.name} is not there"

@@ -48,6 +48,9 @@ def _ready(found: Obstacles) -> Condition:
 
 
 def _profile_fresh(snapshot: Snapshot, drift: Drift) -> Condition:
+    if snapshot.profile is None and snapshot.cluster_problem:
+        code = Code.CLUSTER_UNREADABLE.value
+        return Condition(type="ProfileFresh", status="Unknown", reason=code, message=snapshot.cluster_problem)
     if snapshot.profile is None:
         message = snapshot.profile_problem or "the profile is not there"
         return Condition(type="ProfileFresh", status="Unknown", reason=Code.PROFILE_MISSING.value, message=message)

@@ -25,6 +25,7 @@ from controller.leader import Leadership
 from controller.memory import Memory
 from controller.notable_change import notable_change
 from controller.policy_status import status_of
+from controller.pulse import Pulse
 from controller.refusal import with_refusal
 from controller.snapshot import Observation, Snapshot, Target
 from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
@@ -90,6 +91,7 @@ class Controller:
     clock: Callable[[], float] = time.time
     memories: dict[Key, Memory] = field(default_factory=dict)
     telling_s: float = TELLING_S
+    pulse: Pulse = field(default_factory=Pulse)
     _last: dict[Key, Decision] = field(default_factory=dict)
     _shown: dict[Key, Decision] = field(default_factory=dict)
     """The decision that each status tells."""
@@ -105,7 +107,9 @@ class Controller:
             began_s = time.monotonic()
             try:
                 self.tick()
-            except Exception:
+                self.pulse.ticked()
+            except Exception as error:
+                self.pulse.failed(error)
                 LOG.exception("tick failed")
             stop.wait(max(0.1, interval_s - (time.monotonic() - began_s)))
 
@@ -121,6 +125,7 @@ class Controller:
         entries: dict[Key, Entry] = {}
         writes = 0
         for key, policy in policies.items():
+            self.pulse.moved()
             profile = profiles.get((key[0], policy.spec.profile_ref.name))
             snapshot = snapshot_of(
                 policy, now_s=now_s, seen=seen[key], observation=observations.get(key), profile=profile,
@@ -220,6 +225,7 @@ class Controller:
         keys = list(entries)
         turn = next((index for index, key in enumerate(keys) if key > self._told_last), 0)
         for key in (*keys[turn:], *keys[:turn]):
+            self.pulse.moved()
             told += self._tell_status(key, policies[key], entries[key])
             self._told_last = key
             if time.monotonic() > end_s and told:

@@ -48,6 +48,10 @@ def obstacles(snapshot: Snapshot, rival: Rivalry, capacity: CapacityModel | None
 
 
 def _blind(snapshot: Snapshot, capacity: CapacityModel | None) -> Iterator[Reason]:
+    if snapshot.cluster_problem:
+        # What is not read is not known to be missing: nothing more is said of target, scaler and profile.
+        yield Reason(code=Code.CLUSTER_UNREADABLE, message=snapshot.cluster_problem)
+        return
     if snapshot.target is None:
         yield Reason(code=Code.TARGET_MISSING, message=snapshot.target_problem or "the target is not there")
     if snapshot.scaler_problem:

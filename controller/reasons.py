@@ -37,6 +37,7 @@ class Code(StrEnum):
     PAUSED = "Paused"
     KILL_SWITCH = "KillSwitch"
     ADVISE = "AdviseOnly"
+    CLUSTER_UNREADABLE = "ClusterUnreadable"
     TARGET_MISSING = "TargetMissing"
     SCALER_MISSING = "ScalerMissing"
     PROFILE_MISSING = "ProfileMissing"

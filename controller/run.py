@@ -20,6 +20,7 @@ from controller.decision_log import DecisionLog
 from controller.kubernetes_api import Kubernetes
 from controller.leader import Alone, LeaderElection
 from controller.permissions import LEASE
+from controller.pulse import Pulse
 from controller.telemetry import Telemetry, serve
 from models.errors import InvalidInput
 
@@ -48,6 +49,14 @@ def run(settings: Settings, observe: Observer) -> Ticked | None:
     api = Kubernetes.connect(settings.kubeconfig, settings.context)
     caches, telemetry = Caches(api, settings.namespace), Telemetry()
     log = None if settings.decision_log is None else DecisionLog(settings.decision_log)
+    pulse = Pulse(settings.interval_s)
+    pages: Any = None
+    if settings.listen is not None and not settings.once:
+        # Before the caches: as long as they fill, the controller is well and not ready.
+        pages = serve(
+            settings.listen, telemetry, ill=lambda: pulse.problem(caches.dead()),
+            unready=lambda: "; ".join(caches.unsynced()),
+        )  # fmt: skip
     late = caches.start(SYNC_S if not settings.once else SYNC_S / 2.0)
     if late and settings.once:
         caches.stop()
@@ -59,22 +68,19 @@ def run(settings: Settings, observe: Observer) -> Ticked | None:
     controller = Controller(
         api=api, caches=caches, observe=observe, leader=election or Alone(), telemetry=telemetry, log=log,
         dry_run=settings.dry_run, kill_switch=settings.kill_switch,
-        telling_s=600.0 if settings.once else TELLING_S,
+        telling_s=600.0 if settings.once else TELLING_S, pulse=pulse,
     )  # fmt: skip
     try:
         if settings.once:
             return controller.tick()
         stop = _until_told()
-        pages: Any = None
-        if settings.listen is not None:
-            pages = serve(settings.listen, telemetry, healthy=lambda: True, ready=lambda: caches.synced)
         if election is not None:
             election.start()
         controller.run(stop, settings.interval_s)
-        if pages is not None:
-            pages.shutdown()
         return None
     finally:
+        if pages is not None:
+            pages.shutdown()
         if election is not None:
             election.stop()
         caches.stop()

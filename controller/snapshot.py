@@ -151,6 +151,8 @@ class Snapshot:
     profile_problem: str = ""
     target: Target | None = None
     target_problem: str = ""
+    cluster_problem: str = ""
+    """Which kind of objects cannot be read, and why: of target, scaler and profile nothing is known then."""
     scaler: Scaler | None = None
     scaler_problem: str = ""
     other_policies: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from controller.snapshot import Evidence, Observation, Snapshot
 from models.errors import InvalidInput
 from planner.profile import EngineProfile
 
+LOG = logging.getLogger("replicast.cluster")
 Key = tuple[str, str]
 
 
@@ -48,6 +50,9 @@ def profile_of(item: Document) -> Profile:
         return Profile(capacity=None, problem=f"EngineProfile {name}: {where}: {first['msg']}"[:500])
     except InvalidInput as error:
         return Profile(capacity=None, problem=f"EngineProfile {name}: {error}; {error.remedy}"[:500])
+    except Exception as error:
+        LOG.exception("EngineProfile %s cannot be understood", name)
+        return Profile(capacity=None, problem=f"EngineProfile {name}: {type(error).__name__}: {error}"[:500])
     named = digest(profile)
     return Profile(capacity=_models.setdefault(named, CapacityModel(profile)), name=named)
 
@@ -92,6 +97,7 @@ def snapshot_of(
         profile_problem="" if usable else (missing if profile is None else profile.problem),
         target=seen.target,
         target_problem=seen.target_problem,
+        cluster_problem=seen.cluster_problem,
         scaler=seen.scaler,
         scaler_problem=seen.scaler_problem,
         other_policies=others,

@@ -100,8 +100,11 @@ def _known(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def serve(address: str, telemetry: Telemetry, *, healthy: Callable[[], bool], ready: Callable[[], bool]) -> Any:
-    """Answer on `HOST:PORT` in a thread; returns the server. Raises InvalidInput where that cannot be listened on."""
+def serve(address: str, telemetry: Telemetry, *, ill: Callable[[], str], unready: Callable[[], str]) -> Any:
+    """Answer on `HOST:PORT` in a thread; returns the server. Raises InvalidInput where that cannot be listened on.
+
+    `ill` and `unready` say what is wrong, for /healthz and /readyz: nothing where all is well.
+    """
     host, _, port = address.rpartition(":")
 
     class Pages(BaseHTTPRequestHandler):
@@ -109,8 +112,8 @@ def serve(address: str, telemetry: Telemetry, *, healthy: Callable[[], bool], re
             if self.path == "/metrics":
                 self._answer(200, telemetry.text(), "text/plain; version=0.0.4; charset=utf-8")
             elif self.path in ("/healthz", "/readyz"):
-                good = healthy() if self.path == "/healthz" else ready()
-                self._answer(200 if good else 503, b"ok\n" if good else b"not yet\n", "text/plain")
+                wrong = ill() if self.path == "/healthz" else unready()
+                self._answer(503 if wrong else 200, f"{wrong or 'ok'}\n".encode(), "text/plain; charset=utf-8")
             else:
                 self._answer(404, b"/metrics, /healthz and /readyz are here\n", "text/plain")
 

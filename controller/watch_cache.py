@@ -1,11 +1,13 @@
 """A list of objects kept up to date by a watch, in a thread of its own: read as often as one likes, at no cost.
 
 List in pages, then watch from that version on; a broken stream goes on where it stopped, a version that the server
-forgot (410) begins with a new list (Kubernetes API concepts, "Efficient detection of changes").
+forgot (410) begins with a new list (Kubernetes API concepts, "Efficient detection of changes"). An object that cannot
+be understood is set aside and named; whatever goes wrong, the thread tries again.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -14,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from controller.kubernetes_api import ApiError, Document, Kubernetes
 
+LOG = logging.getLogger("replicast.cluster")
 T = TypeVar("T")
 Key = tuple[str, str]
 """Namespace and name."""
@@ -21,6 +24,7 @@ Key = tuple[str, str]
 WATCH_S = 240
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _GONE = 410
+_MOST_TOLD = 500
 
 
 class WatchCache(Generic[T]):
@@ -33,9 +37,10 @@ class WatchCache(Generic[T]):
         self.path = path
         self._api, self._reduce, self._optional, self._query = api, reduce, optional, query
         self._objects: dict[Key, T] = {}
+        self._odd: dict[Key, str] = {}
         self._lock = threading.Lock()
         self._stop, self._synced = threading.Event(), threading.Event()
-        self._problem: ApiError | None = None
+        self._problem = ""
         self._heard_s = 0.0
         self._thread = threading.Thread(target=self._run, name=f"watch {path}", daemon=True)
 
@@ -61,10 +66,20 @@ class WatchCache(Generic[T]):
         with self._lock:
             return self._objects.get(key)
 
+    def unreadable(self) -> dict[Key, str]:
+        """Objects that are there and cannot be understood, and why; a copy."""
+        with self._lock:
+            return dict(self._odd)
+
     @property
-    def problem(self) -> ApiError | None:
-        """What stands in the way now; None where all is well."""
+    def problem(self) -> str:
+        """What stands in the way now; empty where all is well."""
         return self._problem
+
+    @property
+    def dead(self) -> bool:
+        """Whether its thread has ended though nobody stopped it: what it holds grows old, and nothing changes that."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._stop.is_set()
 
     def silent_s(self) -> float:
         """Seconds since the server was heard of last; infinite before that."""
@@ -87,31 +102,62 @@ class WatchCache(Generic[T]):
                     continue
                 not_installed = error.status == 404 and self._optional
                 if not_installed:
-                    self._replace({})
+                    self._replace({}, {})
                     pause_s = _LONGEST_PAUSE_S
                 elif error.status:
                     version = ""
-                self._problem = None if not_installed else error
-                self._stop.wait(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 -- so that caches do not ask as one
-                pause_s = min(_LONGEST_PAUSE_S, 2.0 * pause_s)
+                self._hindered("" if not_installed else str(error))
+                pause_s = self._paused(pause_s)
+            except Exception as error:
+                # An error of ours, or an answer that nobody thought of: the thread must outlive it.
+                LOG.exception("the watch of %s failed and begins anew", self.path)
+                version = ""
+                self._hindered(f"WATCH {self.path}: {type(error).__name__}: {error}"[:_MOST_TOLD])
+                pause_s = self._paused(pause_s)
+
+    def _paused(self, pause_s: float) -> float:
+        """Wait; returns how long to wait the next time."""
+        self._stop.wait(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 -- so that caches do not ask as one
+        return min(_LONGEST_PAUSE_S, 2.0 * pause_s)
+
+    def _hindered(self, why: str) -> None:
+        if why and why != self._problem:
+            LOG.warning("%s", why)
+        self._problem = why
 
     def _listed(self) -> str:
         found: dict[Key, T] = {}
+        odd: dict[Key, str] = {}
         version = ""
         for page in self._api.pages(self.path, **self._query):
             for item in page.items:
-                found[_key(item)] = self._reduce(item)
+                self._put(item, found, odd)
             version = page.resource_version
-        self._replace(found)
+        self._replace(found, odd)
         return version
 
-    def _replace(self, found: dict[Key, T]) -> None:
+    def _put(self, item: Document, found: dict[Key, T], odd: dict[Key, str]) -> None:
+        """Among those that are understood, or those that are not; of these it is told once."""
+        key = _key(item)
+        try:
+            reduced = self._reduce(item)
+        except Exception as error:  # noqa: BLE001 -- whatever an object looks like, the others are read all the same
+            why = f"{type(error).__name__}: {error}"[:_MOST_TOLD]
+            if self._odd.get(key) != why:
+                LOG.warning("%s: %s cannot be understood and is left out: %s", self.path, "/".join(key), why)
+            odd[key] = why
+            found.pop(key, None)
+            return
+        found[key] = reduced
+        odd.pop(key, None)
+
+    def _replace(self, found: dict[Key, T], odd: dict[Key, str]) -> None:
         with self._lock:
-            self._objects = found
+            self._objects, self._odd = found, odd
         self._heard()
 
     def _heard(self) -> None:
-        self._heard_s, self._problem = time.monotonic(), None
+        self._heard_s, self._problem = time.monotonic(), ""
         self._synced.set()
 
     def _watched(self, version: str) -> str:
@@ -126,19 +172,20 @@ class WatchCache(Generic[T]):
                     status=status, reason=str(item.get("reason")), verb="WATCH", path=self.path,
                     message=str(item.get("message"))[:500],
                 )  # fmt: skip
-            version = str(item.get("metadata", {}).get("resourceVersion") or version)
+            version = str((item.get("metadata") or {}).get("resourceVersion") or version)
             self._heard()
-            if kind == "DELETED":
-                with self._lock:
+            with self._lock:
+                if kind == "DELETED":
                     self._objects.pop(_key(item), None)
-            elif kind in ("ADDED", "MODIFIED"):
-                reduced = self._reduce(item)
-                with self._lock:
-                    self._objects[_key(item)] = reduced
+                    self._odd.pop(_key(item), None)
+                elif kind in ("ADDED", "MODIFIED"):
+                    self._put(item, self._objects, self._odd)
         self._heard()  # the server ended a quiet watch as agreed
         return version
 
 
-def _key(item: Document) -> Key:
-    metadata = item.get("metadata", {})
+def _key(item: Any) -> Key:
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    if not isinstance(metadata, dict):
+        return "", ""
     return str(metadata.get("namespace", "")), str(metadata.get("name", ""))

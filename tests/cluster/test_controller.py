@@ -210,6 +210,14 @@ def test_too_few_gpus_stop_the_asking(chat):
     assert Code.NO_PLACE in codes(decision)
 
 
+def test_a_quota_that_is_written_in_thousands_is_read(chat):
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "gpus"}}
+    chat.apply(policy(), {**quota, "spec": {"hard": {"requests.nvidia.com/gpu": "1k"}}})
+    knows(chat, "chat")
+    eventually(lambda: chat.controller.caches.view().free_gpus, lambda free: free == {chat.namespace: 999})
+    assert chat.controller.caches.dead() == []
+
+
 def test_a_deleted_profile_and_target_hold_and_come_back(chat):
     chat.apply(policy())
     knows(chat, "chat")

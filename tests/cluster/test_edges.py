@@ -26,6 +26,7 @@ from tests.controller.world import codes, condition
 
 ROOT = Path(__file__).parents[2]
 SCALE = "PATCH .*/deployments/chat/scale"
+MISSING = {Code.TARGET_MISSING, Code.SCALER_MISSING, Code.PROFILE_MISSING}
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +52,11 @@ def place(control_plane, definitions, namespace, gpu_nodes):
 def knows(chat, problems: int = 0):
     caches = chat.controller.caches
     eventually(caches.policies.objects)
-    eventually(caches.profiles.objects)
-    eventually(lambda: deployment_seen(chat).ready >= 1)
     eventually(lambda: len(caches.problems()) == problems)
+    if "EngineProfile" not in caches.problems():
+        eventually(caches.profiles.objects)
+    if "Deployment" not in caches.problems():
+        eventually(lambda: deployment_seen(chat).ready >= 1)
 
 
 def deployment_seen(chat, name: str = "chat"):
@@ -124,7 +127,8 @@ def test_an_api_server_that_is_down_is_told_and_all_goes_on_when_it_is_back(cont
             eventually(chat.controller.caches.problems)
             decision = chat.decision(chat.tick())
             assert decision.write is None
-            assert Code.TARGET_MISSING in codes(decision)
+            assert codes(decision) & MISSING == set()
+            assert condition(decision, "Ready")[:2] == ("False", Code.CLUSTER_UNREADABLE)
             assert "the API server cannot be reached" in condition(decision, "Ready")[2]
         eventually(lambda: chat.controller.caches.problems() == {}, within_s=60.0)
         chat.tick()
@@ -170,12 +174,14 @@ def test_a_verb_that_is_missing_for_a_write_is_named_in_the_status(place, forbid
         assert chat.get("capacitypolicy")["metadata"]["resourceVersion"] == before  # told once
 
 
-@pytest.mark.parametrize("resource", ["pods", "horizontalpodautoscalers"])
+@pytest.mark.parametrize("resource", ["pods", "horizontalpodautoscalers", "deployments", "engineprofiles"])
 def test_a_verb_that_is_missing_for_a_look_is_named_and_nothing_is_written(place, forbidden, resource):
     with place(forbidden(resource, "list"), late=1) as chat:
         chat.rate_per_s = 160.0
         decision = chat.decision(chat.tick())
         assert decision.write is None
+        assert codes(decision) & MISSING == set()
+        assert condition(decision, "Ready")[:2] == ("False", Code.CLUSTER_UNREADABLE)
         assert f'cannot list resource "{resource}"' in condition(decision, "Ready")[2]
         status = chat.get("capacitypolicy")["status"]
         assert f'cannot list resource "{resource}"' in json.dumps(status["conditions"]).replace("\\", "")
