@@ -14,9 +14,18 @@ from controller.kubernetes_api import MANAGER, Document
 from controller.snapshot import Writer
 
 GPU = "nvidia.com/gpu"
-_FAILING = ("CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "CreateContainerConfigError", "RunContainerError")
-_RESTARTS = 3
-"""Of a pod that is not ready: as often as that is no accident."""
+_FAILING = {
+    "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName",
+    "ImageInspectError", "CreateContainerConfigError", "CreateContainerError", "RunContainerError",
+    "PostStartHookError",
+}  # fmt: skip
+"""Why a container waits, in the kubelet's words, where waiting alone mends nothing."""
+_OVER = ("Succeeded", "Failed")
+_RESTARTS, _LASTED_S = 3, 600.0
+"""Of a container that is not ready: as often as that is no accident, unless it ran for so long before it ended last.
+
+After ten minutes of running the kubelet forgets its back-off (Kubernetes, "Pod lifecycle", container restart policy).
+"""
 _GITOPS = {
     "argocd.argoproj.io/instance": "Argo CD",
     "argocd.argoproj.io/tracking-id": "Argo CD",
@@ -91,23 +100,36 @@ def workload(item: Document) -> Workload:
 
 
 def pod(item: Document) -> Pod:
-    """Of a Pod."""
-    status = item.get("status") or {}
+    """Of a Pod. One that is over (evicted, say) or on its way out is good for nothing, and no sign of anything."""
+    status, labels = item.get("status") or {}, _pairs(_metadata(item).get("labels") or {})
+    if status.get("phase") in _OVER or _metadata(item).get("deletionTimestamp"):
+        return Pod(labels=labels, ready=False, unschedulable=False, failing=False)
     conditions = {each.get("type"): each for each in status.get("conditions") or []}
     ready = (conditions.get("Ready") or {}).get("status") == "True"
     scheduled = conditions.get("PodScheduled") or {}
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     return Pod(
-        labels=_pairs(_metadata(item).get("labels") or {}),
-        ready=ready and not _metadata(item).get("deletionTimestamp"),
+        labels=labels,
+        ready=ready,
         unschedulable=scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable",
-        failing=not ready and (status.get("phase") == "Failed" or any(map(_fails, containers))),
+        failing=not ready and any(map(_fails, containers)),
     )
 
 
 def _fails(container: Mapping[str, Any]) -> bool:
     waiting = (container.get("state") or {}).get("waiting") or {}
-    return waiting.get("reason") in _FAILING or int(container.get("restartCount") or 0) >= _RESTARTS
+    if waiting.get("reason") in _FAILING:
+        return True
+    return (
+        not container.get("ready") and int(container.get("restartCount") or 0) >= _RESTARTS and not _lasted(container)
+    )
+
+
+def _lasted(container: Mapping[str, Any]) -> bool:
+    """Whether its last run was a long one: what ended it, such as a node that was started again, is no crash loop."""
+    ended = (container.get("lastState") or {}).get("terminated") or {}
+    began_s, ended_s = (_seconds(str(ended.get(each) or "")) for each in ("startedAt", "finishedAt"))
+    return began_s is not None and ended_s is not None and ended_s - began_s >= _LASTED_S
 
 
 def horizontal_pod_autoscaler(item: Document) -> Autoscaler:

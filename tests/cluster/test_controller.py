@@ -210,6 +210,19 @@ def test_too_few_gpus_stop_the_asking(chat):
     assert Code.NO_PLACE in codes(decision)
 
 
+def test_an_evicted_pod_that_lies_about_is_no_sign_of_failing(chat, namespace):
+    chat.apply(policy())
+    knows(chat, "chat")
+    (first,) = namespace.pods()
+    evicted = {"status": {"phase": "Failed", "reason": "Evicted"}}
+    namespace.core.patch_namespaced_pod_status(first.metadata.name, chat.namespace, evicted)
+    eventually(lambda: len(chat.controller.caches.view().pods[chat.namespace]) == 2)
+    replicas_seen(chat, 1)
+    chat.rate_per_s = 160.0
+    decision = chat.decision(chat.tick())
+    assert (chat.replicas(), decision.ready, Code.PODS_FAILING in codes(decision)) == (2, 1, False)
+
+
 def test_a_quota_that_is_written_in_thousands_is_read(chat):
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "gpus"}}
     chat.apply(policy(), {**quota, "spec": {"hard": {"requests.nvidia.com/gpu": "1k"}}})

@@ -80,3 +80,55 @@ def test_an_object_that_cannot_be_understood_holds_those_that_it_may_concern(odd
     found = seen(replace(view_of(deployment(), a_pod(ready=True)), unreadable=odd))
     assert (found.target is None) == bool(named)
     assert found.cluster_problem == (f"{named} cannot be understood: ValueError: x" if named else "")
+
+
+# Pods
+
+
+def waiting(reason: str) -> Document:
+    return {"ready": False, "restartCount": 1, "state": {"waiting": {"reason": reason}}}
+
+
+def restarted(times: int, *, ran_s: int = 60, ready: bool = False) -> Document:
+    minutes, seconds = divmod(ran_s, 60)
+    last = {"startedAt": "2026-01-01T08:00:00Z", "finishedAt": f"2026-01-01T08:{minutes:02}:{seconds:02}Z"}
+    return {"ready": ready, "restartCount": times, "state": {"running": {}}, "lastState": {"terminated": last}}
+
+
+UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]
+OUT = {"deletionTimestamp": "2026-01-01T08:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("case", "counted"),
+    [
+        (a_pod(ready=True), "ready"),
+        (a_pod(), "starting"),
+        (a_pod(phase="Pending", conditions=UNSCHEDULABLE), "unschedulable"),
+        *((a_pod(containerStatuses=[waiting(reason)]), "failing") for reason in (
+            "CrashLoopBackOff", "ImagePullBackOff", "RunContainerError", "CreateContainerError", "InvalidImageName")),
+        (a_pod(initContainerStatuses=[waiting("CrashLoopBackOff")]), "failing"),
+        (a_pod(containerStatuses=[waiting("ContainerCreating")]), "starting"),
+        (a_pod(containerStatuses=[waiting("PodInitializing")]), "starting"),
+        (a_pod(containerStatuses=[restarted(3)]), "failing"),
+        (a_pod(containerStatuses=[restarted(2)]), "starting"),
+        (a_pod(containerStatuses=[restarted(9, ran_s=3000)]), "starting"),  # its node was started again
+        (a_pod(containerStatuses=[restarted(9, ready=True), restarted(0)]), "starting"),
+        # Over, or on their way out: their places are taken by others
+        (a_pod(phase="Failed", reason="Evicted"), "starting"),
+        (a_pod(phase="Failed", containerStatuses=[restarted(9)]), "starting"),
+        (a_pod(phase="Succeeded"), "starting"),
+        (a_pod(metadata=OUT, ready=True), "starting"),
+        (a_pod(metadata=OUT, containerStatuses=[waiting("CrashLoopBackOff")]), "starting"),
+        (a_pod(metadata=OUT, phase="Pending", conditions=UNSCHEDULABLE), "starting"),
+    ],
+)  # fmt: skip
+def test_a_pod_counts_as_what_it_is(case: Document, counted: str):
+    pods = seen(view_of(deployment(1), case)).target.pods
+    assert [name for name in ("ready", "starting", "unschedulable", "failing") if getattr(pods, name)] == [counted]
+
+
+def test_evicted_and_leaving_pods_beside_healthy_ones_stop_nothing():
+    evicted, leaving = a_pod(phase="Failed", reason="Evicted"), a_pod(metadata=OUT)
+    pods = seen(view_of(deployment(2), *[a_pod(ready=True)] * 2, *[evicted] * 5, leaving)).target.pods
+    assert (pods.ready, pods.starting, pods.unschedulable, pods.failing) == (2, 0, 0, 0)

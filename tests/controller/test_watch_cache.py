@@ -110,6 +110,6 @@ def test_an_event_that_is_none_begins_the_watch_anew(watched, event: Any):
 )
 def test_pods_of_odd_shape_end_no_watch(watched, shape: Document):
     named = {"name": "odd", "namespace": "serving"}
-    stream = Stream({"metadata": named, **shape, "metadata": {**named, **shape.get("metadata", {})}})
+    stream = Stream({**shape, "metadata": {**named, **shape.get("metadata", {})}})
     cache = watched(stream, pod)
     assert (cache.objects(), len(cache.unreadable()), cache.dead) == ({}, 1, False)
