@@ -214,7 +214,8 @@ def test_an_evicted_pod_that_lies_about_is_no_sign_of_failing(chat, namespace):
     chat.apply(policy())
     knows(chat, "chat")
     (first,) = namespace.pods()
-    evicted = {"status": {"phase": "Failed", "reason": "Evicted"}}
+    unready = {"type": "Ready", "status": "False", "reason": "PodFailed"}
+    evicted = {"status": {"phase": "Failed", "reason": "Evicted", "conditions": [unready]}}
     namespace.core.patch_namespaced_pod_status(first.metadata.name, chat.namespace, evicted)
     eventually(lambda: len(chat.controller.caches.view().pods[chat.namespace]) == 2)
     replicas_seen(chat, 1)
