@@ -6,10 +6,8 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from pydantic import ValidationError
-
 from controller.apply import path
-from controller.capacity_policy import CapacityPolicy, parse_policy
+from controller.capacity_policy import CapacityPolicy
 from controller.cluster_objects import (
     Autoscaler,
     Disruptions,
@@ -23,7 +21,8 @@ from controller.cluster_objects import (
     workload,
 )
 from controller.cluster_view import KINDS, ClusterView
-from controller.kubernetes_api import Document, Kubernetes
+from controller.invalid_policy import InvalidPolicy, policy_or_why_not
+from controller.kubernetes_api import Kubernetes
 from controller.snapshots import Profile, profile_of
 from controller.watch_cache import Key, WatchCache
 
@@ -39,7 +38,7 @@ class Caches:
         def cache(kind: str, reduce: Any, *, optional: bool = False) -> WatchCache[Any]:
             return WatchCache(api, path(kind, namespace), reduce, optional=optional)
 
-        self.policies: WatchCache[CapacityPolicy | str] = cache(POLICIES, _policy)
+        self.policies: WatchCache[CapacityPolicy | InvalidPolicy] = cache(POLICIES, policy_or_why_not)
         self.profiles: WatchCache[Profile] = cache(PROFILES, profile_of)
         self._workloads: dict[str, WatchCache[Workload]] = {
             kind: cache(place, workload, optional=kind == "LeaderWorkerSet") for kind, place in KINDS.items()
@@ -123,12 +122,3 @@ def _least(quotas: dict[Key, int | None]) -> dict[str, int]:
         if free is not None:
             found[namespace] = min(free, found.get(namespace, free))
     return found
-
-
-def _policy(item: Document) -> CapacityPolicy | str:
-    """The policy, or in words why it is none: the API server has let it pass, so its schema is another version's."""
-    try:
-        return parse_policy(item)
-    except ValidationError as error:
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -20,6 +20,7 @@ from controller.decide import decide
 from controller.decision import Decision, Outcome
 from controller.decision_log import DecisionLog, Entry
 from controller.events import event_object, events
+from controller.invalid_policy import InvalidPolicy
 from controller.kubernetes_api import ApiError, Document, Kubernetes
 from controller.leader import Leadership
 from controller.memory import Memory
@@ -97,6 +98,8 @@ class Controller:
     """The decision that each status tells."""
     _statuses: dict[Key, Document] = field(default_factory=dict)
     """Of each status the conditions, which keep the times of their transitions."""
+    _invalid: dict[Key, str] = field(default_factory=dict)
+    """Of each policy that cannot be understood what was told."""
     _events: deque[Document] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
     """Not told yet."""
     _told_last: Key = ("", "")
@@ -116,7 +119,8 @@ class Controller:
     def tick(self) -> Ticked:
         """Look at every policy once."""
         began_s, now_s = time.monotonic(), self.clock()
-        policies, unreadable = self._policies()
+        policies, invalid = self._policies()
+        unreadable = {key: each.problem for key, each in invalid.items()}
         seen = views(self.caches.view(), policies)
         profiles = self.caches.profiles.objects()
         asked = _asked(policies, seen, profiles)
@@ -149,6 +153,7 @@ class Controller:
         if self._may_write():
             writes += self._tell(policies, entries)
         self._forget(policies)
+        writes += self._tell_invalid(policies, invalid, now_s)
         seconds = time.monotonic() - began_s
         self.telemetry.ticked(seconds)
         self.telemetry.leading.set(self.leader.leads())
@@ -164,11 +169,11 @@ class Controller:
             LOG.exception("%s: the decision failed", snapshot.policy)
             return None
 
-    def _policies(self) -> tuple[dict[Key, CapacityPolicy], dict[Key, str]]:
+    def _policies(self) -> tuple[dict[Key, CapacityPolicy], dict[Key, InvalidPolicy]]:
         good: dict[Key, CapacityPolicy] = {}
-        bad: dict[Key, str] = {}
+        bad: dict[Key, InvalidPolicy] = {}
         for key, each in sorted(self.caches.policies.objects().items()):
-            if isinstance(each, str):
+            if isinstance(each, InvalidPolicy):
                 bad[key] = each
             else:
                 good[key] = each
@@ -246,6 +251,39 @@ class Controller:
             LOG.warning("%s: %s", policy.key, error)
             return 0
         self._shown[key], self._statuses[key] = told, {"conditions": status["conditions"]}
+        return 1
+
+    def _tell_invalid(
+        self, policies: Mapping[Key, CapacityPolicy], invalid: Mapping[Key, InvalidPolicy], now_s: float
+    ) -> int:
+        """Log, event and status of each policy that cannot be understood, once; the next decision takes them back."""
+        told = 0
+        for key in [key for key in self._invalid if key not in invalid]:
+            del self._invalid[key]
+            LOG.info("%s: it is %s", "/".join(key), "understood again" if key in policies else "gone")
+            if key not in policies:
+                self._shown.pop(key, None)
+                self.telemetry.forget("/".join(key))
+        for key, each in invalid.items():
+            decision = each.decision(now_s)
+            if self._invalid.get(key) != each.problem:
+                self._invalid[key] = each.problem
+                LOG.warning("%s: %s", each.key, each.problem)
+                self.telemetry.decided(decision)
+                if self._may_write():
+                    self._events += [event_object(each, event, now_s) for event in events(decision, None)]
+            if self._may_write() and notable_change(self._shown.get(key), decision):
+                told += self._tell_undecided(key, each, decision)
+        return told
+
+    def _tell_undecided(self, key: Key, invalid: InvalidPolicy, decision: Decision) -> int:
+        where = f"{path(POLICIES, *key)}/status"
+        try:
+            self.api.patch(where, {"status": status_of(decision, self._statuses.get(key))})
+        except ApiError as error:
+            LOG.warning("%s: %s", invalid.key, error)
+            return 0
+        self._shown[key] = decision
         return 1
 
     def _tell_event(self, event: Document) -> int:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from controller.capacity_policy import API_VERSION, CapacityPolicy
 from controller.decision import Decision
+from controller.invalid_policy import InvalidPolicy
 from controller.kubernetes_api import Document
 from controller.reasons import Code
 
@@ -53,7 +54,7 @@ def events(decision: Decision, before: Decision | None) -> list[Told]:
     return found
 
 
-def event_object(policy: CapacityPolicy, told: Told, now_s: float) -> Document:
+def event_object(policy: CapacityPolicy | InvalidPolicy, told: Told, now_s: float) -> Document:
     """As the API server takes it (core/v1)."""
     metadata, time = policy.metadata, datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {

@@ -37,6 +37,7 @@ class Code(StrEnum):
     PAUSED = "Paused"
     KILL_SWITCH = "KillSwitch"
     ADVISE = "AdviseOnly"
+    INVALID_POLICY = "InvalidPolicy"
     CLUSTER_UNREADABLE = "ClusterUnreadable"
     TARGET_MISSING = "TargetMissing"
     SCALER_MISSING = "ScalerMissing"

@@ -187,6 +187,37 @@ def test_a_verb_that_is_missing_for_a_look_is_named_and_nothing_is_written(place
         assert f'cannot list resource "{resource}"' in json.dumps(status["conditions"]).replace("\\", "")
 
 
+# What the API server lets pass and no decision can rest on
+
+
+def test_a_policy_that_cannot_be_understood_is_told_of_once_and_no_more_when_it_is_mended(place, caplog):
+    schedule = {"name": "day", "start": "09:00", "end": "17:00", "timeZone": "Mars/Olympus", "max": 9}
+    with place() as chat:
+        chat.tick()
+        chat.apply(policy(bounds={"min": 1, "max": 20, "schedules": [schedule]}))
+        eventually(lambda: chat.tick().unreadable)
+        chat.tick()
+        found = chat.get("capacitypolicy")
+        told = {each["type"]: each for each in found["status"]["conditions"]}
+        assert (told["Ready"]["status"], told["Ready"]["reason"]) == ("False", "InvalidPolicy")
+        assert told["Ready"]["observedGeneration"] == found["metadata"]["generation"]
+        where = "spec.bounds.schedules.0.timeZone: 'Mars/Olympus' is no time zone"
+        assert told["Ready"]["message"].startswith(where)
+        assert "kubectl explain" in told["Ready"]["message"]
+        assert "desiredReplicas" not in found["status"]
+        version = found["metadata"]["resourceVersion"]
+        for _ in range(3):
+            assert chat.tick().writes == 0
+        assert chat.get("capacitypolicy")["metadata"]["resourceVersion"] == version
+        assert sum(where in record.getMessage() for record in caplog.records) == 1
+        events = json.loads(chat.kubectl("get", "events", "-o", "json"))["items"]
+        assert [each["reason"] for each in events if where in each["message"]] == ["InvalidPolicy"]
+        chat.apply(policy())
+        eventually(lambda: not chat.tick().unreadable)
+        told = {each["type"]: each for each in chat.get("capacitypolicy")["status"]["conditions"]}
+        assert (told["Ready"]["status"], told["ScalingActive"]["status"]) == ("True", "True")
+
+
 # Things that happen in the middle
 
 
