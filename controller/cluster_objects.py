@@ -11,9 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 from controller.kubernetes_api import MANAGER, Document
+from controller.selector import Labels, Selector, selector_of
 from controller.snapshot import Writer
 
 GPU = "nvidia.com/gpu"
+SET_NAME = "leaderworkerset.sigs.k8s.io/name"
 _FAILING = {
     "CrashLoopBackOff", "ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName",
     "ImageInspectError", "CreateContainerConfigError", "CreateContainerError", "RunContainerError",
@@ -42,7 +44,16 @@ class Workload:
     replicas: int
     ready: int
     outdated: int
-    selector: frozenset[tuple[str, str]]
+    """That a rollout under way has still to replace."""
+    behind: bool
+    """Whether its status is of an older spec: of a rollout nothing is known then."""
+    selector: Selector
+    labels: Labels
+    """Of its pods, by its template."""
+    group: int
+    """Pods of one replica."""
+    gpus: int
+    """Of one replica, by its templates; 0 where they name none."""
     writer: Writer | None
     gitops: str
     grace_s: float
@@ -52,7 +63,7 @@ class Workload:
 class Pod:
     """A pod by what it is good for."""
 
-    labels: frozenset[tuple[str, str]]
+    labels: Labels
     ready: bool
     unschedulable: bool
     failing: bool
@@ -77,26 +88,67 @@ class Autoscaler:
 class Disruptions:
     """A PodDisruptionBudget."""
 
-    selector: frozenset[tuple[str, str]]
+    selector: Selector | None
+    """None means no pod."""
     allowed: int
 
 
 def workload(item: Document) -> Workload:
     """Of a Deployment, StatefulSet or LeaderWorkerSet."""
     spec, status = item.get("spec") or {}, item.get("status") or {}
-    there = int(status.get("replicas") or 0)
-    updated = int(status.get("updatedReplicas") or 0)
-    template = spec.get("template") or (spec.get("leaderWorkerTemplate") or {}).get("workerTemplate") or {}
+    leader, workers, group = _templates(spec)
+    selector = _selector(item)
+    graces = [(each.get("spec") or {}).get("terminationGracePeriodSeconds", 30) for each in (leader, workers)]
     return Workload(
         uid=_metadata(item).get("uid", ""),
         replicas=int(1 if spec.get("replicas") is None else spec["replicas"]),
         ready=int(status.get("readyReplicas") or 0),
-        outdated=max(0, there - updated),
-        selector=_selector(item),
+        outdated=_outdated(spec, status),
+        behind=int(status.get("observedGeneration") or _generation(item)) < _generation(item),
+        selector=selector,
+        labels=_shared(selector.pairs | _pairs((leader.get("metadata") or {}).get("labels") or {})),
+        group=group,
+        gpus=_gpus(leader) + (group - 1) * _gpus(workers),
         writer=writer_of(item, "replicas"),
         gitops=_gitops(item),
-        grace_s=float((template.get("spec") or {}).get("terminationGracePeriodSeconds", 30)),
+        grace_s=float(min(graces)),
     )
+
+
+def _templates(spec: Mapping[str, Any]) -> tuple[Document, Document, int]:
+    """Of the pod that leads, of those that follow it, and how many they are together."""
+    groups = spec.get("leaderWorkerTemplate")
+    if groups is None:
+        template = spec.get("template") or {}
+        return template, template, 1
+    workers = groups.get("workerTemplate") or {}
+    return groups.get("leaderTemplate") or workers, workers, int(groups.get("size") or 1)
+
+
+def _outdated(spec: Mapping[str, Any], status: Mapping[str, Any]) -> int:
+    """Those below a partition stay what they are; OnDelete waits for a person, and no rollout goes on meanwhile."""
+    strategy = spec.get("updateStrategy") or spec.get("rolloutStrategy") or {}
+    if strategy.get("type") == "OnDelete":
+        return 0
+    rolling = strategy.get("rollingUpdate") or strategy.get("rollingUpdateConfiguration") or {}
+    first = int((spec.get("ordinals") or {}).get("start") or 0)
+    kept = max(0, int(rolling.get("partition") or 0) - first)
+    return max(0, int(status.get("replicas") or 0) - kept - int(status.get("updatedReplicas") or 0))
+
+
+def _generation(item: Document) -> int:
+    return int(_metadata(item).get("generation") or 0)
+
+
+def _gpus(template: Mapping[str, Any]) -> int:
+    """Of one pod: its containers together, or the greediest of those that come before them."""
+    spec = template.get("spec") or {}
+    together = sum(map(_gpus_of, spec.get("containers") or []))
+    return max([together, *map(_gpus_of, spec.get("initContainers") or [])])
+
+
+def _gpus_of(container: Mapping[str, Any]) -> int:
+    return math.ceil(_number(((container.get("resources") or {}).get("limits") or {}).get(GPU, 0)))
 
 
 def pod(item: Document) -> Pod:
@@ -164,7 +216,11 @@ def scaled_object(item: Document) -> Autoscaler:
 
 def disruptions(item: Document) -> Disruptions:
     """Of a PodDisruptionBudget."""
-    return Disruptions(selector=_selector(item), allowed=int((item.get("status") or {}).get("disruptionsAllowed") or 0))
+    selector = (item.get("spec") or {}).get("selector")
+    return Disruptions(
+        selector=None if selector is None else selector_of(selector),
+        allowed=int((item.get("status") or {}).get("disruptionsAllowed") or 0),
+    )
 
 
 def free_gpus(item: Document) -> int | None:
@@ -208,20 +264,20 @@ def _metadata(item: Document) -> Document:
     return item.get("metadata") or {}
 
 
-def _selector(item: Document) -> frozenset[tuple[str, str]]:
-    """matchLabels; a LeaderWorkerSet's pods carry its name in a label."""
+def _selector(item: Document) -> Selector:
+    """Of the pods of a target; those of a LeaderWorkerSet carry its name in a label."""
     selector = (item.get("spec") or {}).get("selector")
-    if isinstance(selector, dict):
-        return _pairs(selector.get("matchLabels") or {})
-    return _pairs({"leaderworkerset.sigs.k8s.io/name": str(_metadata(item).get("name", ""))})
+    if selector is not None:
+        return selector_of(selector)
+    return Selector(pairs=_pairs({SET_NAME: str(_metadata(item).get("name", ""))}))
 
 
-def _pairs(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+def _pairs(labels: Mapping[str, str]) -> Labels:
     return _shared(frozenset(labels.items()))
 
 
 @lru_cache(maxsize=50_000)
-def _shared(pairs: frozenset[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+def _shared(pairs: Labels) -> Labels:
     """All pods of a revision have the same labels: they are kept once."""
     return pairs
 

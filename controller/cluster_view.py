@@ -10,11 +10,11 @@ from typing import Literal
 
 from controller.capacity_policy import CapacityPolicy, PolicySpec
 from controller.cluster_objects import Autoscaler, Disruptions, Pod, Workload
+from controller.groups import replicas_of
+from controller.selector import Pair, Selector
 from controller.snapshot import Pods, Scaler, Target
 
 Key = tuple[str, str]
-Pair = tuple[str, str]
-"""A label and its value."""
 KINDS = {
     "Deployment": "apps/v1 deployments",
     "StatefulSet": "apps/v1 statefulsets",
@@ -47,10 +47,11 @@ class ClusterView:
     unreadable: Mapping[str, Mapping[Key, str]] = field(default_factory=dict)
     """By kind: objects that are there and cannot be understood, and why."""
 
-    def pods_of(self, namespace: str, selector: frozenset[Pair]) -> list[Pod]:
-        """The pods that a selector means; an empty one means none."""
-        candidates = [self._by_label.get((namespace, pair), []) for pair in selector]
-        return [pod for pod in min(candidates, key=len, default=[]) if selector <= pod.labels]
+    def pods_of(self, namespace: str, selector: Selector) -> list[Pod]:
+        """The pods that a selector means."""
+        candidates = [self._by_label.get((namespace, pair), []) for pair in selector.pairs]
+        few = min(candidates, key=len) if candidates else self.pods.get(namespace, ())
+        return [pod for pod in few if selector.matches(pod.labels)]
 
     @cached_property
     def _by_label(self) -> dict[tuple[str, Pair], list[Pod]]:
@@ -137,10 +138,15 @@ def _target(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Target
     if found is None:
         return None, f"{ref.kind} {namespace}/{ref.name} is not there"
     mine = view.pods_of(namespace, found.selector)
-    unschedulable, failing = sum(pod.unschedulable for pod in mine), sum(pod.failing for pod in mine)
-    ready = min(found.ready, sum(pod.ready for pod in mine)) if ref.kind != "LeaderWorkerSet" else found.ready
-    budgets = view.budgets_in.get(namespace, [])
-    allowed = [each.allowed for each in budgets if each.selector <= found.selector]
+    replicas = mine if ref.kind != "LeaderWorkerSet" else replicas_of(mine, found.group)
+    unschedulable, failing = sum(each.unschedulable for each in replicas), sum(each.failing for each in replicas)
+    ready = min(found.ready, sum(each.ready for each in replicas))
+    kinds = {found.labels} if ref.kind != "LeaderWorkerSet" else {found.labels, *(each.labels for each in mine)}
+    allowed = [
+        each.allowed
+        for each in view.budgets_in.get(namespace, [])
+        if each.selector is not None and any(map(each.selector.matches, kinds))
+    ]
     return (
         Target(
             uid=found.uid,
@@ -153,6 +159,8 @@ def _target(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Target
                 outdated=found.outdated,
             ),
             rolling=found.outdated > 0,
+            status_behind=found.behind,
+            gpus_per_replica=found.gpus or None,
             writer=found.writer,
             gitops=found.gitops,
             grace_s=found.grace_s,

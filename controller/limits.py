@@ -33,7 +33,12 @@ class Limits:
 
 
 def limits_at(snapshot: Snapshot, gpus_per_replica: int) -> Limits:
-    """The limits of this moment. A minimum gives way to what GPUs or money allow."""
+    """The limits of this moment. A minimum gives way to what GPUs or money allow.
+
+    A replica has the GPUs that its target's templates ask for; those of the profile where they name none.
+    """
+    if snapshot.target is not None and snapshot.target.gpus_per_replica is not None:
+        gpus_per_replica = snapshot.target.gpus_per_replica
     bounds = snapshot.spec.bounds
     lowest, why_lowest = bounds.min, Reason(code=Code.AT_MINIMUM, message=f"bounds.min is {bounds.min}")
     most = [(bounds.max, Reason(code=Code.AT_MAXIMUM, message=f"bounds.max is {bounds.max}"))]

@@ -14,7 +14,8 @@ def measured_drift(snapshot: Snapshot, memory: Memory, capacity: CapacityModel, 
     """Measured over predicted time, at the load and the replicas that there are."""
     assert snapshot.target is not None
     arriving, ready = arrivals_per_s(readings), snapshot.target.pods.ready
-    steady = snapshot.observation.evidence.complete and not snapshot.target.rolling and ready > 0
+    changing = snapshot.target.rolling or snapshot.target.status_behind
+    steady = snapshot.observation.evidence.complete and not changing and ready > 0
     measured = readings.itl_s if capacity.makes_tokens else readings.e2e_s
     if not steady or not arriving or measured is None or (readings.waiting or 0.0) > 0.0:
         return updated(memory.drifted, None)

@@ -115,6 +115,9 @@ def _no_scale_down(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
         return
     if target.rolling:
         yield Reason(code=Code.ROLLOUT, message="a rolling update goes on; nothing is scaled down meanwhile")
+    if target.status_behind:
+        message = "the target's status is older than its spec: its controller has not seen the last change yet"
+        yield Reason(code=Code.ROLLOUT, message=f"{message}; nothing is scaled down meanwhile")
     if target.pods.failing:
         message = f"{target.pods.failing} pods fail again and again and are no capacity; nothing is scaled down"
         yield Reason(code=Code.PODS_FAILING, message=message)

@@ -110,6 +110,10 @@ class Target:
     """Asked for in its spec (through `/scale`)."""
     pods: Pods
     rolling: bool = False
+    status_behind: bool = False
+    """Its status is of an older spec: whether a rollout goes on is not known."""
+    gpus_per_replica: int | None = None
+    """By its templates, of all pods of a replica; None where they name none."""
     writer: Writer | None = None
     gitops: str = ""
     """The tool that keeps it as a repository says, from its labels and annotations; empty for none."""

@@ -161,6 +161,56 @@ def test_a_leader_worker_set_is_scaled_by_groups(chat):
     chat.rate_per_s = 160.0
     chat.tick()
     assert chat.get("leaderworkerset", "large")["spec"]["replicas"] == 2
+    # The second group has its leader only: one replica serves, whatever the number of pods.
+    chat.apply(*(group_pod(chat.namespace, *place) for place in ((0, 0), (0, 1), (1, 0))))
+    said = {"status": {"replicas": 2, "readyReplicas": 2, "updatedReplicas": 2}}
+    chat.kubectl("patch", "leaderworkerset/large", "--subresource=status", "--type=merge", "-p", json.dumps(said))
+    eventually(lambda: [pod.ready for pod in chat.controller.caches.view().pods[chat.namespace]].count(True) == 4)
+    eventually(lambda: chat.decision(chat.tick()).ready == 1)
+    chat.apply(group_pod(chat.namespace, 1, 1))
+    eventually(lambda: chat.decision(chat.tick()).ready == 2)
+
+
+def group_pod(pool: str, group: int, worker: int):
+    """As the LeaderWorkerSet's controller makes them."""
+    label = "leaderworkerset.sigs.k8s.io"
+    labels = {f"{label}/name": "large", f"{label}/group-index": str(group), f"{label}/worker-index": str(worker)}
+    spec = model(pool)["spec"]["template"]["spec"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"large-{group}-{worker}", "labels": labels},
+        "spec": spec,
+    }
+
+
+def test_a_stateful_set_that_keeps_a_partition_is_scaled_down_all_the_same(chat):
+    """The real controller updates what is above the partition, and then nothing goes on."""
+    pods = model(chat.namespace)["spec"]["template"]
+    pods = json.loads(json.dumps(pods).replace('"chat"', '"shards"'))
+    either = {"matchExpressions": [{"key": "app", "operator": "In", "values": ["shards"]}]}
+    spec = {"replicas": 3, "serviceName": "shards", "selector": either, "podManagementPolicy": "Parallel"}
+    spec["updateStrategy"] = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}
+    shards = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "shards"}}
+    chat.apply({**shards, "spec": {**spec, "template": pods}})
+    target = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "shards"}
+    chat.apply(policy(targetRef=target))
+    knows(chat, "chat")
+
+    def seen():
+        return chat.controller.caches.view().workloads["StatefulSet"].get((chat.namespace, "shards"))
+
+    eventually(lambda: seen() and seen().ready == 3)
+    newer = json.loads(json.dumps(pods).replace('"engine"', '"newer"'))
+    chat.apply({**shards, "spec": {**spec, "template": newer}})
+    eventually(lambda: chat.get("statefulset", "shards")["status"].get("updatedReplicas") == 1)
+    eventually(lambda: not seen().behind and seen().outdated == 0 and seen().ready == 3)
+    status = chat.get("statefulset", "shards")["status"]
+    assert status["currentRevision"] != status["updateRevision"]
+    chat.rate_per_s = 5.0
+    decision = chat.decision(chat.tick())
+    assert (decision.ready, Code.ROLLOUT in codes(decision)) == (3, False)
+    assert chat.get("statefulset", "shards")["spec"]["replicas"] == 2
 
 
 def test_two_policies_on_one_target_name_each_other_and_write_nothing(chat):

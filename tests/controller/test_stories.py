@@ -232,6 +232,17 @@ def test_a_rolling_update_neither_doubles_nor_shrinks():
     assert Code.ROLLOUT in codes(world.decisions[-1])
 
 
+def test_as_long_as_the_status_is_of_an_older_spec_nothing_shrinks():
+    world = World(load=lambda _: 20.0, replicas=4)
+    world.see = lambda _, s: replace(s, target=replace(s.target, status_behind=True))
+    world.run(30 * MINUTE)
+    assert world.writes == []
+    assert Code.ROLLOUT in codes(world.decisions[-1])
+    world.see = lambda _, snapshot: snapshot
+    world.run(5 * MINUTE)
+    assert world.replicas < 4
+
+
 def test_pods_that_crash_again_and_again_are_no_capacity():
     world = World(load=lambda _: 20.0, replicas=4)
     world.see = lambda _, s: replace(s, target=replace(s.target, pods=replace(s.target.pods, ready=1, failing=3)))
