@@ -29,6 +29,7 @@ from controller.refusal import with_refusal
 from controller.snapshot import Observation, Snapshot, Target
 from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
 from controller.telemetry import Telemetry
+from controller.writes import perhaps_written, written
 
 LOG = logging.getLogger("replicast.controller")
 SYNC_S = 60.0
@@ -117,7 +118,7 @@ class Controller:
         profiles = self.caches.profiles.objects()
         asked = _asked(policies, seen, profiles)
         observations = self.observe(asked) if asked else {}
-        others, killed = shared_targets(policies), self._killed()
+        others, killed, leads = shared_targets(policies), self._killed(), self._may_write()
         entries: dict[Key, Entry] = {}
         writes = 0
         for key, policy in policies.items():
@@ -133,11 +134,9 @@ class Controller:
                 continue
             entry = Entry(snapshot=snapshot, memory=memory, decision=outcome.decision)
             after = outcome.memory
-            if outcome.decision.write is not None and self._may_write() and self._as_asked(key, policy):
-                entry = self._act(policy, entry)
-                if entry.written:
-                    after = replace(after, written=outcome.decision.write.replicas)
-                    writes += 1
+            if outcome.decision.write is not None and leads:
+                entry, after = self._act(key, policy, entry, after)
+                writes += entry.written
             self.memories[key], entries[key] = after, entry
         for key, entry in entries.items():
             self._record(policies[key], profiles.get((key[0], policies[key].spec.profile_ref.name)), key, entry, now_s)
@@ -169,13 +168,14 @@ class Controller:
                 good[key] = each
         return good, bad
 
-    def _as_asked(self, key: Key, policy: CapacityPolicy) -> bool:
-        """Whether the policy is still the one that was decided on: an edit meanwhile is decided on at the next tick."""
+    def _overtaken(self, key: Key, policy: CapacityPolicy) -> str:
+        """Why a write is not made after all: what was so when the tick began is so no more. Empty for nothing."""
+        if not self._may_write():
+            return "this process leads no more since the tick began; the next leader decides anew"
         now = self.caches.policies.get(key)
         if isinstance(now, CapacityPolicy) and now.spec == policy.spec:
-            return True
-        LOG.info("%s: the policy was changed since the tick began; nothing is written", policy.key)
-        return False
+            return ""
+        return "the policy was changed since the tick began; the next one decides on it as it is now"
 
     def _may_write(self) -> bool:
         return not self.dry_run and self.leader.leads()
@@ -190,18 +190,23 @@ class Controller:
         except OSError:
             return True  # what cannot be read may say stop
 
-    def _act(self, policy: CapacityPolicy, entry: Entry) -> Entry:
+    def _act(self, key: Key, policy: CapacityPolicy, entry: Entry, memory: Memory) -> tuple[Entry, Memory]:
         write = entry.decision.write
         assert write is not None
+        why_not = self._overtaken(key, policy)
+        if why_not:
+            LOG.info("%s: nothing is written: %s", policy.key, why_not)
+            return replace(entry, error=why_not), memory
         try:
-            apply(self.api, policy, write)
+            version = apply(self.api, policy, write, within_s=self.leader.left_s())
         except ApiError as error:
             self.telemetry.wrote(policy.key, "refused" if error.status else "failed")
             LOG.warning("%s: %s", policy.key, error)
-            return replace(entry, error=str(error))
+            unknown = error.status == 0 or error.status >= 500
+            return replace(entry, error=str(error)), perhaps_written(memory, write) if unknown else memory
         self.telemetry.wrote(policy.key, "written")
         LOG.info("%s: %s %d to %d", policy.key, write.lever, write.before, write.replicas)
-        return replace(entry, written=True)
+        return replace(entry, written=True), written(memory, write, version)
 
     def _record(self, policy: CapacityPolicy, profile: Profile | None, key: Key, entry: Entry, now_s: float) -> None:
         """Metrics, the log, and the events that are to be told."""
@@ -212,7 +217,8 @@ class Controller:
         told = self._last[key] = with_refusal(decision, entry.error)
         self.telemetry.decided(told)
         if self._may_write():
-            self._events += [event_object(policy, each, now_s) for each in events(told, before)]
+            made = told if entry.written else replace(told, write=None)
+            self._events += [event_object(policy, each, now_s) for each in events(made, before)]
 
     def _tell(self, policies: Mapping[Key, CapacityPolicy], entries: Mapping[Key, Entry]) -> int:
         """Status and events, within a time: what is not told now is told at the next tick, others first."""
@@ -220,11 +226,13 @@ class Controller:
         keys = list(entries)
         turn = next((index for index, key in enumerate(keys) if key > self._told_last), 0)
         for key in (*keys[turn:], *keys[:turn]):
+            if not self._may_write():
+                return told
             told += self._tell_status(key, policies[key], entries[key])
             self._told_last = key
             if time.monotonic() > end_s and told:
                 break
-        while self._events and time.monotonic() < end_s:
+        while self._events and time.monotonic() < end_s and self._may_write():
             told += self._tell_event(self._events.popleft())
         return told
 
@@ -235,7 +243,7 @@ class Controller:
         where = f"{path(POLICIES, policy.metadata.namespace, policy.metadata.name)}/status"
         try:
             status = status_of(told, self._statuses.get(key))
-            self.api.patch(where, {"status": status})
+            self.api.patch(where, {"status": status}, within_s=self.leader.left_s())
         except ApiError as error:
             LOG.warning("%s: %s", policy.key, error)
             return 0
@@ -244,7 +252,8 @@ class Controller:
 
     def _tell_event(self, event: Document) -> int:
         try:
-            self.api.create(path("v1 events", event["metadata"]["namespace"]), event)
+            where = path("v1 events", event["metadata"]["namespace"])
+            self.api.create(where, event, within_s=self.leader.left_s())
         except ApiError as error:
             LOG.warning("%s: %s", event["involvedObject"]["name"], error)
             return 0
