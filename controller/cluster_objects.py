@@ -57,6 +57,7 @@ class Workload:
     writer: Writer | None
     gitops: str
     grace_s: float
+    resource_version: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +83,10 @@ class Autoscaler:
     writer: Writer | None
     owner: str
     """Name of the ScaledObject that owns an HPA; empty for none."""
+    max_writer: Writer | None = None
+    min_stated: bool = True
+    max_stated: bool = True
+    resource_version: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +117,7 @@ def workload(item: Document) -> Workload:
         writer=writer_of(item, "replicas"),
         gitops=_gitops(item),
         grace_s=float(min(graces)),
+        resource_version=str(_metadata(item).get("resourceVersion", "")),
     )
 
 
@@ -196,6 +202,10 @@ def horizontal_pod_autoscaler(item: Document) -> Autoscaler:
         desired=status.get("desiredReplicas"),
         writer=writer_of(item, "minReplicas"),
         owner=_keda_owner(item),
+        max_writer=writer_of(item, "maxReplicas"),
+        min_stated=spec.get("minReplicas") is not None,
+        max_stated=spec.get("maxReplicas") is not None,
+        resource_version=str(_metadata(item).get("resourceVersion", "")),
     )
 
 
@@ -211,6 +221,10 @@ def scaled_object(item: Document) -> Autoscaler:
         desired=None,
         writer=writer_of(item, "minReplicaCount"),
         owner="",
+        max_writer=writer_of(item, "maxReplicaCount"),
+        min_stated=spec.get("minReplicaCount") is not None,
+        max_stated=spec.get("maxReplicaCount") is not None,
+        resource_version=str(_metadata(item).get("resourceVersion", "")),
     )
 
 
@@ -241,16 +255,30 @@ def _number(quantity: Any) -> Decimal:
 
 
 def writer_of(item: Document, field: str) -> Writer | None:
-    """Who wrote `spec.FIELD` last, of those that managedFields names."""
+    """Who wrote the present value of `spec.FIELD`, of those that managedFields names; None where it names nobody.
+
+    Whoever changes a value takes the field from all its owners, by Update or by Apply (Kubernetes, "Server-Side
+    Apply", field ownership): those who share it have all written the value that is there. So a field that we own has
+    our value, and else any owner will do as a name: a writer through `/scale` wrote the replicas and nothing else, the
+    others are named by their last change, of whatever field. An entry of `/scale` has no time, and once the replicas
+    have been zero there is none (both as API servers of 1.28 to 1.36 keep them).
+    """
     found = [
-        (str(entry.get("time") or ""), str(entry.get("manager") or "unknown"))
-        for entry in _metadata(item).get("managedFields") or []
-        if f"f:{field}" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+        each
+        for each in _metadata(item).get("managedFields") or []
+        if each.get("subresource") != "status" and f"f:{field}" in ((each.get("fieldsV1") or {}).get("f:spec") or {})
     ]
     if not found:
         return None
-    time, manager = max(found)
-    return Writer(manager=manager, at_s=_seconds(time), ours=manager == MANAGER)
+    last = max(found, key=_closeness)
+    manager = str(last.get("manager") or "unknown")
+    return Writer(manager=manager, at_s=_seconds(str(last.get("time") or "")), ours=manager == MANAGER)
+
+
+def _closeness(entry: Document) -> tuple[bool, bool, str, str]:
+    """The more, the more likely an owner of a field is its writer; by name at last, so that it is always the same."""
+    manager = str(entry.get("manager") or "")
+    return manager == MANAGER, entry.get("subresource") == "scale", str(entry.get("time") or ""), manager
 
 
 def _seconds(time: str) -> float | None:

@@ -165,6 +165,7 @@ def _target(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Target
             gitops=found.gitops,
             grace_s=found.grace_s,
             disruptions_allowed=min(allowed) if allowed else None,
+            resource_version=found.resource_version,
         ),
         "",
     )
@@ -192,6 +193,10 @@ def _scaler(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Scaler
             max_replicas=found.max_replicas,
             desired=found.desired,
             writer=found.writer,
+            max_writer=found.max_writer,
+            min_stated=found.min_stated,
+            max_stated=found.max_stated,
+            resource_version=found.resource_version,
             keda_owned=bool(found.owner),
         ),
         "",

@@ -20,6 +20,7 @@ from controller.decide import decide
 from controller.decision import Decision, Outcome
 from controller.decision_log import DecisionLog, Entry
 from controller.events import event_object, events
+from controller.invalid_policies import InvalidPolicies
 from controller.invalid_policy import InvalidPolicy
 from controller.kubernetes_api import ApiError, Document, Kubernetes
 from controller.leader import Leadership
@@ -31,6 +32,7 @@ from controller.refusal import with_refusal
 from controller.snapshot import Observation, Snapshot, Target
 from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
 from controller.telemetry import Telemetry
+from controller.writes import perhaps_written, written
 
 LOG = logging.getLogger("replicast.controller")
 SYNC_S = 60.0
@@ -98,11 +100,12 @@ class Controller:
     """The decision that each status tells."""
     _statuses: dict[Key, Document] = field(default_factory=dict)
     """Of each status the conditions, which keep the times of their transitions."""
-    _invalid: dict[Key, str] = field(default_factory=dict)
-    """Of each policy that cannot be understood what was told."""
     _events: deque[Document] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
     """Not told yet."""
     _told_last: Key = ("", "")
+
+    def __post_init__(self) -> None:
+        self._invalid = InvalidPolicies(self.api)
 
     def run(self, stop: threading.Event, interval_s: float) -> None:
         """Tick until told to stop. A tick that fails is told of, and the next one comes all the same."""
@@ -125,7 +128,7 @@ class Controller:
         profiles = self.caches.profiles.objects()
         asked = _asked(policies, seen, profiles)
         observations = self.observe(asked) if asked else {}
-        others, killed = shared_targets(policies), self._killed()
+        others, killed, leads = shared_targets(policies), self._killed(), self._may_write()
         entries: dict[Key, Entry] = {}
         writes = 0
         for key, policy in policies.items():
@@ -142,11 +145,9 @@ class Controller:
                 continue
             entry = Entry(snapshot=snapshot, memory=memory, decision=outcome.decision)
             after = outcome.memory
-            if outcome.decision.write is not None and self._may_write() and self._as_asked(key, policy):
-                entry = self._act(policy, entry)
-                if entry.written:
-                    after = replace(after, written=outcome.decision.write.replicas)
-                    writes += 1
+            if outcome.decision.write is not None and leads:
+                entry, after = self._act(key, policy, entry, after)
+                writes += entry.written
             self.memories[key], entries[key] = after, entry
         for key, entry in entries.items():
             self._record(policies[key], profiles.get((key[0], policies[key].spec.profile_ref.name)), key, entry, now_s)
@@ -179,13 +180,14 @@ class Controller:
                 good[key] = each
         return good, bad
 
-    def _as_asked(self, key: Key, policy: CapacityPolicy) -> bool:
-        """Whether the policy is still the one that was decided on: an edit meanwhile is decided on at the next tick."""
+    def _overtaken(self, key: Key, policy: CapacityPolicy) -> str:
+        """Why a write is not made after all: what was so when the tick began is so no more. Empty for nothing."""
+        if not self._may_write():
+            return "this process leads no more since the tick began; the next leader decides anew"
         now = self.caches.policies.get(key)
         if isinstance(now, CapacityPolicy) and now.spec == policy.spec:
-            return True
-        LOG.info("%s: the policy was changed since the tick began; nothing is written", policy.key)
-        return False
+            return ""
+        return "the policy was changed since the tick began; the next one decides on it as it is now"
 
     def _may_write(self) -> bool:
         return not self.dry_run and self.leader.leads()
@@ -200,18 +202,23 @@ class Controller:
         except OSError:
             return True  # what cannot be read may say stop
 
-    def _act(self, policy: CapacityPolicy, entry: Entry) -> Entry:
+    def _act(self, key: Key, policy: CapacityPolicy, entry: Entry, memory: Memory) -> tuple[Entry, Memory]:
         write = entry.decision.write
         assert write is not None
+        why_not = self._overtaken(key, policy)
+        if why_not:
+            LOG.info("%s: nothing is written: %s", policy.key, why_not)
+            return replace(entry, error=why_not), memory
         try:
-            apply(self.api, policy, write)
+            version = apply(self.api, policy, write, within_s=self.leader.left_s())
         except ApiError as error:
             self.telemetry.wrote(policy.key, "refused" if error.status else "failed")
             LOG.warning("%s: %s", policy.key, error)
-            return replace(entry, error=str(error))
+            unknown = error.status == 0 or error.status >= 500
+            return replace(entry, error=str(error)), perhaps_written(memory, write) if unknown else memory
         self.telemetry.wrote(policy.key, "written")
         LOG.info("%s: %s %d to %d", policy.key, write.lever, write.before, write.replicas)
-        return replace(entry, written=True)
+        return replace(entry, written=True), written(memory, write, version)
 
     def _record(self, policy: CapacityPolicy, profile: Profile | None, key: Key, entry: Entry, now_s: float) -> None:
         """Metrics, the log, and the events that are to be told."""
@@ -222,7 +229,8 @@ class Controller:
         told = self._last[key] = with_refusal(decision, entry.error)
         self.telemetry.decided(told)
         if self._may_write():
-            self._events += [event_object(policy, each, now_s) for each in events(told, before)]
+            made = told if entry.written else replace(told, write=None)
+            self._events += [event_object(policy, each, now_s) for each in events(made, before)]
 
     def _tell(self, policies: Mapping[Key, CapacityPolicy], entries: Mapping[Key, Entry]) -> int:
         """Status and events, within a time: what is not told now is told at the next tick, others first."""
@@ -231,11 +239,13 @@ class Controller:
         turn = next((index for index, key in enumerate(keys) if key > self._told_last), 0)
         for key in (*keys[turn:], *keys[:turn]):
             self.pulse.moved()
+            if not self._may_write():
+                return told
             told += self._tell_status(key, policies[key], entries[key])
             self._told_last = key
             if time.monotonic() > end_s and told:
                 break
-        while self._events and time.monotonic() < end_s:
+        while self._events and time.monotonic() < end_s and self._may_write():
             told += self._tell_event(self._events.popleft())
         return told
 
@@ -246,7 +256,7 @@ class Controller:
         where = f"{path(POLICIES, policy.metadata.namespace, policy.metadata.name)}/status"
         try:
             status = status_of(told, self._statuses.get(key))
-            self.api.patch(where, {"status": status})
+            self.api.patch(where, {"status": status}, within_s=self.leader.left_s())
         except ApiError as error:
             LOG.warning("%s: %s", policy.key, error)
             return 0
@@ -256,39 +266,21 @@ class Controller:
     def _tell_invalid(
         self, policies: Mapping[Key, CapacityPolicy], invalid: Mapping[Key, InvalidPolicy], now_s: float
     ) -> int:
-        """Log, event and status of each policy that cannot be understood, once; the next decision takes them back."""
-        told = 0
-        for key in [key for key in self._invalid if key not in invalid]:
-            del self._invalid[key]
-            LOG.info("%s: it is %s", "/".join(key), "understood again" if key in policies else "gone")
-            if key not in policies:
-                self._shown.pop(key, None)
-                self.telemetry.forget("/".join(key))
-        for key, each in invalid.items():
+        """Of each policy that cannot be understood; the next decision takes it back."""
+        new, gone = self._invalid.seen(invalid)
+        for key in gone - set(policies):
+            self.telemetry.forget("/".join(key))
+        for each in new:
             decision = each.decision(now_s)
-            if self._invalid.get(key) != each.problem:
-                self._invalid[key] = each.problem
-                LOG.warning("%s: %s", each.key, each.problem)
-                self.telemetry.decided(decision)
-                if self._may_write():
-                    self._events += [event_object(each, event, now_s) for event in events(decision, None)]
-            if self._may_write() and notable_change(self._shown.get(key), decision):
-                told += self._tell_undecided(key, each, decision)
-        return told
-
-    def _tell_undecided(self, key: Key, invalid: InvalidPolicy, decision: Decision) -> int:
-        where = f"{path(POLICIES, *key)}/status"
-        try:
-            self.api.patch(where, {"status": status_of(decision, self._statuses.get(key))})
-        except ApiError as error:
-            LOG.warning("%s: %s", invalid.key, error)
-            return 0
-        self._shown[key] = decision
-        return 1
+            self.telemetry.decided(decision)
+            if self._may_write():
+                self._events += [event_object(each, event, now_s) for event in events(decision, None)]
+        return self._invalid.tell(invalid, now_s, self.leader.left_s()) if self._may_write() else 0
 
     def _tell_event(self, event: Document) -> int:
         try:
-            self.api.create(path("v1 events", event["metadata"]["namespace"]), event)
+            where = path("v1 events", event["metadata"]["namespace"])
+            self.api.create(where, event, within_s=self.leader.left_s())
         except ApiError as error:
             LOG.warning("%s: %s", event["involvedObject"]["name"], error)
             return 0

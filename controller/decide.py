@@ -12,10 +12,12 @@ from controller.limits import limits_at
 from controller.measured_drift import drift_told, measured_drift
 from controller.memory import Memory, Sample
 from controller.obstacles import Obstacles, obstacles
+from controller.owed_minimum import owed_minimum
 from controller.planned_load import PlannedLoad, planned_load
 from controller.reasons import Code, Reason
 from controller.recalibration import Drift
 from controller.rivals import Rivalry, rivalry
+from controller.scaler_maximum import scaler_maximum
 from controller.snapshot import EngineReadings, Snapshot
 from controller.step import Step
 from controller.unbroken import unbroken
@@ -40,12 +42,12 @@ def decide(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -
     found = obstacles(snapshot, rival, capacity)
     readings = snapshot.observation.readings
     if capacity is None or readings is None or found.blind or snapshot.target is None:
-        return _held(snapshot, memory, found, rival)
+        return _held(snapshot, memory, capacity, found, rival)
     try:
         return _concluded(snapshot, memory, capacity, readings, found, rival)
     except InvalidInput as error:
         refused = Reason(code=Code.BEYOND_MODEL, message=f"the profile does not tell of this load: {error}"[:500])
-        return _held(snapshot, memory, replace(found, blind=(refused,)), rival)
+        return _held(snapshot, memory, capacity, replace(found, blind=(refused,)), rival)
 
 
 def _concluded(
@@ -70,13 +72,15 @@ def _concluded(
     )
     step = Step(snapshot, memory, capacity, planned, requirement, found, needed)
     desired, reasons = step.desired()
-    proposed = write_for(snapshot, desired, step.limits)
+    maximum, held = scaler_maximum(snapshot, memory, found, step.limits, desired)
+    proposed = write_for(snapshot, desired, maximum)
     writes = proposed is not None and not found.holding and snapshot.spec.mode == "Enforce"
     values = capacity.values(planned.load, desired, snapshot.spec.parsed_objectives) if desired else ()
     told = (
         *found.reasons,
         *planned.reasons,
         *reasons,
+        *held,
         *drift_told(drift),
         *_grace(snapshot, capacity, planned, desired),
         *_scaler_differs(snapshot, desired),
@@ -115,23 +119,32 @@ def _looked(snapshot: Snapshot, memory: Memory) -> Memory:
     return replace(memory, blind=False, back_s=snapshot.now_s) if memory.blind else memory
 
 
-def _held(snapshot: Snapshot, memory: Memory, found: Obstacles, rival: Rivalry) -> Outcome:
-    """Nothing may be concluded: all stays as it is, and the reasons say why."""
-    known = snapshot.target is not None
-    current = current_of(snapshot) if known else None
+def _held(
+    snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None, found: Obstacles, rival: Rivalry
+) -> Outcome:
+    """Nothing may be concluded of the load: all stays as it is, but for the minimum; and the reasons say why."""
+    current = desired = ready = proposed = None
+    reasons: list[Reason] = []
+    if snapshot.target is not None:
+        current, ready = current_of(snapshot), snapshot.target.pods.ready
+        desired, reasons = owed_minimum(snapshot, memory, capacity)
+        proposed = write_for(snapshot, desired, None) if desired > current else None
+    writes = proposed is not None and not found.holding and snapshot.spec.mode == "Enforce"
     return Outcome(
         decision=Decision(
             at_s=snapshot.now_s,
             policy=snapshot.policy,
             generation=snapshot.generation,
             current=current,
-            ready=snapshot.target.pods.ready if snapshot.target is not None else None,
+            ready=ready,
             needed=None,
-            desired=current,
-            reasons=_once(found.reasons),
+            desired=desired,
+            reasons=_once((*found.reasons, *reasons)),
             conditions=conditions(
                 snapshot, found, rival, Drift(measured=memory.drifted or 1.0), None, needed=None, values=()
             ),
+            write=proposed if writes else None,
+            proposed=proposed,
         ),
         memory=memory,
     )

@@ -35,6 +35,11 @@ class Write:
     """Replicas, or the minimum of the scaler."""
     maximum: int | None = None
     """The maximum of the scaler; None for `/scale`."""
+    maximum_before: int | None = None
+    uid: str = ""
+    """Of the object that was decided on: one of its name that was made since is another one."""
+    stated: tuple[bool, bool] = (True, True)
+    """Whether the object says its minimum and its maximum; else they are what its kind takes for granted."""
 
 
 @dataclass(frozen=True, kw_only=True)

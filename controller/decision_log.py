@@ -41,7 +41,7 @@ class Entry:
     written: bool = False
     """Whether the write was made."""
     error: str = ""
-    """What the API server said to it."""
+    """Why it was not made: in the API server's words, or in ours."""
 
 
 class DecisionLog:

@@ -40,11 +40,12 @@ def events(decision: Decision, before: Decision | None) -> list[Told]:
     """What is new since the decision before: a write, or a reason that was not there."""
     found = []
     write = decision.write
-    if write is not None and write.replicas != write.before:
+    if write is not None:
         why = "; ".join(reason.message for reason in decision.reasons) or f"{decision.needed} are needed"
-        found.append(
-            Told(kind="Normal", reason="Scaled", message=f"{write.before} to {write.replicas} ({write.lever}): {why}")
-        )
+        most = "" if write.maximum == write.maximum_before else f", at most {write.maximum_before} to {write.maximum}"
+        if write.replicas != write.before or most:
+            moved = f"{write.before} to {write.replicas} ({write.lever}){most}"
+            found.append(Told(kind="Normal", reason="Scaled", message=f"{moved}: {why}"))
     known = set() if before is None else {reason.code for reason in before.reasons}
     found += [
         Told(kind="Warning", reason=reason.code.value, message=reason.message)

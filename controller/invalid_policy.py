@@ -5,7 +5,9 @@ Its schema was another version's, or says less than the types do: that a time zo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -26,11 +28,20 @@ class InvalidPolicy:
     metadata: PolicyMetadata
     problem: str
     """What, where and what to do."""
+    status: Mapping[str, Any] = field(default_factory=dict)
+    """As it is."""
 
     @property
     def key(self) -> str:
         """`namespace/name`."""
         return f"{self.metadata.namespace}/{self.metadata.name}"
+
+    @property
+    def told(self) -> bool:
+        """Whether its status says so already."""
+        ready = [each for each in self.status.get("conditions") or () if each.get("type") == "Ready"]
+        said = [(each.get("reason"), each.get("message"), each.get("observedGeneration")) for each in ready]
+        return said == [(Code.INVALID_POLICY.value, self.problem, self.metadata.generation)]
 
     def decision(self, at_s: float) -> Decision:
         """None at all, and why: it is told as every other decision is."""
@@ -59,7 +70,8 @@ def policy_or_why_not(item: Document) -> CapacityPolicy | InvalidPolicy:
         problem = _told(error)
     except Exception as error:  # noqa: BLE001 -- whatever is wrong with one of them, it is told on that one
         problem = f"{type(error).__name__}: {error}"
-    return InvalidPolicy(metadata=PolicyMetadata.model_validate(item.get("metadata")), problem=problem[:_MOST_TOLD])
+    metadata, status = PolicyMetadata.model_validate(item.get("metadata")), item.get("status") or {}
+    return InvalidPolicy(metadata=metadata, problem=problem[:_MOST_TOLD], status=status)
 
 
 def _told(error: ValidationError) -> str:

@@ -134,19 +134,30 @@ class Kubernetes:
             finally:
                 answer.response.close()
 
-    def patch(self, path: str, body: Any, *, kind: str = MERGE_PATCH, **query: Any) -> Document:
-        """Change an object as our field manager."""
-        return self._document("PATCH", path, {"fieldManager": MANAGER, **query}, body, kind)
+    def patch(self, path: str, body: Any, *, kind: str = MERGE_PATCH, within_s: float | None = None) -> Document:
+        """Change an object as our field manager, or give up after a time."""
+        return self._write("PATCH", path, body, kind, within_s)
 
-    def create(self, path: str, body: Document) -> Document:
-        """Make an object as our field manager."""
-        return self._document("POST", path, {"fieldManager": MANAGER}, body, "application/json")
+    def create(self, path: str, body: Document, *, within_s: float | None = None) -> Document:
+        """Make an object as our field manager, or give up after a time."""
+        return self._write("POST", path, body, "application/json", within_s)
+
+    def _write(self, verb: str, path: str, body: Any, kind: str, within_s: float | None) -> Document:
+        """Both ends give up: ours closes the connection, and the server ends what it has begun (`timeout`)."""
+        query: dict[str, Any] = {"fieldManager": MANAGER}
+        if within_s is None or within_s >= CONNECT_S + ANSWER_S:
+            return self._document(verb, path, query, body, kind)
+        if within_s <= 0.0:
+            raise ApiError(status=0, reason="there was no time left for it", verb=verb, path=path, message="")
+        query["timeout"] = f"{within_s * 1000.0:.0f}ms"
+        connect_s = min(CONNECT_S, 0.25 * within_s)
+        return self._document(verb, path, query, body, kind, connect_s=connect_s, read_s=within_s - connect_s)
 
     def _document(
-        self, verb: str, path: str, query: Mapping[str, Any], body: Any = None, kind: str | None = None
+        self, verb: str, path: str, query: Mapping[str, Any], body: Any = None, kind: str | None = None, **times: float
     ) -> Document:
         with _told(verb, path):
-            answer = self._send(verb, path, query, body, kind)
+            answer = self._send(verb, path, query, body, kind, **times)
             found = json.loads(answer.response.data)
         if not isinstance(found, dict):
             raise ApiError(status=0, reason="its answer is no object", verb=verb, path=path, message="")
@@ -159,6 +170,7 @@ class Kubernetes:
         query: Mapping[str, Any],
         body: Any = None,
         kind: str | None = None,
+        connect_s: float | None = None,
         *,
         read_s: float = ANSWER_S,
     ) -> Any:
@@ -171,7 +183,7 @@ class Kubernetes:
             body=body,
             auth_settings=["BearerToken"],
         )
-        answer = self._client.call_api(*asked, _request_timeout=(CONNECT_S, read_s))
+        answer = self._client.call_api(*asked, _request_timeout=(connect_s or CONNECT_S, read_s))
         if answer.status >= 400:
             raise _refused(answer, verb, path)
         return answer

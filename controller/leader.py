@@ -1,15 +1,24 @@
 """Who may write: the holder of a Lease, by the official client's leader election, behind a fence of our own clock.
 
-The client renews the lease; a write is allowed only while the last renewal is younger than the deadline, which is
-shorter than the lease: whoever cannot reach the API server stops before another may begin.
+The client renews the lease. A write may begin only while the last renewal is younger than the deadline, which is
+shorter than the lease, and gets no more time than the lease has left, less a margin: whoever cannot reach the API
+server stops, and has stopped waiting for it, before another may begin. All of it is counted by monotonic clocks, from
+when a renewal was sent; others count from when they see it.
+
+What a client cannot ensure: that a request which it gave up is forgotten. A proxy that passes it on all the same, a
+server that was stopped with the request in its buffer, or this process, stopped between its look at the clock and its
+call, may let a write land late. Such a write is still refused where what it was decided on has changed, as after any
+write of the next leader to that object (controller.apply).
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 from controller.kubernetes_api import Kubernetes
@@ -20,6 +29,10 @@ class Leadership(Protocol):
 
     def leads(self) -> bool: ...
 
+    def left_s(self) -> float:
+        """Seconds within which a write that begins now must be over; 0 where none may begin."""
+        ...
+
 
 class Alone:
     """Without leader election: always."""
@@ -28,6 +41,10 @@ class Alone:
         """Yes."""
         return True
 
+    def left_s(self) -> float:
+        """For ever."""
+        return math.inf
+
 
 @dataclass(frozen=True, kw_only=True)
 class LeaseTimes:
@@ -35,7 +52,10 @@ class LeaseTimes:
 
     lease: int = 15
     deadline: int = 8
+    """No write begins so long after the last renewal."""
     retry: int = 2
+    margin: float = 1.0
+    """Every write is over so long before the lease is."""
 
 
 class LeaderElection:
@@ -48,7 +68,7 @@ class LeaderElection:
 
         self._times, self.identity = times or LeaseTimes(), identity
         self._stopped = threading.Event()
-        self._lock = _lease(name, namespace, identity, self._stopped)
+        self._lock = _lease(name, namespace, identity, self._times.lease, self._stopped)
         self._lock.api_instance = _coordination(api, self._times.deadline)
         config = electionconfig.Config(
             self._lock,
@@ -78,10 +98,17 @@ class LeaderElection:
 
     def leads(self) -> bool:
         """Whether the lease is ours, and was renewed within the deadline."""
-        record = self._election.observed_record
-        if self._stopped.is_set() or record is None or record.holder_identity != self.identity:
-            return False
-        return bool(time.time() - self._election.observed_time_milliseconds / 1e3 < self._times.deadline)
+        return self.left_s() > 0.0
+
+    def left_s(self) -> float:
+        """Until the lease ends, less the margin; 0 from the deadline on."""
+        renewed_s: float | None = self._lock.renewed_s
+        if self._stopped.is_set() or renewed_s is None:
+            return 0.0
+        age_s = time.monotonic() - renewed_s
+        if age_s >= self._times.deadline:
+            return 0.0
+        return max(0.0, self._times.lease - self._times.margin - age_s)
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -94,17 +121,53 @@ class LeaderElection:
             self._stopped.wait(self._times.retry)
 
 
-def _lease(name: str, namespace: str, identity: str, stopped: threading.Event) -> Any:
-    """The client's lock, which ends the client's endless loop once `stopped` is set, and can be given back."""
+_NOT_YET = SimpleNamespace(body='{"code": 423}', reason="the lease is another's")
+"""As the client's loop takes an answer that is no lease: it asks again later."""
+
+
+def _lease(name: str, namespace: str, identity: str, lease_s: float, stopped: threading.Event) -> Any:
+    """The client's lock by monotonic clocks, which ends its endless loop once `stopped` is set, and can be given back.
+
+    The client compares times of day, so that a clock that is put forward takes a lease that is still held, and one
+    that is put back waits for hours. Here the lock itself says whether the lease may be taken.
+    """
     from kubernetes.leaderelection.resourcelock import leaselock
 
     lock: Any = leaselock.LeaseLock
 
     class Lease(lock):  # type: ignore[misc] # it has no annotations
+        renewed_s: float | None = None
+        """When the last renewal that was made was sent; None while the lease is another's."""
+        _seen: tuple[object, ...] = ()
+        _since_s = 0.0
+
         def get(self, name: str, namespace: str) -> Any:
             if stopped.is_set():
                 raise InterruptedError
-            return super().get(name, namespace)
+            found, record = super().get(name, namespace)
+            if not found or record.holder_identity == identity:
+                return found, record
+            self.renewed_s = None
+            seen = (record.holder_identity, record.acquire_time, record.renew_time)
+            if seen != self._seen:
+                self._seen, self._since_s = seen, time.monotonic()
+            held_s = max(lease_s, float(record.lease_duration or 0.0)) if record.holder_identity else 0.0
+            if time.monotonic() - self._since_s < held_s:
+                return False, _NOT_YET
+            return True, None  # run out, or given back
+
+        def create(self, *arguments: Any, **named: Any) -> bool:
+            return self._renewed(super().create, *arguments, **named)
+
+        def update(self, *arguments: Any, **named: Any) -> bool:
+            return self._renewed(super().update, *arguments, **named)
+
+        def _renewed(self, call: Any, *arguments: Any, **named: Any) -> bool:
+            sent_s = time.monotonic()  # others count from when they see it, which is later
+            made = bool(call(*arguments, **named))
+            if made:
+                self.renewed_s = sent_s
+            return made
 
         def release(self) -> None:
             lease: Any = self.api_instance.read_namespaced_lease(name, namespace)

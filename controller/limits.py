@@ -18,10 +18,17 @@ class Limits:
 
     lowest: int
     highest: int
+    ceiling: int
+    """The most that was asked for: `highest` without the namespace's quota, which moves with every pod.
+
+    It is what a scaler's maximum becomes. The API server itself keeps a scaler within the quota; what is free of it at
+    one moment would be another maximum at every tick, and a write each time.
+    """
     least: int
     """The minimum that was asked for, whatever GPUs or money allow."""
     why_lowest: Reason
     why_highest: Reason
+    why_ceiling: Reason
 
     def applied(self, replicas: int) -> tuple[int, list[Reason]]:
         """Within the limits, and the limit that was met."""
@@ -50,15 +57,20 @@ def limits_at(snapshot: Snapshot, gpus_per_replica: int) -> Limits:
             lowest, why_lowest = schedule.min, told
         if schedule.max is not None:
             most[0] = (schedule.max, told)
-    most += _of_gpus(snapshot, bounds, gpus_per_replica)
+    most += _of_gpus(bounds, gpus_per_replica)
+    ceiling, why_ceiling = min(most, key=lambda each: each[0])
+    most += _of_quota(snapshot, gpus_per_replica)
     highest, why_highest = min(most, key=lambda each: each[0])
     least = lowest
     if lowest > highest:
         lowest, why_lowest = highest, why_highest
-    return Limits(lowest=lowest, highest=highest, least=least, why_lowest=why_lowest, why_highest=why_highest)
+    return Limits(
+        lowest=lowest, highest=highest, ceiling=ceiling, least=least,
+        why_lowest=why_lowest, why_highest=why_highest, why_ceiling=why_ceiling,
+    )  # fmt: skip
 
 
-def _of_gpus(snapshot: Snapshot, bounds: Bounds, per_replica: int) -> list[tuple[int, Reason]]:
+def _of_gpus(bounds: Bounds, per_replica: int) -> list[tuple[int, Reason]]:
     most: list[tuple[int, Reason]] = []
     if per_replica == 0:  # a model on the CPU takes none, and costs no GPU
         return most
@@ -71,12 +83,16 @@ def _of_gpus(snapshot: Snapshot, bounds: Bounds, per_replica: int) -> list[tuple
         count = math.floor(bounds.budget_per_hour / price + 1e-9)
         message = f"bounds.budgetPerHour {bounds.budget_per_hour:g} pays for {count} replicas at {price:g} an hour"
         most.append((count, Reason(code=Code.BUDGET, message=message)))
-    if snapshot.gpus_free is not None and snapshot.target is not None:
-        # What is there stays: a quota never takes anything away.
-        count = snapshot.target.replicas + snapshot.gpus_free // per_replica
-        message = f"the namespace's quota has {snapshot.gpus_free} GPUs left"
-        most.append((count, Reason(code=Code.GPU_QUOTA, message=message)))
     return most
+
+
+def _of_quota(snapshot: Snapshot, per_replica: int) -> list[tuple[int, Reason]]:
+    if per_replica == 0 or snapshot.gpus_free is None or snapshot.target is None:
+        return []
+    # What is there stays: a quota never takes anything away.
+    count = snapshot.target.replicas + snapshot.gpus_free // per_replica
+    message = f"the namespace's quota has {snapshot.gpus_free} GPUs left"
+    return [(count, Reason(code=Code.GPU_QUOTA, message=message))]
 
 
 def in_force(schedule: Schedule, now_s: float) -> bool:

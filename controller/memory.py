@@ -36,6 +36,10 @@ class Memory:
     current: int | None = None
     """What the lever said last."""
     changes: tuple[Change, ...] = ()
+    running: int | None = None
+    """Replicas that the scaler let run at the look before; None without one."""
+    running_changes: tuple[Change, ...] = ()
+    """Of `running`: by its maximum, by its own metrics, or by whoever it was."""
     slowdown: float = 1.0
     """Measured over predicted speed: the profile's step times are multiplied by it."""
     drifted: float | None = None
@@ -47,6 +51,12 @@ class Memory:
     """When they told something again after they had not; None where they always did."""
     written: int | None = None
     """Replicas (or the scaler's minimum) that we wrote last."""
+    written_max: int | None = None
+    """The scaler's maximum that we wrote with it."""
+    written_version: str = ""
+    """The object's resourceVersion after that write; empty where the server did not tell."""
+    tried: tuple[int, int | None] | None = None
+    """Replicas (or minimum) and maximum of a write whose answer was lost: it may have been made."""
     writer: str = ""
     """Who had written the lever last, and when, at the look before: a rival is somebody whose write is new."""
     rival_since_s: float | None = None

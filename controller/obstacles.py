@@ -62,8 +62,6 @@ def _blind(snapshot: Snapshot, capacity: CapacityModel | None) -> Iterator[Reaso
     if not observation.evidence.shows_growth or observation.readings is None:
         code = _BY_EVIDENCE.get(observation.evidence, Code.METRICS_ABSENT)
         message = observation.message or "nothing is known of the load"
-        if snapshot.target is not None and snapshot.target.replicas == 0 and snapshot.spec.metrics.arrivals is None:
-            message += "; no pod runs that could count: start one by hand, or name a counter in metrics.arrivals"
         yield Reason(code=code, message=message)
         return
     if arrivals_per_s(observation.readings) is None:

@@ -33,14 +33,21 @@ def rivalry(snapshot: Snapshot, memory: Memory) -> Rivalry:
     if fixed:
         return Rivalry(memory=memory, reasons=fixed)
     now_s = snapshot.now_s
-    before, memory = memory.writer, replace(memory, writer=_known(snapshot))
-    if _overwritten(snapshot, memory, before):
+    behind, memory = _behind(snapshot, memory), replace(memory, writer=_known(snapshot))
+    if not behind and memory.tried is not None and snapshot.target is not None and _pair(snapshot) == memory.tried:
+        least, most = memory.tried  # our own, of which we were not told
+        memory = replace(memory, written=least, written_max=most, written_version="", tried=None)
+    rival = "" if behind else _rival(snapshot, memory)
+    if rival:
         memory = replace(
             memory,
-            rival=_name_of(snapshot),
+            rival=rival,
             rival_since_s=now_s,
             rival_writes=memory.rival_writes + 1,
             written=None,
+            written_max=None,
+            written_version="",
+            tried=None,
         )
     if memory.rival_since_s is None:
         return Rivalry(memory=memory)
@@ -50,8 +57,9 @@ def rivalry(snapshot: Snapshot, memory: Memory) -> Rivalry:
         return Rivalry(memory=replace(memory, rival="", rival_since_s=None, rival_writes=0))
     if waited >= pause_s:
         return Rivalry(memory=memory)
+    what = "number of replicas" if snapshot.scaler is None else "minimum or maximum"
     message = (
-        f"{memory.rival} changed the number of replicas that we had written ({memory.rival_writes} times); nothing is "
+        f"{memory.rival} changed the {what} that we had written ({memory.rival_writes} times); nothing is "
         f"written for {(pause_s - waited) / 60.0:.0f} more minutes"
     )
     return Rivalry(memory=memory, reasons=(Reason(code=Code.RIVAL_WRITER, message=message),))
@@ -76,30 +84,58 @@ def _standing(snapshot: Snapshot) -> list[Reason]:
     return found
 
 
-def _overwritten(snapshot: Snapshot, memory: Memory, before: str) -> bool:
+def _behind(snapshot: Snapshot, memory: Memory) -> bool:
+    """Whether what is seen is older than our own write.
+
+    By the object's resourceVersion, which grows with every change (Kubernetes API concepts, "Resource versions"; they
+    may be compared as numbers since 1.35, and are revisions of etcd before that). Where the server told none, by the
+    last writer: whoever it was at the look before our write cannot have undone it.
+    """
+    now, ours = _version(snapshot), memory.written_version
+    if now.isdecimal() and ours.isdecimal():
+        return int(now) < int(ours)
+    return bool(memory.writer) and memory.writer == _known(snapshot)
+
+
+def _rival(snapshot: Snapshot, memory: Memory) -> str:
+    """Who changed what we wrote; empty for nobody. It is the pair of minimum and maximum where there is a scaler."""
     if memory.written is None or snapshot.target is None:
-        return False
-    value = snapshot.target.replicas if snapshot.scaler is None else snapshot.scaler.min_replicas
-    writer = _writer(snapshot)
-    if before and before == memory.writer:
-        return False  # the watch is behind: our own write has not been seen yet
-    return value != memory.written and not (writer is not None and writer.ours)
+        return ""
+    written = (memory.written, memory.written_max)
+    for value, ours, writer in zip(_pair(snapshot), written, _writers(snapshot), strict=True):
+        if ours is not None and value != ours and not (writer is not None and writer.ours):
+            return _name_of(snapshot, writer)
+    return ""
+
+
+def _pair(snapshot: Snapshot) -> tuple[int, int | None]:
+    """The target's replicas and nothing, or minimum and maximum of its scaler."""
+    assert snapshot.target is not None
+    if snapshot.scaler is None:
+        return snapshot.target.replicas, None
+    return snapshot.scaler.min_replicas, snapshot.scaler.max_replicas
+
+
+def _writers(snapshot: Snapshot) -> tuple[Writer | None, Writer | None]:
+    if snapshot.scaler is not None:
+        return snapshot.scaler.writer, snapshot.scaler.max_writer
+    return None if snapshot.target is None else snapshot.target.writer, None
+
+
+def _version(snapshot: Snapshot) -> str:
+    seen = snapshot.target if snapshot.scaler is None else snapshot.scaler
+    return "" if seen is None else seen.resource_version
 
 
 def _known(snapshot: Snapshot) -> str:
-    """The last write by its writer and time; empty where the time is not known."""
-    writer = _writer(snapshot)
-    return "" if writer is None or writer.at_s is None else f"{writer.manager}@{writer.at_s:.6f}"
+    """The last writes by their writers and times; empty where a time is not known."""
+    writers = [each for each in _writers(snapshot) if each is not None]
+    if any(each.at_s is None for each in writers):
+        return ""
+    return " ".join(f"{each.manager}@{each.at_s:.6f}" for each in writers)
 
 
-def _writer(snapshot: Snapshot) -> Writer | None:
-    if snapshot.scaler is not None:
-        return snapshot.scaler.writer
-    return None if snapshot.target is None else snapshot.target.writer
-
-
-def _name_of(snapshot: Snapshot) -> str:
-    writer = _writer(snapshot)
+def _name_of(snapshot: Snapshot, writer: Writer | None) -> str:
     name = "somebody unknown" if writer is None else writer.manager
     gitops = "" if snapshot.target is None else snapshot.target.gitops
     return f"{gitops} (as {name})" if gitops else name

@@ -121,6 +121,8 @@ class Target:
     """terminationGracePeriodSeconds of its pods."""
     disruptions_allowed: int | None = None
     """Of its PodDisruptionBudget."""
+    resource_version: str = ""
+    """Of the object as it was seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +137,13 @@ class Scaler:
     desired: int | None = None
     """What it asks for by its own metrics."""
     writer: Writer | None = None
-    """Of its bounds."""
+    """Of its minimum."""
+    max_writer: Writer | None = None
+    min_stated: bool = True
+    """Whether the object says its minimum; else it is what its kind takes for granted."""
+    max_stated: bool = True
+    resource_version: str = ""
+    """Of the object as it was seen."""
     keda_owned: bool = False
     """An HPA that a ScaledObject owns."""
 

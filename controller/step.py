@@ -66,17 +66,8 @@ class Step:
         return self.current, reasons
 
     def _up(self, wanted: int, reasons: list[Reason]) -> tuple[int, list[Reason]]:
-        stop = unable_to_place(self._target)
-        if stop is not None:
-            return self.current, [*reasons, stop]
-        base = max(self.current, self._target.replicas)
-        allowed = self._paced(base, max(base, wanted))
-        moved = max(self.current, min(wanted, allowed))
-        if moved < wanted:
-            reasons.append(
-                Reason(code=Code.PACED, message=f"{wanted} are needed; the scale-up policy allows {moved} now")
-            )
-        return moved, reasons
+        moved, slowed = risen(self._snapshot, self._memory, wanted)
+        return moved, [*reasons, *slowed]
 
     def _down(self, wanted: int, reasons: list[Reason]) -> tuple[int, list[Reason]]:
         if self._found.no_scale_down:
@@ -121,3 +112,20 @@ class Step:
             current, wanted, self._memory.changes, up=behavior.scale_up, down=behavior.scale_down,
             now_s=self._snapshot.now_s,
         )  # fmt: skip
+
+
+def risen(snapshot: Snapshot, memory: Memory, wanted: int) -> tuple[int, list[Reason]]:
+    """How far up to `wanted` the lever may go now, and what stops or slows it."""
+    assert snapshot.target is not None
+    current, behavior = current_of(snapshot), snapshot.spec.behavior
+    stop = unable_to_place(snapshot.target)
+    if stop is not None:
+        return current, [stop]
+    base = max(current, snapshot.target.replicas)
+    allowed = paced(
+        base, max(base, wanted), memory.changes, up=behavior.scale_up, down=behavior.scale_down, now_s=snapshot.now_s
+    )
+    moved = max(current, min(wanted, allowed))
+    if moved == wanted:
+        return moved, []
+    return moved, [Reason(code=Code.PACED, message=f"{wanted} are needed; the scale-up policy allows {moved} now")]

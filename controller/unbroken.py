@@ -34,6 +34,7 @@ def unbroken(memory: Memory, snapshot: Snapshot) -> Memory:
 def _not_ahead(memory: Memory, now_s: float) -> Memory:
     times = [memory.since_s]
     times += [each.at_s for each in memory.recommended[-1:]] + [each.at_s for each in memory.changes[-1:]]
+    times += [each.at_s for each in memory.running_changes[-1:]]
     if memory.rival_since_s is not None:
         times.append(memory.rival_since_s)
     if max(times) <= now_s:
@@ -44,6 +45,7 @@ def _not_ahead(memory: Memory, now_s: float) -> Memory:
         demand=tuple(each for each in memory.demand if each.at_s < now_s),
         recommended=_highest(memory.recommended, now_s),
         changes=tuple(replace(each, at_s=min(each.at_s, now_s)) for each in memory.changes),
+        running_changes=tuple(replace(each, at_s=min(each.at_s, now_s)) for each in memory.running_changes),
         rival_since_s=None if memory.rival_since_s is None else min(memory.rival_since_s, now_s),
     )
 

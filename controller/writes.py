@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from controller.decision import Lever, Write
-from controller.limits import Limits
 from controller.memory import Change, Memory
 from controller.snapshot import Snapshot
 
@@ -19,27 +18,65 @@ def current_of(snapshot: Snapshot) -> int:
     return snapshot.target.replicas if snapshot.scaler is None else snapshot.scaler.min_replicas
 
 
-def write_for(snapshot: Snapshot, desired: int, limits: Limits) -> Write | None:
-    """The patch that makes it so; None where it is so already."""
+def running_of(snapshot: Snapshot) -> int:
+    """Replicas that run, or that the scaler is about to let run; no more than its maximum lets."""
+    target, scaler = snapshot.target, snapshot.scaler
+    assert target is not None
+    if scaler is None:
+        return target.replicas
+    return min(max(target.replicas, scaler.desired or 0), scaler.max_replicas)
+
+
+def write_for(snapshot: Snapshot, desired: int, maximum: int | None) -> Write | None:
+    """The patch that makes it so; None where it is so already. `maximum` is the scaler's, where there is one."""
     target, scaler = snapshot.target, snapshot.scaler
     assert target is not None
     if scaler is None:
         if desired == target.replicas:
             return None
-        return Write(lever=Lever.SCALE, name=snapshot.spec.target_ref.name, before=target.replicas, replicas=desired)
+        name = snapshot.spec.target_ref.name
+        return Write(lever=Lever.SCALE, name=name, before=target.replicas, replicas=desired, uid=target.uid)
     least = max(desired, 1) if scaler.kind == "HorizontalPodAutoscaler" else desired
-    maximum = max(limits.highest, least)
-    if (least, maximum) == (scaler.min_replicas, scaler.max_replicas):
+    most = max(scaler.max_replicas if maximum is None else maximum, least, 1)
+    if (least, most) == (scaler.min_replicas, scaler.max_replicas):
         return None
     return Write(
-        lever=Lever(scaler.kind), name=scaler.name, before=scaler.min_replicas, replicas=least, maximum=maximum
+        lever=Lever(scaler.kind),
+        name=scaler.name,
+        before=scaler.min_replicas,
+        replicas=least,
+        maximum=most,
+        maximum_before=scaler.max_replicas,
+        uid=scaler.uid,
+        stated=(scaler.min_stated, scaler.max_stated),
     )
 
 
 def seen(snapshot: Snapshot, memory: Memory) -> Memory:
-    """The memory with what the lever says now: a change counts for the pace, whoever made it."""
-    now_s, current = snapshot.now_s, current_of(snapshot)
-    changes = tuple(each for each in memory.changes if each.at_s > now_s - REMEMBERED_S)
-    if memory.current is not None and memory.current != current:
-        changes = (*changes, Change(at_s=now_s, before=memory.current, after=current))
-    return replace(memory, current=current, changes=changes)
+    """The memory with what the lever says now, and what runs: a change counts for the pace, whoever made it."""
+    current = current_of(snapshot)
+    running = None if snapshot.scaler is None else running_of(snapshot)
+    return replace(
+        memory,
+        current=current,
+        changes=_changes(memory.changes, memory.current, current, snapshot.now_s),
+        running=running,
+        running_changes=_changes(memory.running_changes, memory.running, running, snapshot.now_s),
+    )
+
+
+def _changes(known: tuple[Change, ...], before: int | None, now: int | None, now_s: float) -> tuple[Change, ...]:
+    kept = tuple(each for each in known if each.at_s > now_s - REMEMBERED_S)
+    if before is None or now is None or before == now:
+        return kept
+    return (*kept, Change(at_s=now_s, before=before, after=now))
+
+
+def written(memory: Memory, write: Write, version: str = "") -> Memory:
+    """The memory after a write that was made; `version` is the object's since then."""
+    return replace(memory, written=write.replicas, written_max=write.maximum, written_version=version, tried=None)
+
+
+def perhaps_written(memory: Memory, write: Write) -> Memory:
+    """The memory after a write whose answer did not come."""
+    return replace(memory, tried=(write.replicas, write.maximum))

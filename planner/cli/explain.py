@@ -40,7 +40,7 @@ def explain(policy: str, log: Path, at: object, replay: bool) -> int:
     entry, profile = _found(policy, log, at)
     click.echo(explanation(entry.decision), nl=False)
     if entry.error:
-        click.echo(f"\nThe API server refused it: {entry.error}")
+        click.echo(f"\nIt was not made: {entry.error}")
     elif entry.decision.write is not None and not entry.written:
         click.echo("\nIt was not made: this process was not the leader, or ran with --dry-run.")
     if not replay:

@@ -77,6 +77,10 @@ class Seat:
         """Whether it holds the lease."""
         return self.lease.holder == self.name
 
+    def left_s(self) -> float:
+        """As long as it takes, or not at all."""
+        return math.inf if self.leads() else 0.0
+
 
 @dataclass
 class Model:
@@ -89,6 +93,8 @@ class Model:
     """No place for more pods."""
     failing: int = 0
     rolling: bool = False
+    wish: int = 0
+    """Of its scaler, by the scaler's own metrics."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,10 @@ class Written:
     name: str
     before: int
     after: int
+    ran: int
+    """Replicas that ran before it."""
+    run: int
+    """The most that run after it."""
 
 
 class SoakWorld:
@@ -147,7 +157,8 @@ class SoakWorld:
         self.version += 1
         metadata = self.objects[kind, name]["metadata"]
         metadata["resourceVersion"] = str(self.version)
-        fields = {f"f:{each}": {} for each in ("replicas", "minReplicas", "minReplicaCount")}
+        written = ("replicas", "minReplicas", "maxReplicas", "minReplicaCount", "maxReplicaCount")
+        fields = {f"f:{each}": {} for each in written}
         time = f"2027-01-15T08:00:00.{self.version:06d}+00:00"
         metadata["managedFields"] = [{"manager": manager, "time": time, "fieldsV1": {"f:spec": fields}}]
 
@@ -173,6 +184,14 @@ class SoakWorld:
             self.objects[kind, name]["spec"][field_name] = replicas
             self._stamp(kind, name, manager)
 
+    def rival_maximum(self, name: str, maximum: int) -> None:
+        """Somebody else writes the maximum of a scaler."""
+        if name in _SCALERS and (_SCALERS[name][0], name) in self.objects:
+            kind, least, most = _SCALERS[name]
+            spec = self.objects[kind, name]["spec"]
+            spec[most] = max(maximum, spec[least], 1)
+            self._stamp(kind, name, "argocd-controller")
+
     def settle(self) -> None:
         """What Deployment controller, HPA and kubelets do meanwhile."""
         for name, model in self.models.items():
@@ -181,8 +200,9 @@ class SoakWorld:
                 model.ready_at = []
                 continue
             if name in _SCALERS:
-                scaler = self.objects[_SCALERS[name][0], name]["spec"]
-                found["spec"]["replicas"] = max(scaler[_SCALERS[name][1]], 0)
+                kind, least, most = _SCALERS[name]
+                scaler = self.objects[kind, name]["spec"]
+                found["spec"]["replicas"] = min(max(scaler[least], model.wish, 0), scaler[most])
             model.replicas = found["spec"]["replicas"]
             model.ready_at = sorted(model.ready_at)[: model.replicas]
             starts = math.inf if model.full else self.true_s + COLD_START_S
@@ -320,8 +340,10 @@ class SoakWorld:
 
     # The judge
 
-    def judge(self, who: str, name: str, before: int, after: int, maximum: int | None) -> None:
-        """AssertionError for a write that should not be."""
+    def judge(
+        self, who: str, name: str, before: int, after: int, maximum: int | None, maximum_before: int | None
+    ) -> tuple[int, int]:
+        """AssertionError for a write that should not be. Replicas that run before it, and that may after it."""
         judged = self.controllers[who]
         policy, spec = judged.policies[SPACE, name], judged.policies[SPACE, name].spec
         told = f"{who} writes {name} {before} to {after} (at most {maximum}) at {self.true_s - START:.0f} s"
@@ -333,21 +355,25 @@ class SoakWorld:
         low, high = _limits(policy, self.now_s)
         assert after <= max(high, before), f"above {high}: {told}"
         assert after >= min(low, high, before), f"below {low}: {told}"
-        assert maximum is None or maximum <= max(high, after), f"maximum above {high}: {told}"
+        ran, run = before, after
+        if maximum is not None and maximum_before is not None:
+            ran = min(self.models[name].replicas, maximum_before)
+            run = min(max(ran, after), maximum)
+            assert maximum <= max(high, after, ran, maximum_before), f"maximum above {high}: {told}"
         if after == 0:
             assert spec.bounds.min == 0, f"none left: {told}"
         if after < before:
             self._judge_less(judged, policy, name, before, after, told)
+        stale = f"stale {who}" in self.faults  # that the scaler has grown meanwhile cannot be seen then
+        if maximum is not None and run < ran and not stale:
+            self._judge_evidence(judged, policy, name, told)
+            self._judge_pace(policy, ran, run, told, [(each.ran, each.run) for each in self._recent(name, policy)])
+        return ran, run
 
     def _judge_less(
         self, judged: Judged, policy: CapacityPolicy, name: str, before: int, after: int, told: str
     ) -> None:
-        observation, model = self.observation(name), self.models[name]
-        assert observation.evidence is Evidence.FRESH, f"on bad data: {told}"
-        assert "endless prompts" not in self.faults or policy.spec.workload.input_tokens, f"on no model: {told}"
-        stale = f"stale {self.lease.holder}" in self.faults
-        assert stale or not model.rolling, f"in a rollout: {told}"
-        assert stale or not model.failing, f"pods fail: {told}"
+        self._judge_evidence(judged, policy, name, told)
         rules = policy.spec.behavior.scale_down
         since_s = self.true_s - rules.stabilization_window_seconds
         _, high = _limits(policy, self.now_s)
@@ -356,9 +382,26 @@ class SoakWorld:
         assert after >= min(most, high), f"{most} were needed within the window: {told}"
         known = [at_s for at_s, each in judged.past.get(name, ()) if each.needed is not None and at_s >= since_s - 60.0]
         assert known, f"nothing was known for the whole window: {told}"
-        (pace,) = rules.policies
-        recent = [each for each in self.writes if each.name == name and each.at_s > self.true_s - pace.period_seconds]
-        gone = sum(max(0, each.before - each.after) for each in recent)
+        changes = [(each.before, each.after) for each in self._recent(name, policy)]
+        self._judge_pace(policy, before, after, told, changes)
+
+    def _judge_evidence(self, judged: Judged, policy: CapacityPolicy, name: str, told: str) -> None:
+        observation, model = self.observation(name), self.models[name]
+        assert observation.evidence is Evidence.FRESH, f"on bad data: {told}"
+        assert "endless prompts" not in self.faults or policy.spec.workload.input_tokens, f"on no model: {told}"
+        stale = f"stale {self.lease.holder}" in self.faults
+        assert stale or not model.rolling, f"in a rollout: {told}"
+        assert stale or not model.failing, f"pods fail: {told}"
+
+    def _recent(self, name: str, policy: CapacityPolicy) -> list[Written]:
+        """Writes within the period of the policy's pace."""
+        (pace,) = policy.spec.behavior.scale_down.policies
+        return [each for each in self.writes if each.name == name and each.at_s > self.true_s - pace.period_seconds]
+
+    @staticmethod
+    def _judge_pace(policy: CapacityPolicy, before: int, after: int, told: str, changes: list[tuple[int, int]]) -> None:
+        (pace,) = policy.spec.behavior.scale_down.policies
+        gone = sum(max(0, earlier - later) for earlier, later in changes)
         allowed = pace.value if pace.type == "Pods" else math.ceil((before + gone) * pace.value / 100.0)
         assert gone + before - after <= allowed, f"too fast: {told}"
 
@@ -402,7 +445,7 @@ class Api(Kubernetes):
         found = self._world.objects[kind, name]
         return {"metadata": dict(found["metadata"]), "spec": dict(found["spec"])}
 
-    def create(self, path: str, body: Document) -> Document:
+    def create(self, path: str, body: Document, **_more: Any) -> Document:
         self._may_refuse("POST", path)
         return body
 
@@ -423,6 +466,7 @@ class Api(Kubernetes):
         field_name = "replicas" if kind == "Deployment" else _SCALERS[name][1]
         most_name = None if kind == "Deployment" else _SCALERS[name][2]
         asked = {each["path"].rpartition("/")[2]: each["value"] for each in body if each["op"] != "test"}
+        most_before = None if most_name is None else int(found["spec"][most_name])
         before = int(found["spec"][field_name])
         tested = next(
             (each["value"] for each in body if each["path"] == f"/spec/{field_name}" and each["op"] == "test"), before
@@ -430,14 +474,18 @@ class Api(Kubernetes):
         after = int(asked.get(field_name, before))
         for each in body:
             if each["op"] == "test":
-                part, _, leaf = each["path"].strip("/").partition("/")
-                if found[part].get(leaf) != each["value"]:
+                seen = found
+                for part in each["path"].strip("/").split("/"):
+                    seen = seen.get(part) if isinstance(seen, dict) else None
+                none = kind == "Deployment" and seen == 0  # as `/scale` has it
+                if (None if none else seen) != each["value"]:
                     raise _refusal(422, "PATCH", path)
-        self._world.judge(self._who, name, int(tested), after, asked.get(most_name) if most_name else None)
+        most = asked.get(most_name, most_before) if most_name else None
+        ran, run = self._world.judge(self._who, name, int(tested or 0), after, most, most_before)
         for leaf, value in asked.items():
             found["spec"][leaf] = value
         self._world.accepted += 1
-        self._world.writes.append(Written(self._world.true_s, name, before, after))
+        self._world.writes.append(Written(self._world.true_s, name, before, after, ran, run))
         self._world._stamp(kind, name, "replicast")
 
     def _may_refuse(self, verb: str, path: str) -> None:

@@ -42,6 +42,8 @@ def go_wrong(world: SoakWorld) -> None:
         model.rate_per_s = min(
             150.0, max(0.0, model.rate_per_s * chance.uniform(0.93, 1.07) + chance.uniform(-0.5, 0.5))
         )
+        if chance.random() < 0.03:
+            model.wish = chance.choice((0, 0, 3, 6, 12))
         if chance.random() < 0.02:
             model.rate_per_s = chance.choice((0.0, 5.0, 60.0, 150.0))
     if chance.random() < 0.06:
@@ -55,7 +57,7 @@ def go_wrong(world: SoakWorld) -> None:
 def once(world: SoakWorld, name: str) -> None:
     """Something that stays until it is otherwise."""
     chance, model = world.chance, world.models[name]
-    what = chance.randrange(11)
+    what = chance.randrange(12)
     if what == 0:
         world.rival(name, chance.randrange(1, 12), chance.choice(("kubectl-scale", "argocd-controller", "keda")))
     elif what == 1:
@@ -76,6 +78,8 @@ def once(world: SoakWorld, name: str) -> None:
         world.other_profile()
     elif what == 8:
         world.killed = not world.killed
+    elif what == 10:
+        world.rival_maximum(name, chance.randrange(1, 20))
     elif what == 9:
         world.jump(chance.choice((-7200.0, -600.0, -30.0, 600.0, 7200.0)))
     else:
@@ -111,4 +115,4 @@ def memories(world: SoakWorld) -> list[Memory]:
 
 
 def size(memory: Memory) -> int:
-    return len(memory.demand) + len(memory.recommended) + len(memory.changes)
+    return len(memory.demand) + len(memory.recommended) + len(memory.changes) + len(memory.running_changes)

@@ -13,6 +13,7 @@ from controller.decision import Decision, Write
 from controller.memory import Memory
 from controller.reasons import Code
 from controller.snapshot import EngineReadings, Evidence, Observation, Pods, Scaler, Snapshot, Target, Writer
+from controller.writes import written
 from planner.profile import load_profile
 
 PROFILE = "llama-3.1-8b-a100-vllm"
@@ -105,19 +106,23 @@ class World:
         write = outcome.decision.write
         if write is not None:
             self.writes.append((self.since_s, write))
-            self.memory = replace(self.memory, written=write.replicas)
+            self.memory = written(self.memory, write)
             self.apply(write)
         self.now_s += TICK_S
         return outcome.decision
 
     def apply(self, write: Write) -> None:
-        replicas = write.replicas
+        if self.scaler is None:
+            self.resize(write.replicas)
+            return
+        self.scaler = replace(self.scaler, min_replicas=write.replicas, max_replicas=write.maximum or write.replicas)
+        self.follow()
+
+    def follow(self) -> None:
+        """The scaler moves the target: within its bounds as many as its own metrics ask for."""
         if self.scaler is not None:
-            self.scaler = replace(
-                self.scaler, min_replicas=write.replicas, max_replicas=write.maximum or write.replicas
-            )
-            replicas = max(write.replicas, self.scaler.desired or 0)
-        self.resize(replicas)
+            wish = max(self.scaler.min_replicas, self.scaler.desired or 0)
+            self.resize(min(wish, self.scaler.max_replicas))
 
     def resize(self, replicas: int) -> None:
         self.replicas = replicas
