@@ -83,6 +83,8 @@ class Autoscaler:
     writer: Writer | None
     owner: str
     """Name of the ScaledObject that owns an HPA; empty for none."""
+    idle: int | None = None
+    """KEDA's idleReplicaCount."""
     max_writer: Writer | None = None
     min_stated: bool = True
     max_stated: bool = True
@@ -221,6 +223,7 @@ def scaled_object(item: Document) -> Autoscaler:
         desired=None,
         writer=writer_of(item, "minReplicaCount"),
         owner="",
+        idle=None if spec.get("idleReplicaCount") is None else int(spec["idleReplicaCount"]),
         max_writer=writer_of(item, "maxReplicaCount"),
         min_stated=spec.get("minReplicaCount") is not None,
         max_stated=spec.get("maxReplicaCount") is not None,

@@ -198,6 +198,7 @@ def _scaler(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Scaler
             max_stated=found.max_stated,
             resource_version=found.resource_version,
             keda_owned=bool(found.owner),
+            idle=found.idle,
         ),
         "",
     )

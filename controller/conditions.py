@@ -12,6 +12,7 @@ from controller.reasons import Code, Reason
 from controller.recalibration import Drift
 from controller.rivals import Rivalry
 from controller.snapshot import Evidence, Snapshot
+from controller.waking import at_zero
 
 _MONEY = (Code.BUDGET, Code.GPU_LIMIT, Code.GPU_QUOTA)
 
@@ -33,7 +34,7 @@ def conditions(
         _metrics_fresh(snapshot),
         _no_rival(rival),
         _within_budget(limits, needed, values),
-        _scaling_active(snapshot, found),
+        _scaling_active(snapshot, found, needed),
     )
 
 
@@ -91,7 +92,10 @@ def _within_budget(limits: Limits | None, needed: int | None, values: Sequence[O
     return _condition("WithinBudget", Reason(code=limits.why_highest.code, message=message), "")
 
 
-def _scaling_active(snapshot: Snapshot, found: Obstacles) -> Condition:
+def _scaling_active(snapshot: Snapshot, found: Obstacles, needed: int | None) -> Condition:
+    asleep = at_zero(snapshot, needed, found.holding)
+    if asleep is not None:
+        return _condition("ScalingActive", asleep, "")
     held = (*found.blind, *found.holding)
     if held:
         return _condition("ScalingActive", held[0], "")

@@ -21,6 +21,7 @@ from controller.scaler_maximum import scaler_maximum
 from controller.snapshot import EngineReadings, Snapshot
 from controller.step import Step
 from controller.unbroken import unbroken
+from controller.waking import at_zero, wake
 from controller.writes import current_of, seen, write_for
 from models.errors import InvalidInput
 from planner.units import format_seconds
@@ -73,7 +74,7 @@ def _concluded(
     step = Step(snapshot, memory, capacity, planned, requirement, found, needed)
     desired, reasons = step.desired()
     maximum, held = scaler_maximum(snapshot, memory, found, step.limits, desired)
-    proposed = write_for(snapshot, desired, maximum)
+    proposed = write_for(snapshot, desired, maximum) or wake(snapshot, needed)
     writes = proposed is not None and not found.holding and snapshot.spec.mode == "Enforce"
     values = capacity.values(planned.load, desired, snapshot.spec.parsed_objectives) if desired else ()
     told = (
@@ -84,6 +85,7 @@ def _concluded(
         *drift_told(drift),
         *_grace(snapshot, capacity, planned, desired),
         *_scaler_differs(snapshot, desired),
+        *_asleep(snapshot, needed, found),
     )
     decision = Decision(
         at_s=snapshot.now_s,
@@ -128,7 +130,7 @@ def _held(
     if snapshot.target is not None:
         current, ready = current_of(snapshot), snapshot.target.pods.ready
         desired, reasons = owed_minimum(snapshot, memory, capacity)
-        proposed = write_for(snapshot, desired, None) if desired > current else None
+        proposed = write_for(snapshot, desired, None) if desired > current else wake(snapshot, None)
     writes = proposed is not None and not found.holding and snapshot.spec.mode == "Enforce"
     return Outcome(
         decision=Decision(
@@ -139,7 +141,7 @@ def _held(
             ready=ready,
             needed=None,
             desired=desired,
-            reasons=_once((*found.reasons, *reasons)),
+            reasons=_once((*found.reasons, *reasons, *_asleep(snapshot, None, found))),
             conditions=conditions(
                 snapshot, found, rival, Drift(measured=memory.drifted or 1.0), None, needed=None, values=()
             ),
@@ -184,6 +186,11 @@ def _grace(snapshot: Snapshot, capacity: CapacityModel, planned: PlannedLoad, de
         f"{format_seconds(longest_s)}: scaling down would cut it off"
     )
     return (Reason(code=Code.GRACE_TOO_SHORT, message=message),)
+
+
+def _asleep(snapshot: Snapshot, needed: int | None, found: Obstacles) -> tuple[Reason, ...]:
+    told = at_zero(snapshot, needed, found.holding)
+    return () if told is None else (told,)
 
 
 def _scaler_differs(snapshot: Snapshot, desired: int) -> tuple[Reason, ...]:

@@ -32,6 +32,7 @@ class Code(StrEnum):
     UNREACHABLE_OBJECTIVE = "ObjectiveUnreachable"
     RECALIBRATED = "Recalibrated"
     GRACE_TOO_SHORT = "GracePeriodTooShort"
+    TARGET_AT_ZERO = "TargetAtZero"
     SCALER_DIFFERS = "ScalerAsksForMore"
     # What holds everything
     PAUSED = "Paused"

@@ -109,21 +109,23 @@ def _rival(snapshot: Snapshot, memory: Memory) -> str:
 
 
 def _pair(snapshot: Snapshot) -> tuple[int, int | None]:
-    """The target's replicas and nothing, or minimum and maximum of its scaler."""
+    """The target's replicas and nothing, or its scaler's bounds: a zero that disables an HPA stands for the minimum."""
     assert snapshot.target is not None
     if snapshot.scaler is None:
         return snapshot.target.replicas, None
-    return snapshot.scaler.min_replicas, snapshot.scaler.max_replicas
+    least = 0 if snapshot.switched_off else snapshot.scaler.min_replicas
+    return least, snapshot.scaler.max_replicas
 
 
 def _writers(snapshot: Snapshot) -> tuple[Writer | None, Writer | None]:
     if snapshot.scaler is not None:
-        return snapshot.scaler.writer, snapshot.scaler.max_writer
+        off = snapshot.target if snapshot.switched_off else None
+        return snapshot.scaler.writer if off is None else off.writer, snapshot.scaler.max_writer
     return None if snapshot.target is None else snapshot.target.writer, None
 
 
 def _version(snapshot: Snapshot) -> str:
-    seen = snapshot.target if snapshot.scaler is None else snapshot.scaler
+    seen = snapshot.target if snapshot.scaler is None or snapshot.switched_off else snapshot.scaler
     return "" if seen is None else seen.resource_version
 
 

@@ -146,6 +146,8 @@ class Scaler:
     """Of the object as it was seen."""
     keda_owned: bool = False
     """An HPA that a ScaledObject owns."""
+    idle: int | None = None
+    """KEDA's idleReplicaCount: what its target has while its triggers are inactive, whatever the minimum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,3 +177,11 @@ class Snapshot:
     """GPUs that a quota of the namespace leaves; None for no quota, or not known."""
     killed: bool = False
     """The global kill switch."""
+
+    @property
+    def switched_off(self) -> bool:
+        """Whether Kubernetes has disabled the target's HPA: that of a target at zero, unless its minimum is zero."""
+        if self.target is None or self.scaler is None or self.scaler.keda_owned:
+            return False
+        off = self.target.replicas == 0 and self.scaler.min_replicas > 0
+        return off and self.scaler.kind == "HorizontalPodAutoscaler"

@@ -36,7 +36,9 @@ def write_for(snapshot: Snapshot, desired: int, maximum: int | None) -> Write | 
             return None
         name = snapshot.spec.target_ref.name
         return Write(lever=Lever.SCALE, name=name, before=target.replicas, replicas=desired, uid=target.uid)
-    least = max(desired, 1) if scaler.kind == "HorizontalPodAutoscaler" else desired
+    # KEDA refuses a minimum that is not above its idleReplicaCount.
+    floor = 1 if scaler.kind == "HorizontalPodAutoscaler" else 0 if scaler.idle is None else scaler.idle + 1
+    least = max(desired, floor)
     most = max(scaler.max_replicas if maximum is None else maximum, least, 1)
     if (least, most) == (scaler.min_replicas, scaler.max_replicas):
         return None

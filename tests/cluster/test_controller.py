@@ -8,6 +8,7 @@ import pytest
 
 from controller import kubernetes_api
 from controller.reasons import Code
+from controller.snapshot import Evidence, Observation
 from tests.cluster.manifests import autoscaler
 from tests.cluster.serving import apply_ours, engine_profile, model, policy, serving
 from tests.cluster.waiting import eventually
@@ -103,6 +104,33 @@ def test_with_an_hpa_its_minimum_moves_and_its_controller_follows(chat):
     spec = chat.get("hpa")["spec"]
     assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 20)
     eventually(chat.replicas, lambda seen: seen == 2)
+
+
+def test_the_target_of_an_hpa_that_zero_has_disabled_is_started_and_the_hpa_goes_on(chat):
+    hpa = autoscaler("chat", least=1, most=4)
+    chat.apply({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", **hpa})
+    chat.kubectl("scale", "deployment/chat", "--replicas=0")
+    reason = "{.status.conditions[?(@.type=='ScalingActive')].reason}"
+    disabled = lambda: chat.kubectl("get", "hpa/chat", "-o", f"jsonpath={reason}") == "ScalingDisabled"  # noqa: E731
+    eventually(disabled)
+    chat.observed["chat"] = Observation(evidence=Evidence.ABSENT, message="no pod is to run")
+    chat.apply(policy(hpaRef={"name": "chat"}, bounds={"min": 2, "max": 10}))
+    caches = chat.controller.caches
+    eventually(lambda: caches.policies.objects() and caches.profiles.objects() and caches.view().hpas)
+    eventually(lambda: caches.view().workloads["Deployment"][chat.namespace, "chat"].replicas == 0)
+    told = chat.decision(chat.tick())
+    assert condition(told, "ScalingActive")[:2] == ("False", "TargetAtZero")
+    assert (chat.get("hpa")["spec"]["minReplicas"], chat.replicas()) == (2, 0)
+    eventually(lambda: [each.min_replicas for each in caches.view().hpas.values()] == [2])
+    chat.tick()
+    assert chat.replicas() == 2
+    eventually(lambda: not disabled())
+    replicas_seen(chat, 2)
+    eventually(lambda: caches.view().workloads["Deployment"][chat.namespace, "chat"].replicas == 2)
+    del chat.observed["chat"]
+    decision = chat.decision(chat.tick())
+    assert condition(decision, "NoRivalWriter")[0] == "True"
+    assert condition(decision, "ScalingActive")[0] == "True"
 
 
 def test_an_hpa_that_the_policy_does_not_name_is_not_fought(chat):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.cluster_objects import disruptions, pod, workload
+from controller.cluster_objects import disruptions, pod, scaled_object, workload
 from controller.cluster_view import ClusterView, TargetView, target_view
 from controller.decide import decide
 from controller.limits import limits_at
@@ -288,3 +288,14 @@ def test_the_gpus_of_a_pod_are_those_of_its_containers_together():
     spec = {"containers": [container("1"), container("2"), {}], "initContainers": [container("1")]}
     assert seen(view_of(deployment(template={"spec": spec}))).target.gpus_per_replica == 3
     assert seen(view_of(deployment(template={"spec": {"containers": [{}]}}))).target.gpus_per_replica is None
+
+
+# Scalers
+
+
+@pytest.mark.parametrize(("stated", "idle"), [({}, None), ({"idleReplicaCount": 0}, 0)])
+def test_keda_s_idle_count_is_read(stated: Document, idle: int | None):
+    made = {"spec": {"scaleTargetRef": {"name": "chat"}, "minReplicaCount": 2, **stated}}
+    view = view_of(deployment(), scaled_objects={(SPACE, "chat"): scaled_object(made)})
+    scaler = seen(view, scaledObjectRef={"name": "chat"}).scaler
+    assert (scaler.idle, scaler.min_replicas, scaler.max_replicas) == (idle, 2, 100)

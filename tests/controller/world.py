@@ -9,7 +9,7 @@ from typing import Any
 from controller.capacity_model import CapacityModel, Load
 from controller.capacity_policy import CapacityPolicy, parse_policy
 from controller.decide import decide
-from controller.decision import Decision, Write
+from controller.decision import Decision, Lever, Write
 from controller.memory import Memory
 from controller.reasons import Code
 from controller.snapshot import EngineReadings, Evidence, Observation, Pods, Scaler, Snapshot, Target, Writer
@@ -112,15 +112,15 @@ class World:
         return outcome.decision
 
     def apply(self, write: Write) -> None:
-        if self.scaler is None:
+        if self.scaler is None or write.lever is Lever.SCALE:
             self.resize(write.replicas)
             return
         self.scaler = replace(self.scaler, min_replicas=write.replicas, max_replicas=write.maximum or write.replicas)
         self.follow()
 
     def follow(self) -> None:
-        """The scaler moves the target: within its bounds as many as its own metrics ask for."""
-        if self.scaler is not None:
+        """The scaler moves the target: within its bounds to what its own metrics ask. An HPA leaves zero alone."""
+        if self.scaler is not None and (self.replicas > 0 or self.scaler.kind == "ScaledObject"):
             wish = max(self.scaler.min_replicas, self.scaler.desired or 0)
             self.resize(min(wish, self.scaler.max_replicas))
 
