@@ -1,4 +1,4 @@
-"""Minimum and maximum of a scaler, as stories in virtual time: what a lowered maximum takes away, and who else writes."""
+"""Bounds of a scaler, as stories in virtual time: what a lowered maximum takes away, and who else writes them."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_tool_that_resets_the_maximum_each_minute_meets_fewer_and_fewer_writes
     world.see = lambda seconds, s: replace(
         s, scaler=replace(s.scaler, max_writer=replace(undone, at_s=START + seconds))
     )
-    for _ in range(int(12 * 60)):
+    for _ in range(12 * 60):
         world.run(MINUTE)
         world.scaler = replace(world.scaler, max_replicas=4)
     assert 2 <= len(world.writes) <= 8
