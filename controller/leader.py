@@ -134,12 +134,11 @@ def _lease(name: str, namespace: str, identity: str, lease_s: float, stopped: th
     from kubernetes.leaderelection.resourcelock import leaselock
 
     lock: Any = leaselock.LeaseLock
+    held = _HeldByOthers(lease_s)
 
     class Lease(lock):  # type: ignore[misc] # it has no annotations
         renewed_s: float | None = None
         """When the last renewal that was made was sent; None while the lease is another's."""
-        _seen: tuple[object, ...] = ()
-        _since_s = 0.0
 
         def get(self, name: str, namespace: str) -> Any:
             if stopped.is_set():
@@ -148,13 +147,7 @@ def _lease(name: str, namespace: str, identity: str, lease_s: float, stopped: th
             if not found or record.holder_identity == identity:
                 return found, record
             self.renewed_s = None
-            seen = (record.holder_identity, record.acquire_time, record.renew_time)
-            if seen != self._seen:
-                self._seen, self._since_s = seen, time.monotonic()
-            held_s = max(lease_s, float(record.lease_duration or 0.0)) if record.holder_identity else 0.0
-            if time.monotonic() - self._since_s < held_s:
-                return False, _NOT_YET
-            return True, None  # run out, or given back
+            return (False, _NOT_YET) if held.still(record) else (True, None)
 
         def create(self, *arguments: Any, **named: Any) -> bool:
             return self._renewed(super().create, *arguments, **named)
@@ -177,6 +170,22 @@ def _lease(name: str, namespace: str, identity: str, lease_s: float, stopped: th
 
     made: Any = Lease
     return made(name, namespace, identity)
+
+
+class _HeldByOthers:
+    """Whether a lease of another still holds: until its time has passed since its last change was seen."""
+
+    def __init__(self, lease_s: float) -> None:
+        self._lease_s, self._since_s = lease_s, 0.0
+        self._seen: tuple[object, ...] = ()
+
+    def still(self, record: Any) -> bool:
+        """Of what the lease says now; one that was given back has no holder."""
+        seen = (record.holder_identity, record.acquire_time, record.renew_time)
+        if seen != self._seen:
+            self._seen, self._since_s = seen, time.monotonic()
+        lasts_s = max(self._lease_s, float(record.lease_duration or 0.0))
+        return bool(record.holder_identity) and time.monotonic() - self._since_s < lasts_s
 
 
 def _coordination(api: Kubernetes, deadline_s: int) -> Any:

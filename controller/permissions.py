@@ -48,11 +48,11 @@ EVERYWHERE: tuple[Permission, ...] = (
         why="replicas of such a target",
     ),
     Permission(
-        group="autoscaling", resources=("horizontalpodautoscalers",), verbs=("get", *_READ, "patch"),
+        group="autoscaling", resources=("horizontalpodautoscalers",), verbs=(*_READ, "patch"),
         why="minReplicas and maxReplicas of a target's HPA",
     ),
     Permission(
-        group="keda.sh", resources=("scaledobjects",), verbs=("get", *_READ, "patch"),
+        group="keda.sh", resources=("scaledobjects",), verbs=(*_READ, "patch"),
         why="minReplicaCount and maxReplicaCount where KEDA owns the HPA",
     ),
     Permission(
@@ -68,7 +68,7 @@ EVERYWHERE: tuple[Permission, ...] = (
         group="", resources=("events",), verbs=("create",), why="what changed, told on the policy",
     ),
 )  # fmt: skip
-"""In every namespace, by a ClusterRole."""
+"""In every namespace, by a ClusterRole; or in one, by a Role (`deploy/namespaced`). Names of targets are users' own."""
 
 OWN_NAMESPACE: tuple[Permission, ...] = (
     Permission(

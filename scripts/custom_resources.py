@@ -18,7 +18,7 @@ from controller.admission_rules import POLICY_RULES, PROFILE_RULES
 from controller.capacity_policy import PolicySpec
 from controller.policy_status import PolicyStatus
 from planner.profile import Spec
-from scripts.access_rules import access_yaml
+from scripts.access_rules import access_yaml, namespaced_access_yaml
 from scripts.custom_resource_reference import reference
 from scripts.structural_schema import Rules, Schema, structural_schema
 
@@ -153,6 +153,7 @@ def made_files() -> dict[Path, str]:
     return {
         **{Path("deploy/crds") / f"{each.plural}.yaml": definition_text(each) for each in resources},
         Path("deploy/rbac.yaml"): _HEAD + access_yaml(),
+        Path("deploy/namespaced/rbac.yaml"): _HEAD + namespaced_access_yaml(),
         Path("docs/custom-resources.md"): reference([definition(each) for each in resources]),
     }
 

@@ -33,6 +33,8 @@ class Fault:
     matches: str
     status: int = 0
     """Answered in place of the server, unless 0."""
+    before_s: float = 0.0
+    """The server is asked so much later, and not at all where the client is gone by then."""
     after_s: float = 0.0
     """The server's answer comes so much later."""
     watch_error: str = ""
@@ -47,6 +49,8 @@ class FaultyProxy:
     url: str = ""
     faults: list[Fault] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    """Whose clients were gone before the server was asked."""
     streams: set[Any] = field(default_factory=set)
 
     def api(self) -> Kubernetes:
@@ -100,6 +104,11 @@ def faulty_proxy(administrator: client.ApiClient) -> Iterator[FaultyProxy]:
             if fault is not None and fault.status:
                 self._say(fault.status, json.dumps({"reason": "Faulty", "message": "the proxy says so"}).encode())
                 return
+            if fault is not None and fault.before_s:
+                time.sleep(fault.before_s)
+                if self._is_gone():
+                    proxy.dropped.append(request)
+                    return
             if "watch=true" in self.path:
                 self._stream("" if fault is None else fault.watch_error)
                 return
@@ -107,6 +116,11 @@ def faulty_proxy(administrator: client.ApiClient) -> Iterator[FaultyProxy]:
             answer = pool.request(self.command, settings.host + self.path, body=body or None, headers=kept)
             time.sleep(0.0 if fault is None else fault.after_s)
             self._say(answer.status, answer.data)
+
+        def _is_gone(self) -> bool:
+            with suppress(BlockingIOError):  # it waits
+                return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            return False
 
         def _say(self, status: int, body: bytes) -> None:
             self.send_response(status)

@@ -37,8 +37,8 @@ def main(kubeconfig: str, namespace: str) -> None:
     time.sleep(LEAD_S)
     write = loop.apply
 
-    def write_and_die(*arguments: object) -> None:
-        write(*arguments)  # type: ignore[arg-type]
+    def write_and_die(*arguments: object, **more: object) -> None:
+        write(*arguments, **more)  # type: ignore[arg-type]
         os.kill(os.getpid(), signal.SIGKILL)
 
     loop.apply = write_and_die  # type: ignore[assignment]

@@ -104,6 +104,11 @@ class Serving:
         found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-o", "json"))
         return found
 
+    def get_with_fields(self, kind: str, name: str = "chat") -> dict[str, Any]:
+        """With its managedFields, which kubectl leaves out."""
+        found: dict[str, Any] = json.loads(self.kubectl("get", kind, name, "-o", "json", "--show-managed-fields"))
+        return found
+
     def replicas(self) -> int:
         """Asked for in the Deployment."""
         return int(self.get("deployment")["spec"]["replicas"])

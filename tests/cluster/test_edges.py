@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -267,6 +268,33 @@ def test_a_leader_killed_within_a_tick_loses_nothing_and_nothing_is_done_twice(c
         finally:
             election.stop()
             first.stdout.close()
+
+
+def test_an_old_leaders_write_that_the_server_is_slow_with_does_not_land_under_the_next(administrator, place):
+    """Neither its lease nor its write gets through in time; the next one leads meanwhile, and is alone."""
+    with faulty_proxy(administrator) as proxy, place(proxy.api()) as chat:
+        direct = Kubernetes(administrator)
+        old, new = (
+            LeaderElection(api, namespace=chat.namespace, name="lease", identity=identity, times=QUICK)
+            for api, identity in ((chat.controller.api, "old"), (direct, "new"))
+        )
+        old.start()
+        eventually(old.leads)
+        new.start()
+        try:
+            chat.controller.leader, chat.rate_per_s = old, 160.0
+            proxy.faults = [Fault(matches=f"{SCALE}|leases", before_s=2.0 * QUICK.lease)]
+            began_s = time.monotonic()
+            assert chat.decision(chat.tick()).write is not None
+            assert time.monotonic() - began_s < QUICK.lease
+            assert "cannot be reached" in refusal(chat)["message"]
+            eventually(new.leads, within_s=3.0 * QUICK.lease)
+            assert chat.tick().writes == 0
+            eventually(lambda: any("/scale" in each for each in proxy.dropped), within_s=3.0 * QUICK.lease)
+            assert (chat.replicas(), new.leads()) == (1, True)
+        finally:
+            old.stop()
+            new.stop()
 
 
 # What is recorded

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
+from kubernetes.leaderelection import leaderelection
 
 from controller.kubernetes_api import Kubernetes
 from controller.leader import LeaderElection, LeaseTimes
@@ -52,3 +54,44 @@ def test_a_leader_that_cannot_renew_stops_before_the_next_may_begin(candidate, c
     for _ in range(20):
         assert not (first.leads() and second.leads())
         time.sleep(0.1)
+
+
+@pytest.fixture
+def time_of_day(monkeypatch):
+    """Of the client's election: it can be put forward and back."""
+    leap = SimpleNamespace(seconds=0.0)
+    clock = SimpleNamespace(time=lambda: time.time() + leap.seconds, sleep=time.sleep)
+    monkeypatch.setattr(leaderelection, "time", clock)
+    return leap
+
+
+def test_a_clock_that_is_put_forward_takes_no_lease_that_is_held(candidate, time_of_day):
+    first = candidate("first")
+    eventually(first.leads)
+    second = candidate("second")
+    time.sleep(2.0)
+    time_of_day.seconds = 3600.0
+    for _ in range(80):
+        assert (first.leads(), second.leads()) == (True, False)
+        time.sleep(0.05)
+
+
+def test_a_clock_that_is_put_back_leaves_no_lease_without_a_holder(candidate, time_of_day):
+    first = candidate("first")
+    eventually(first.leads)
+    second = candidate("second")
+    time.sleep(2.0)
+    time_of_day.seconds = -3600.0
+    first._stopped.set()  # as if it were killed: the lease is not given back
+    eventually(second.leads, within_s=QUICK.lease + 2 * QUICK.retry + 2.0)
+
+
+def test_no_write_is_given_more_time_than_its_lease_has(candidate):
+    first = candidate("first")
+    assert first.left_s() == 0.0
+    for _ in range(30):
+        left_s = eventually(first.left_s)
+        assert QUICK.lease - QUICK.deadline - QUICK.margin <= left_s <= QUICK.lease - QUICK.margin
+        time.sleep(0.1)
+    first.stop()
+    assert first.left_s() == 0.0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -24,7 +26,7 @@ from controller.snapshot import Evidence, Observation
 from controller.snapshots import Key
 from controller.telemetry import Telemetry
 from planner.profile import CATALOGUE
-from tests.cluster.installation import ACCOUNT, SYSTEM
+from tests.cluster.installation import ACCOUNT, DEPLOY, SYSTEM
 from tests.cluster.manifests import autoscaler, deployment
 from tests.cluster.published_crds import apply_definitions
 from tests.cluster.test_published_crds import LEADER_WORKER_SET, SCALED_OBJECT
@@ -41,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("installed")
 
 
 @contextmanager
-def as_the_controller(administrator) -> Iterator[tuple[client.ApiClient, set[Asking]]]:
+def as_the_controller(administrator, account: str = ACCOUNT) -> Iterator[tuple[client.ApiClient, set[Asking]]]:
     """A client that is the controller's service account to the server, and what it asks for."""
     asked: set[Asking] = set()
     over = threading.Event()
@@ -53,7 +55,7 @@ def as_the_controller(administrator) -> Iterator[tuple[client.ApiClient, set[Ask
             asked.add(asking(method, url))
             return super().call_api(method, url, *arguments, **named)
 
-    with Listening(administrator.configuration, "Impersonate-User", ACCOUNT) as connected:
+    with Listening(administrator.configuration, "Impersonate-User", account) as connected:
         try:
             yield connected, asked
         finally:
@@ -128,10 +130,11 @@ def targets(control_plane, namespace, gpu_nodes):
     return namespace.name
 
 
-def test_the_controller_asks_for_exactly_what_it_is_granted(administrator, targets):
-    with as_the_controller(administrator) as (connected, asked):
+def looked_and_written(administrator, targets: str, account: str, lease_namespace: str) -> tuple[set[Asking], str]:
+    """What a controller asks for that writes to each target once and leads; and its metrics."""
+    with as_the_controller(administrator, account) as (connected, asked):
         api = Kubernetes(connected)
-        election = LeaderElection(api, namespace=SYSTEM, name=LEASE, identity=uuid4().hex)
+        election = LeaderElection(api, namespace=lease_namespace, name=LEASE, identity=uuid4().hex)
         election.start()
         caches, telemetry = Caches(api, targets), Telemetry()
         try:
@@ -149,7 +152,12 @@ def test_the_controller_asks_for_exactly_what_it_is_granted(administrator, targe
         finally:
             election.stop()
             caches.stop()
-    assert "refused" not in str([sample for family in telemetry.registry.collect() for sample in family.samples])
+    return asked, str([sample for family in telemetry.registry.collect() for sample in family.samples])
+
+
+def test_the_controller_asks_for_exactly_what_it_is_granted(administrator, targets):
+    asked, metrics = looked_and_written(administrator, targets, ACCOUNT, SYSTEM)
+    assert "refused" not in metrics
     assert asked == {
         (each.group, resource, verb)
         for each in (*EVERYWHERE, *OWN_NAMESPACE)
@@ -160,6 +168,31 @@ def test_the_controller_asks_for_exactly_what_it_is_granted(administrator, targe
     replicas = {each.metadata.name: each.spec.replicas for each in apps.list_namespaced_deployment(targets).items}
     assert replicas["plain"] == 2
     assert replicas["chat"] == 1  # KEDA's to move
+
+
+def test_in_one_namespace_a_role_of_that_namespace_is_enough(administrator, control_plane, targets, tmp_path):
+    """As deploy/namespaced installs it: no right outside, and the controller's own arguments keep it within."""
+    ours = Path(os.path.relpath(DEPLOY, tmp_path.resolve()))
+    overlay = {"namespace": targets, "resources": [str(ours)], "components": [str(ours / "namespaced")]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
+    made = list(yaml.safe_load_all(control_plane.kubectl("kustomize", str(tmp_path))))
+    assert {each["metadata"].get("namespace") for each in made} == {targets}
+    assert {each["kind"] for each in made} == {
+        "ServiceAccount", "Role", "RoleBinding", "Deployment", "Service", "PodDisruptionBudget",
+    }  # fmt: skip
+    (pod,) = [each["spec"]["template"]["spec"] for each in made if each["kind"] == "Deployment"]
+    assert pod["containers"][0]["args"][-2:] == [
+        "--namespace=$(OWN_NAMESPACE)", "--lease-namespace=$(OWN_NAMESPACE)",
+    ]  # fmt: skip
+    rights = [each for each in made if each["kind"] in ("ServiceAccount", "Role", "RoleBinding")]
+    control_plane.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(rights))
+    account = f"system:serviceaccount:{targets}:replicast-controller"
+    asked, metrics = looked_and_written(administrator, targets, account, targets)
+    assert "refused" not in metrics
+    assert ("apps", "deployments/scale", "patch") in asked
+    outside = {"namespace": "default", "verb": "list", "group": "", "resource": "pods"}
+    review = {"spec": {"user": account, "resourceAttributes": outside}}
+    assert not client.AuthorizationV1Api(administrator).create_subject_access_review(review).status.allowed
 
 
 @pytest.mark.parametrize(
@@ -179,6 +212,7 @@ def test_the_controller_asks_for_exactly_what_it_is_granted(administrator, targe
         ("update", "coordination.k8s.io", "leases", ""),
         ("delete", "coordination.k8s.io", "leases", LEASE),
         ("impersonate", "", "users", ""),
+        ("get", "autoscaling", "horizontalpodautoscalers", ""),
         ("bind", "rbac.authorization.k8s.io", "clusterroles", ""),
     ],
 )

@@ -366,14 +366,14 @@ class SoakWorld:
             self._judge_less(judged, policy, name, before, after, told)
         stale = f"stale {who}" in self.faults  # that the scaler has grown meanwhile cannot be seen then
         if maximum is not None and run < ran and not stale:
-            self._judge_evidence(judged, policy, name, told)
+            self._judge_evidence(policy, name, told)
             self._judge_pace(policy, ran, run, told, [(each.ran, each.run) for each in self._recent(name, policy)])
         return ran, run
 
     def _judge_less(
         self, judged: Judged, policy: CapacityPolicy, name: str, before: int, after: int, told: str
     ) -> None:
-        self._judge_evidence(judged, policy, name, told)
+        self._judge_evidence(policy, name, told)
         rules = policy.spec.behavior.scale_down
         since_s = self.true_s - rules.stabilization_window_seconds
         _, high = _limits(policy, self.now_s)
@@ -385,7 +385,7 @@ class SoakWorld:
         changes = [(each.before, each.after) for each in self._recent(name, policy)]
         self._judge_pace(policy, before, after, told, changes)
 
-    def _judge_evidence(self, judged: Judged, policy: CapacityPolicy, name: str, told: str) -> None:
+    def _judge_evidence(self, policy: CapacityPolicy, name: str, told: str) -> None:
         observation, model = self.observation(name), self.models[name]
         assert observation.evidence is Evidence.FRESH, f"on bad data: {told}"
         assert "endless prompts" not in self.faults or policy.spec.workload.input_tokens, f"on no model: {told}"

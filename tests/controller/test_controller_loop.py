@@ -63,3 +63,74 @@ def test_metrics_of_a_policy_that_is_gone_are_gone():
     judged.caches.policies.objects().pop((SPACE, "hpa"))
     judged.controller.tick()
     assert 'policy="hpa"' not in judged.controller.telemetry.text().decode()
+
+
+def mid_tick(world: SoakWorld, happens):
+    """A controller in whose tick something happens between the look and the writes."""
+    for model in world.models.values():
+        model.ready_at, model.rate_per_s = [0.0, 0.0], 150.0
+    world.settle()
+    judged = world.controllers["one"]
+    observe = judged.controller.observe
+
+    def interrupted(asked):
+        happens(judged)
+        return observe(asked)
+
+    judged.controller.observe = interrupted
+    return judged.controller
+
+
+def scaling_active(world: SoakWorld, controller, name: str = "plain") -> str:
+    ticked = controller.tick()
+    assert ticked.decisions[SPACE, name].write is not None
+    assert world.writes == []
+    status = controller._statuses[SPACE, name]["conditions"]
+    return next(each["message"] for each in status if each["type"] == "ScalingActive")
+
+
+def told_events(controller) -> list[str]:
+    made = []
+    controller.api.create = lambda _path, body, **_more: made.append(body) or body
+    return made
+
+
+def test_a_write_that_an_edit_has_overtaken_is_told_as_not_made():
+    world = SoakWorld(0)
+
+    def edited(judged):
+        world.edit("plain", paused=True)
+        for name in set(NAMES) - {"plain"}:
+            world.edit(name, mode="Advise")
+        judged.policies.update(world.policies)
+
+    controller = mid_tick(world, edited)
+    events = told_events(controller)
+    assert "the policy was changed since the tick began" in scaling_active(world, controller)
+    assert not [each for each in events if each["reason"] == "Scaled"]
+    assert "WriteRefused" in {each["reason"] for each in events}
+
+
+def test_a_write_is_not_made_by_a_leader_who_leads_no_more():
+    world = SoakWorld(0)
+    controller = mid_tick(world, lambda _judged: setattr(world.lease, "holder", "two"))
+    events = told_events(controller)
+    controller.tick()
+    assert world.writes == []
+    assert events == []
+
+
+def test_every_write_is_given_no_more_time_than_the_lease_has_left():
+    world = SoakWorld(0)
+    controller = mid_tick(world, lambda _judged: None)
+    controller.leader.left_s = lambda: 3.0
+    patch, given = controller.api.patch, []
+
+    def timed(where, body, within_s=None, **more):
+        given.append(within_s)
+        return patch(where, body, **more)
+
+    controller.api.patch = controller.api.create = timed
+    controller.tick()
+    assert len(given) > len(NAMES)
+    assert set(given) == {3.0}

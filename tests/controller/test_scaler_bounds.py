@@ -1,4 +1,4 @@
-"""Minimum and maximum of a scaler, as stories in virtual time: what a lowered maximum takes away, and who else writes."""
+"""Bounds of a scaler, as stories in virtual time: what a lowered maximum takes away, and who else writes them."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def the(file: str, kind: str) -> dict[str, Any]:
 def test_the_kustomization_lists_every_file(folder):
     listed = documents(folder / "kustomization.yaml")[0]["resources"]
     there = {str(file.relative_to(folder)) for file in folder.rglob("*.yaml")}
-    samples = {name for name in there if name.startswith("samples/")}
+    samples = {name for name in there if name.startswith(("samples/", "namespaced/"))}
     assert sorted(listed) == sorted(there - samples - {"kustomization.yaml"})
 
 
