@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
-from controller.capacity_policy import API_VERSION, CapacityPolicy
 from controller.decision import Decision
-from controller.kubernetes_api import Document
 from controller.reasons import Code
 
 _QUIET = {
@@ -23,7 +21,6 @@ _QUIET = {
     Code.QUEUE_WAITS,
 }
 """What is the ordinary course of things."""
-_MOST_TOLD = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,48 +30,21 @@ class Told:
     kind: Literal["Normal", "Warning"]
     reason: str
     message: str
+    same_as: str = ""
+    """Events of one name are one that comes again; of none, those of one reason."""
 
 
-def events(decision: Decision, before: Decision | None) -> list[Told]:
-    """What is new since the decision before: a write, or a reason that was not there."""
+def events(decision: Decision, known: Collection[str]) -> list[Told]:
+    """What is new: a write, or a reason whose code is not known from the decision before."""
     found = []
     write = decision.write
     if write is not None and write.replicas != write.before:
         why = "; ".join(reason.message for reason in decision.reasons) or f"{decision.needed} are needed"
-        found.append(
-            Told(kind="Normal", reason="Scaled", message=f"{write.before} to {write.replicas} ({write.lever}): {why}")
-        )
-    known = set() if before is None else {reason.code for reason in before.reasons}
+        step = f"{write.before} to {write.replicas} ({write.lever})"
+        found.append(Told(kind="Normal", reason="Scaled", message=f"{step}: {why}", same_as=step))
     found += [
         Told(kind="Warning", reason=reason.code.value, message=reason.message)
         for reason in decision.reasons
         if reason.code not in _QUIET and reason.code not in known
     ]
     return found
-
-
-def event_object(policy: CapacityPolicy, told: Told, now_s: float) -> Document:
-    """As the API server takes it (core/v1)."""
-    metadata, time = policy.metadata, datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"generateName": f"{metadata.name[:200]}.", "namespace": metadata.namespace},
-        "type": told.kind,
-        "reason": told.reason,
-        "message": told.message[:_MOST_TOLD],
-        "involvedObject": {
-            "apiVersion": API_VERSION,
-            "kind": "CapacityPolicy",
-            "namespace": metadata.namespace,
-            "name": metadata.name,
-            "uid": metadata.uid,
-        },
-        "source": {"component": "replicast"},
-        "reportingComponent": "replicast.dev/controller",
-        "reportingInstance": "replicast",
-        "action": "Scale",
-        "firstTimestamp": time,
-        "lastTimestamp": time,
-        "count": 1,
-    }
