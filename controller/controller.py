@@ -17,7 +17,7 @@ from controller.capacity_policy import CapacityPolicy
 from controller.cluster_view import TargetView
 from controller.decide import decide
 from controller.decision import Decision, Outcome
-from controller.decision_log import DecisionLog, Entry
+from controller.decision_log import DecisionLog, Entry, in_few_words
 from controller.event_recorder import EventRecorder
 from controller.events import events
 from controller.kept_memory import adopted
@@ -215,13 +215,20 @@ class Controller:
         """Metrics, the log, and the events that are to be told."""
         decision, before = entry.decision, self._last.get(key)
         moved = entry.written or bool(entry.error) or notable_change(before, decision)
-        if self.log is not None and moved:
-            self.log.add(entry, None if profile is None or profile.capacity is None else profile.capacity.profile)
+        if moved:
+            self._keep(entry, profile)
         told = self._last[key] = with_refusal(decision, entry.error)
         self.telemetry.decided(told)
         if self._may_write():
             for each in events(told, self._known(policy, before)):
                 self._events.add(policy, each, now_s)
+
+    def _keep(self, entry: Entry, profile: Profile | None) -> None:
+        """In the decision log, and in few words in the structured one. What cannot be kept stops nothing."""
+        LOG.info("%s", entry.decision.policy, extra={"fields": {"decision": in_few_words(entry)}})
+        known = None if profile is None or profile.capacity is None else profile.capacity.profile
+        if self.log is not None and not self.log.add(entry, known):
+            self.telemetry.not_kept()
 
     def _known(self, policy: CapacityPolicy, before: Decision | None) -> set[str]:
         """Codes of the reasons that were told already, by us or by who led before."""

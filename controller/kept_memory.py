@@ -20,8 +20,11 @@ from controller.memory import Change, Memory
 LONGEST_PERIOD_S = 1800.0
 """Of a scaling policy."""
 MOST_CHANGES = 20
-_OF_WRITERS = tuple(each.name for each in fields(Memory) if each.name.startswith(("writ", "rival")))
-_KEPT = {*_OF_WRITERS, "target_uid", "current", "changes", "slowdown", "drifted"}
+_FIELDS = [each.name for each in fields(Memory)]
+_OF_WRITERS = tuple(name for name in _FIELDS if name.startswith(("writ", "rival", "tried")))
+_CHANGES = tuple(name for name in _FIELDS if name.endswith("changes"))
+_ALSO = ("target_uid", "current", "running", "slowdown", "drifted")
+_KEPT = {*_OF_WRITERS, *_CHANGES, *(name for name in _FIELDS if name in _ALSO)}
 _WORTH_A_WRITE = tuple(name for name in _OF_WRITERS if name != "writer")
 """The rest is kept when something else is told."""
 _MEMORY = TypeAdapter(Memory)
@@ -29,7 +32,8 @@ _MEMORY = TypeAdapter(Memory)
 
 def kept(memory: Memory, now_s: float) -> str:
     """As `status.memory` has it."""
-    small = replace(memory, changes=_recent(memory.changes, now_s))
+    recent: dict[str, Any] = {name: _recent(getattr(memory, name), now_s) for name in _CHANGES}
+    small = replace(memory, **recent)
     document = _MEMORY.dump_python(small, mode="json", include=_KEPT, exclude_defaults=True)
     return json.dumps(document, separators=(",", ":"), sort_keys=True)
 

@@ -1,8 +1,8 @@
 """Whether a decision tells anything new: status, log and events are written then, and not once a tick.
 
-Words (replicas, reasons, conditions) are new at once. Figures (load, latencies, replicas needed, the objective that asks
-for them, and reasons of the ordinary course) swing with the noise of the load: they are new to the log when they have
-moved by more than noise, and to the status when they have been so for a while without a break.
+Words (replicas, reasons, conditions) are new at once. Figures (load, latencies, replicas needed, the objective that
+binds, reasons of the ordinary course) swing with the noise of the load: they are new to the log when they have moved by
+more than noise, and to the status when they have been so for a while without a break.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from planner.cli.controller import run
 from planner.profile import load_profile
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-FOLDERS = [DEPLOY, DEPLOY / "samples/vllm", DEPLOY / "samples/triton"]
-SAMPLES = FOLDERS[1:]
+SAMPLES = [DEPLOY / "samples/vllm", DEPLOY / "samples/triton"]
+FOLDERS = [DEPLOY, DEPLOY / "components/kept-decisions", *SAMPLES]
 
 
 def documents(file: Path) -> list[dict[str, Any]]:
@@ -35,8 +35,8 @@ def the(file: str, kind: str) -> dict[str, Any]:
 def test_the_kustomization_lists_every_file(folder):
     listed = documents(folder / "kustomization.yaml")[0]["resources"]
     there = {str(file.relative_to(folder)) for file in folder.rglob("*.yaml")}
-    samples = {name for name in there if name.startswith("samples/")}
-    assert sorted(listed) == sorted(there - samples - {"kustomization.yaml"})
+    others = {name for name in there if name.startswith(("samples/", "components/"))}
+    assert sorted(listed) == sorted(there - others - {"kustomization.yaml"})
 
 
 def test_the_image_is_of_this_version():
