@@ -151,5 +151,7 @@ def test_decision_logs_are_kept_on_a_volume_where_the_component_is_named(control
     (deployed,) = [each for each in yaml.safe_load_all(text) if each["kind"] == "Deployment"]
     volumes = {each["name"]: each for each in deployed["spec"]["template"]["spec"]["volumes"]}
     assert volumes["decisions"] == {"name": "decisions", "persistentVolumeClaim": {"claimName": "replicast-decisions"}}
-    said = control_plane.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-", text=text)
+    said = control_plane.kubectl(
+        "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-", text=text
+    )
     assert "persistentvolumeclaim/replicast-decisions serverside-applied (server dry run)" in said

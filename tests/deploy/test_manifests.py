@@ -111,7 +111,7 @@ def test_nothing_is_allowed_that_the_code_does_not_state():
     assert not [resource for resource, _ in allowed if resource in ("*", "secrets", "configmaps", "nodes")]
     assert {resource for resource, verb in allowed if verb == "patch"} == {
         "capacitypolicies/status", "deployments/scale", "statefulsets/scale", "leaderworkersets/scale",
-        "horizontalpodautoscalers", "scaledobjects",
+        "horizontalpodautoscalers", "scaledobjects", "events",
     }  # fmt: skip
     assert {resource for resource, verb in allowed if verb == "create"} == {"events"}
     assert OWN_NAMESPACE[1].names == (LEASE,)
