@@ -24,7 +24,7 @@ from controller.kept_memory import adopted
 from controller.kubernetes_api import ApiError, Kubernetes
 from controller.leader import Leadership
 from controller.memory import Memory
-from controller.notable_change import notable_change
+from controller.notable_change import notable_change, other_words
 from controller.refusal import with_refusal
 from controller.snapshot import Observation, Snapshot, Target
 from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
@@ -32,6 +32,7 @@ from controller.status_teller import StatusTeller
 from controller.telemetry import Telemetry
 
 LOG = logging.getLogger("replicast.controller")
+DECISIONS = logging.getLogger("replicast.decision")
 SYNC_S = 60.0
 TELLING_S = 3.0
 """Of a tick, for status and events: where a thousand policies change at once, the next look is not to wait for them."""
@@ -215,6 +216,8 @@ class Controller:
         """Metrics, the log, and the events that are to be told."""
         decision, before = entry.decision, self._last.get(key)
         moved = entry.written or bool(entry.error) or notable_change(before, decision)
+        if entry.written or entry.error or other_words(before, decision):
+            self._say(entry)
         if moved:
             self._keep(entry, profile)
         told = self._last[key] = with_refusal(decision, entry.error)
@@ -223,9 +226,13 @@ class Controller:
             for each in events(told, self._known(policy, before)):
                 self._events.add(policy, each, now_s)
 
+    def _say(self, entry: Entry) -> None:
+        """In few words to the structured log, by whoever leads."""
+        if self.leader.leads():
+            DECISIONS.info("%s", entry.decision.policy, extra={"fields": {"decision": in_few_words(entry)}})
+
     def _keep(self, entry: Entry, profile: Profile | None) -> None:
-        """In the decision log, and in few words in the structured one. What cannot be kept stops nothing."""
-        LOG.info("%s", entry.decision.policy, extra={"fields": {"decision": in_few_words(entry)}})
+        """In the decision log. What cannot be kept stops nothing."""
         known = None if profile is None or profile.capacity is None else profile.capacity.profile
         if self.log is not None and not self.log.add(entry, known):
             self.telemetry.not_kept()

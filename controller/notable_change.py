@@ -56,6 +56,11 @@ def notable_change(before: Decision | None, now: Decision) -> bool:
     return old.words != new.words or old.moved(new)
 
 
+def other_words(before: Decision | None, now: Decision) -> bool:
+    """Whether more than figures changed."""
+    return before is None or said(before).words != said(now).words
+
+
 def said(decision: Decision, memory: Memory | None = None) -> Said:
     """By a decision; with the memory that is kept with it."""
     demand, codes = decision.demand, {each.code for each in decision.reasons}

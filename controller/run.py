@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.caches import Caches
-from controller.controller import SYNC_S, TELLING_S, Controller, Observer, Ticked
+from controller.controller import DECISIONS, SYNC_S, TELLING_S, Controller, Observer, Ticked
 from controller.decision_log import DecisionLog
 from controller.json_logs import log_as_json
 from controller.kubernetes_api import Kubernetes
@@ -42,6 +43,8 @@ class Settings:
 def run(settings: Settings, observe: Observer) -> Ticked | None:
     """Tick once, or until a signal says stop. Raises InvalidInput where it cannot begin."""
     log_as_json()
+    if settings.once:
+        DECISIONS.setLevel(logging.WARNING)  # they are printed as sentences
     api = Kubernetes.connect(settings.kubeconfig, settings.context)
     caches, telemetry = Caches(api, settings.namespace), Telemetry()
     log = None if settings.decision_log is None else DecisionLog(settings.decision_log)

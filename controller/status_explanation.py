@@ -54,7 +54,7 @@ def _outcome(spec: Document, decision: Decision) -> str:
     step = f"from {current} to {desired}"
     if spec.get("mode", "Advise") == "Advise":
         return f"Mode is Advise, so nothing is written; it would be {step}."
-    held = next((each for each in decision.conditions if each.type == "ScalingActive" and each.status == "False"), None)
+    held = next((each for each in decision.conditions if each.type == "ScalingActive" and each.status != "True"), None)
     return f"To be written: {step}." if held is None else f"Held ({held.reason}); it would be {step}."
 
 
@@ -108,13 +108,13 @@ def decision_in(policy: str, status: Document) -> Decision:
 
 
 def _condition(told: Document) -> Condition:
-    since = f" since {told['lastTransitionTime']}" if told.get("lastTransitionTime") else ""
+    status: Any = told.get("status", "Unknown")
+    if status != "True" and told.get("lastTransitionTime"):
+        status = f"{status} since {told['lastTransitionTime']}"
     return Condition(
-        type=told.get("type", "Ready"),
-        status=told.get("status", "Unknown"),
-        reason=str(told.get("reason", "")),
-        message=f"{told.get('message', '')}{since}",
-    )
+        type=told.get("type", "Ready"), status=status, reason=str(told.get("reason", "")),
+        message=str(told.get("message", "")),
+    )  # fmt: skip
 
 
 def _demand(told: Document | None) -> DemandView | None:

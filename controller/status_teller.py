@@ -43,8 +43,11 @@ class _Written:
 
     def shown_by(self, seen: Document) -> bool:
         """Whether what the watch shows is our own status, or may be older than it."""
+        if seen == self.status:
+            self.status, self.before = seen, {}  # a thousand of them are not kept twice
+            return True
         late_s = time.monotonic() - self.at_s
-        return seen == self.status or late_s < WATCH_LAG_S or (seen == self.before and late_s < LONGEST_LAG_S)
+        return late_s < WATCH_LAG_S or (seen == self.before and late_s < LONGEST_LAG_S)
 
 
 @dataclass

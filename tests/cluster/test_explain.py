@@ -69,7 +69,7 @@ def test_the_last_decision_is_told_from_status_and_events(chat, control_plane, t
         "1 replicas are asked for, 1 are ready, 4 are needed by ",
         "Mode is Advise, so nothing is written; it would be from 1 to 2.",
         "the scale-up policy allows 2 now (Paced)",
-        "ScalingActive is False: spec.mode is Advise: nothing is written since 2027-01-15T08:00:15Z (AdviseOnly)",
+        "ScalingActive is False since 2027-01-15T08:00:15Z: spec.mode is Advise: nothing is written (AdviseOnly)",
         "Recent events:",
         "is not there (ProfileMissing)",
         "It does not hold what was seen and remembered",

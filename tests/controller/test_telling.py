@@ -309,3 +309,13 @@ def test_what_somebody_else_put_there_is_no_memory(text):
 def test_nothing_is_taken_over_of_another_target():
     mine = Memory(target_uid="two", current=5)
     assert adopted(mine, {"memory": kept(MEMORY, START)}) == mine
+
+
+def test_a_change_of_mind_is_one_line_of_the_structured_log_by_the_leader_alone(world, caplog):
+    caplog.set_level("INFO", logger="replicast.decision")
+    world.models["quick"].rate_per_s = 150.0
+    ticks(world, 1)
+    said_of_quick = [each.fields["decision"] for each in caplog.records if hasattr(each, "fields")]
+    (told,) = [each for each in said_of_quick if each["policy"] == "serving/quick"]
+    assert (told["current"], told["desired"], told["written"]) == (1, 2, "Scale quick: 1 to 2")
+    assert "Paced" in {each["code"] for each in told["reasons"]}
