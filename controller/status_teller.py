@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from controller.apply import path
@@ -18,10 +17,8 @@ from controller.policy_status import status_of
 from controller.token_bucket import TokenBucket
 
 POLICIES = "replicast.dev/v1alpha1 capacitypolicies"
-STANDING_S = 60.0
-"""Figures must have been others for so long without a break,"""
-FIGURES_S = 300.0
-"""and the status as it is for so long, before they are written."""
+STANDING_S = 300.0
+"""Figures must have been others for so long without a break before they are written: that is five windows of a rate."""
 BURST, REFILL_S = 10.0, 60.0
 """Writes of one status: words that flap are told once a minute in the end."""
 WATCH_LAG_S = 5.0
@@ -97,14 +94,7 @@ def _worth_it(told: _Told, there: Document, now: Said, now_s: float) -> bool:
         return False
     if told.moved_since_s is None or told.moved_since_s > now_s:
         told.moved_since_s = now_s
-    return now_s - told.moved_since_s >= STANDING_S and abs(now_s - _decided_s(there)) >= FIGURES_S
-
-
-def _decided_s(status: Document) -> float:
-    try:
-        return datetime.fromisoformat(str(status.get("lastDecisionTime"))).timestamp()
-    except ValueError:
-        return 0.0
+    return now_s - told.moved_since_s >= STANDING_S
 
 
 def _place(policy: CapacityPolicy) -> str:
