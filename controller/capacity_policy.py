@@ -261,7 +261,7 @@ class PolicyMetadata(FileModel):
 
 
 class CapacityPolicy(FileModel):
-    """The object without its status."""
+    """The object."""
 
     model_config = FileModel.model_config | {"extra": "ignore"}
 
@@ -269,6 +269,8 @@ class CapacityPolicy(FileModel):
     kind: Literal["CapacityPolicy"]
     metadata: PolicyMetadata
     spec: PolicySpec
+    status: dict[str, Any] = Field(default_factory=dict)
+    """As it is there, whoever wrote it."""
 
     @property
     def key(self) -> str:

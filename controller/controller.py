@@ -5,41 +5,41 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from controller.apply import apply, path
-from controller.caches import POLICIES, Caches
+from controller.apply import apply
+from controller.caches import Caches
 from controller.capacity_model import CapacityModel
 from controller.capacity_policy import CapacityPolicy
 from controller.cluster_view import TargetView
 from controller.decide import decide
 from controller.decision import Decision, Outcome
-from controller.decision_log import DecisionLog, Entry
-from controller.events import event_object, events
+from controller.decision_log import DecisionLog, Entry, in_few_words
+from controller.event_recorder import EventRecorder
+from controller.events import events
 from controller.invalid_policies import InvalidPolicies
 from controller.invalid_policy import InvalidPolicy
-from controller.kubernetes_api import ApiError, Document, Kubernetes
+from controller.kept_memory import adopted
+from controller.kubernetes_api import ApiError, Kubernetes
 from controller.leader import Leadership
 from controller.memory import Memory
-from controller.notable_change import notable_change
-from controller.policy_status import status_of
+from controller.notable_change import notable_change, other_words
 from controller.pulse import Pulse
 from controller.refusal import with_refusal
 from controller.snapshot import Observation, Snapshot, Target
 from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
+from controller.status_teller import StatusTeller
 from controller.telemetry import Telemetry
 from controller.writes import perhaps_written, written
 
 LOG = logging.getLogger("replicast.controller")
+DECISIONS = logging.getLogger("replicast.decision")
 SYNC_S = 60.0
 TELLING_S = 3.0
 """Of a tick, for status and events: where a thousand policies change at once, the next look is not to wait for them."""
-MOST_EVENTS = 5000
-"""That wait to be told; beyond it the oldest are not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,16 +95,15 @@ class Controller:
     memories: dict[Key, Memory] = field(default_factory=dict)
     telling_s: float = TELLING_S
     pulse: Pulse = field(default_factory=Pulse)
+    _uids: dict[Key, str] = field(default_factory=dict)
+    """Of the policies that are remembered: one that is made again under its name begins anew."""
+    _led: bool = False
+    """Whether this process led at the last tick: else what is in the status is another's."""
     _last: dict[Key, Decision] = field(default_factory=dict)
-    _shown: dict[Key, Decision] = field(default_factory=dict)
-    """The decision that each status tells."""
-    _statuses: dict[Key, Document] = field(default_factory=dict)
-    """Of each status the conditions, which keep the times of their transitions."""
-    _events: deque[Document] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
-    """Not told yet."""
     _told_last: Key = ("", "")
 
     def __post_init__(self) -> None:
+        self._statuses, self._events = StatusTeller(self.api), EventRecorder(self.api)
         self._invalid = InvalidPolicies(self.api)
 
     def run(self, stop: threading.Event, interval_s: float) -> None:
@@ -124,6 +123,7 @@ class Controller:
         began_s, now_s = time.monotonic(), self.clock()
         policies, invalid = self._policies()
         unreadable = {key: each.problem for key, each in invalid.items()}
+        self._forget(policies)
         seen = views(self.caches.view(), policies)
         profiles = self.caches.profiles.objects()
         asked = _asked(policies, seen, profiles)
@@ -138,7 +138,7 @@ class Controller:
                 policy, now_s=now_s, seen=seen[key], observation=observations.get(key), profile=profile,
                 others=others[key], killed=killed,
             )  # fmt: skip
-            memory = self.memories.get(key, Memory())
+            memory = self._memory(key, policy)
             outcome = self._decided(snapshot, memory, None if profile is None else profile.capacity)
             if outcome is None:
                 unreadable[key] = "its decision failed: the log tells more"
@@ -152,14 +152,21 @@ class Controller:
         for key, entry in entries.items():
             self._record(policies[key], profiles.get((key[0], policies[key].spec.profile_ref.name)), key, entry, now_s)
         if self._may_write():
-            writes += self._tell(policies, entries)
-        self._forget(policies)
+            writes += self._tell(policies, entries, now_s)
         writes += self._tell_invalid(policies, invalid, now_s)
+        self._led = self._may_write()
         seconds = time.monotonic() - began_s
         self.telemetry.ticked(seconds)
         self.telemetry.leading.set(self.leader.leads())
         decisions = {key: entry.decision for key, entry in entries.items()}
         return Ticked(decisions=decisions, unreadable=unreadable, writes=writes, seconds=seconds)
+
+    def _memory(self, key: Key, policy: CapacityPolicy) -> Memory:
+        """Our own; where another process led until now, or this one has just begun, with what the status keeps."""
+        known = self.memories.get(key)
+        if known is not None and self._led:
+            return known
+        return adopted(known or Memory(), policy.status)
 
     @staticmethod
     def _decided(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -> Outcome | None:
@@ -224,15 +231,35 @@ class Controller:
         """Metrics, the log, and the events that are to be told."""
         decision, before = entry.decision, self._last.get(key)
         moved = entry.written or bool(entry.error) or notable_change(before, decision)
-        if self.log is not None and moved:
-            self.log.add(entry, None if profile is None or profile.capacity is None else profile.capacity.profile)
+        if entry.written or entry.error or other_words(before, decision):
+            self._say(entry)
+        if moved:
+            self._keep(entry, profile)
         told = self._last[key] = with_refusal(decision, entry.error)
         self.telemetry.decided(told)
         if self._may_write():
             made = told if entry.written else replace(told, write=None)
-            self._events += [event_object(policy, each, now_s) for each in events(made, before)]
+            for each in events(made, self._known(policy, before)):
+                self._events.add(policy, each, now_s)
 
-    def _tell(self, policies: Mapping[Key, CapacityPolicy], entries: Mapping[Key, Entry]) -> int:
+    def _say(self, entry: Entry) -> None:
+        """In few words to the structured log, by whoever leads."""
+        if self.leader.leads():
+            DECISIONS.info("%s", entry.decision.policy, extra={"fields": {"decision": in_few_words(entry)}})
+
+    def _keep(self, entry: Entry, profile: Profile | None) -> None:
+        """In the decision log. What cannot be kept stops nothing."""
+        known = None if profile is None or profile.capacity is None else profile.capacity.profile
+        if self.log is not None and not self.log.add(entry, known):
+            self.telemetry.not_kept()
+
+    def _known(self, policy: CapacityPolicy, before: Decision | None) -> set[str]:
+        """Codes of the reasons that were told already, by us or by who led before."""
+        if before is not None and self._led:
+            return {reason.code for reason in before.reasons}
+        return {str(each.get("code")) for each in policy.status.get("reasons") or ()}
+
+    def _tell(self, policies: Mapping[Key, CapacityPolicy], entries: Mapping[Key, Entry], now_s: float) -> int:
         """Status and events, within a time: what is not told now is told at the next tick, others first."""
         end_s, told = time.monotonic() + self.telling_s, 0
         keys = list(entries)
@@ -241,27 +268,21 @@ class Controller:
             self.pulse.moved()
             if not self._may_write():
                 return told
-            told += self._tell_status(key, policies[key], entries[key])
+            told += self._tell_status(key, policies[key], entries[key], now_s)
             self._told_last = key
             if time.monotonic() > end_s and told:
                 break
-        while self._events and time.monotonic() < end_s and self._may_write():
-            told += self._tell_event(self._events.popleft())
+        while self._events.waiting and time.monotonic() < end_s and self._may_write():
+            told += self._tell_event()
         return told
 
-    def _tell_status(self, key: Key, policy: CapacityPolicy, entry: Entry) -> int:
+    def _tell_status(self, key: Key, policy: CapacityPolicy, entry: Entry, now_s: float) -> bool:
         told = with_refusal(entry.decision, entry.error)
-        if not notable_change(self._shown.get(key), told):
-            return 0
-        where = f"{path(POLICIES, policy.metadata.namespace, policy.metadata.name)}/status"
         try:
-            status = status_of(told, self._statuses.get(key))
-            self.api.patch(where, {"status": status}, within_s=self.leader.left_s())
+            return self._statuses.tell(policy, told, self.memories[key], now_s, within_s=self.leader.left_s())
         except ApiError as error:
             LOG.warning("%s: %s", policy.key, error)
-            return 0
-        self._shown[key], self._statuses[key] = told, {"conditions": status["conditions"]}
-        return 1
+            return False
 
     def _tell_invalid(
         self, policies: Mapping[Key, CapacityPolicy], invalid: Mapping[Key, InvalidPolicy], now_s: float
@@ -273,27 +294,31 @@ class Controller:
         for each in new:
             decision = each.decision(now_s)
             self.telemetry.decided(decision)
-            if self._may_write():
-                self._events += [event_object(each, event, now_s) for event in events(decision, None)]
+            if self._may_write() and not each.told:
+                for event in events(decision, ()):
+                    self._events.add(each, event, now_s)
         return self._invalid.tell(invalid, now_s, self.leader.left_s()) if self._may_write() else 0
 
-    def _tell_event(self, event: Document) -> int:
+    def _tell_event(self) -> bool:
         try:
-            where = path("v1 events", event["metadata"]["namespace"])
-            self.api.create(where, event, within_s=self.leader.left_s())
+            return self._events.tell(within_s=self.leader.left_s())
         except ApiError as error:
-            LOG.warning("%s: %s", event["involvedObject"]["name"], error)
-            return 0
-        return 1
+            LOG.warning("an event was not told: %s", error)
+            return False
 
     def _forget(self, policies: Mapping[Key, CapacityPolicy]) -> None:
-        gone = [key for key in self.memories if key not in policies]
+        """What is not there any more, even where one of its name is there again."""
+        uids = {key: policy.metadata.uid for key, policy in policies.items()}
+        gone = [key for key, uid in self._uids.items() if uids.get(key) != uid]
         for key in gone:
-            del self.memories[key]
+            self.memories.pop(key, None)
             self._last.pop(key, None)
-            self._shown.pop(key, None)
-            self._statuses.pop(key, None)
             self.telemetry.forget("/".join(key))
+        self._uids = uids
+        if gone:
+            known = {policy.metadata.uid or policy.key for policy in policies.values()}
+            self._statuses.forget_all_but(known)
+            self._events.forget_all_but(known)
 
 
 def _asked(

@@ -1,17 +1,21 @@
 """The decision log: one JSON line a policy and tick that moved or changed its reasons, enough to replay it.
 
 A line holds the snapshot, the memory before, the profile's name and digest, and the decision. Lines are only ever
-added; the file is rotated by size (logging's RotatingFileHandler).
+added; the file is rotated by size as logrotate does: `FILE.1` is the one before it.
+
+A line is there as a whole or not at all: one that a full disk or the end of a process cut off is taken away again. A
+file that cannot be written stops nothing: it is told once, what was not kept is counted, and it is tried again.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,7 @@ from controller.snapshot import Snapshot
 from models.errors import InvalidInput
 from planner.profile import EngineProfile
 
+LOG = logging.getLogger("replicast.decisions")
 VERSION = 1
 MAX_BYTES, BACKUPS = 50_000_000, 5
 _SNAPSHOT, _MEMORY, _DECISION = TypeAdapter(Snapshot), TypeAdapter(Memory), TypeAdapter(Decision)
@@ -49,23 +54,86 @@ class DecisionLog:
 
     def __init__(self, path: Path) -> None:
         """Raises InvalidInput where the file cannot be written."""
+        self._path = path
+        self.lost = 0
+        """Entries that could not be kept since it could be written last."""
         try:
-            self._handler = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8")
+            self._file: int | None = _opened(path)
         except OSError as error:
             raise InvalidInput(
                 f"the decision log {path} cannot be written: {error.strerror}",
                 remedy="name a file in a folder of yours",
             ) from None
-        self._handler.setFormatter(logging.Formatter("%(message)s"))
 
-    def add(self, entry: Entry, profile: EngineProfile | None) -> None:
-        """One line, at once on disk."""
-        record = logging.LogRecord("decisions", logging.INFO, "", 0, line_of(entry, profile), None, None)
-        self._handler.emit(record)
+    def add(self, entry: Entry, profile: EngineProfile | None) -> bool:
+        """One line, at once on disk; false where it could not be kept."""
+        try:
+            self._write(f"{line_of(entry, profile)}\n".encode())
+        except (OSError, ValueError) as error:
+            if not self.lost:
+                LOG.warning("decisions are not kept: %s cannot be written: %s", self._path, error)
+            self.lost += 1
+            self.close()  # opened again with the next line: the folder may be another one by then
+            return False
+        if self.lost:
+            LOG.warning("decisions are kept again; %d were not", self.lost)
+            self.lost = 0
+        return True
+
+    def _write(self, line: bytes) -> None:
+        if self._file is not None and not os.fstat(self._file).st_nlink:
+            self.close()  # somebody removed the file
+        file = self._file = _opened(self._path) if self._file is None else self._file
+        size = os.fstat(file).st_size
+        if size and size + len(line) > MAX_BYTES:
+            self.close()
+            _rotate(self._path)
+            file, size = _opened(self._path), 0
+            self._file = file
+        if os.write(file, line) != len(line):
+            os.ftruncate(file, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """No more lines."""
-        self._handler.close()
+        if self._file is not None:
+            os.close(self._file)
+        self._file = None
+
+
+def _opened(path: Path) -> int:
+    _without_torn_line(path)
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+
+def _rotate(path: Path) -> None:
+    for number in range(BACKUPS - 1, 0, -1):
+        if _rotated(path, number).exists():
+            _rotated(path, number).replace(_rotated(path, number + 1))
+    path.replace(_rotated(path, 1))
+
+
+def _rotated(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}")
+
+
+def _without_torn_line(path: Path) -> None:
+    """What the end of a process has cut off is taken away, so that the next line is one."""
+    if not path.is_file():
+        return
+    with path.open("r+b") as file:
+        size = end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - 65536)
+            file.seek(start)
+            newline = file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size:
+            LOG.warning("%s: its last line was cut off while it was written, and is taken away", path)
+            file.truncate(end)
 
 
 def digest(profile: EngineProfile) -> str:
@@ -88,6 +156,27 @@ def line_of(entry: Entry, profile: EngineProfile | None) -> str:
     return json.dumps(document, separators=(",", ":"), allow_nan=True)
 
 
+def in_few_words(entry: Entry) -> dict[str, Any]:
+    """What of a decision fits into a line of a log collector: it does not replay."""
+    decision, demand = entry.decision, entry.decision.demand
+    write = decision.write if entry.written else None
+    return {
+        "policy": decision.policy,
+        "generation": decision.generation,
+        "current": decision.current,
+        "ready": decision.ready,
+        "needed": decision.needed,
+        "desired": decision.desired,
+        "binding": decision.binding,
+        "arrivingPerSecond": None if demand is None else float(f"{demand.arriving_per_s:.4g}"),
+        "plannedPerSecond": None if demand is None else float(f"{demand.planned_per_s:.4g}"),
+        "reasons": [{"code": each.code.value, "message": each.message} for each in decision.reasons],
+        "notTrue": [each.type for each in decision.conditions if each.status != "True"],
+        "written": None if write is None else f"{write.lever} {write.name}: {write.before} to {write.replicas}",
+        "refused": entry.error or None,
+    }
+
+
 def _content(profile: EngineProfile) -> dict[str, Any]:
     """The profile without its measurements where its step time is stated: decisions do not look at them."""
     aside = {"spec": {"measurements"}} if profile.spec.step_time is not None else None
@@ -95,12 +184,30 @@ def _content(profile: EngineProfile) -> dict[str, Any]:
     return {**content, "apiVersion": profile.api_version, "kind": profile.kind}
 
 
-def read_entries(path: Path) -> Iterator[tuple[Entry, EngineProfile | None]]:
-    """Every whole line of a log. Raises InvalidInput that names the line which is none."""
-    with path.open(encoding="utf-8") as lines:
+def files_of(path: Path) -> list[Path]:
+    """A log with what was rotated away, oldest first."""
+    rotated = (_rotated(path, number) for number in range(BACKUPS, 0, -1))
+    return [each for each in (*rotated, path) if each.is_file()]
+
+
+def read_entries(
+    path: Path, torn: Callable[[str], None] = lambda _: None
+) -> Iterator[tuple[Entry, EngineProfile | None]]:
+    """Every whole line of a log and of what was rotated away, in order.
+
+    A last line that was cut off is told to `torn`, and left aside. Raises InvalidInput that names any other line which
+    is no decision.
+    """
+    for file in files_of(path):
+        yield from _entries_in(file, torn)
+
+
+def _entries_in(path: Path, torn: Callable[[str], None]) -> Iterator[tuple[Entry, EngineProfile | None]]:
+    with path.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.endswith("\n"):
-                return  # cut off while it was written
+                torn(f"{path}:{number} was cut off while it was written, and is left aside")
+                return
             try:
                 yield _entry(json.loads(line))
             except (ValueError, KeyError, TypeError, ValidationError) as error:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
-from controller.capacity_policy import API_VERSION, CapacityPolicy
 from controller.decision import Decision
-from controller.invalid_policy import InvalidPolicy
-from controller.kubernetes_api import Document
 from controller.reasons import Code
 
 _QUIET = {
@@ -24,7 +21,6 @@ _QUIET = {
     Code.QUEUE_WAITS,
 }
 """What is the ordinary course of things."""
-_MOST_TOLD = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +30,12 @@ class Told:
     kind: Literal["Normal", "Warning"]
     reason: str
     message: str
+    same_as: str = ""
+    """Events of one name are one that comes again; of none, those of one reason."""
 
 
-def events(decision: Decision, before: Decision | None) -> list[Told]:
-    """What is new since the decision before: a write, or a reason that was not there."""
+def events(decision: Decision, known: Collection[str]) -> list[Told]:
+    """What is new: a write, or a reason whose code is not known from the decision before."""
     found = []
     write = decision.write
     if write is not None:
@@ -45,38 +43,10 @@ def events(decision: Decision, before: Decision | None) -> list[Told]:
         most = "" if write.maximum == write.maximum_before else f", at most {write.maximum_before} to {write.maximum}"
         if write.replicas != write.before or most:
             moved = f"{write.before} to {write.replicas} ({write.lever}){most}"
-            found.append(Told(kind="Normal", reason="Scaled", message=f"{moved}: {why}"))
-    known = set() if before is None else {reason.code for reason in before.reasons}
+            found.append(Told(kind="Normal", reason="Scaled", message=f"{moved}: {why}", same_as=moved))
     found += [
         Told(kind="Warning", reason=reason.code.value, message=reason.message)
         for reason in decision.reasons
         if reason.code not in _QUIET and reason.code not in known
     ]
     return found
-
-
-def event_object(policy: CapacityPolicy | InvalidPolicy, told: Told, now_s: float) -> Document:
-    """As the API server takes it (core/v1)."""
-    metadata, time = policy.metadata, datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"generateName": f"{metadata.name[:200]}.", "namespace": metadata.namespace},
-        "type": told.kind,
-        "reason": told.reason,
-        "message": told.message[:_MOST_TOLD],
-        "involvedObject": {
-            "apiVersion": API_VERSION,
-            "kind": "CapacityPolicy",
-            "namespace": metadata.namespace,
-            "name": metadata.name,
-            "uid": metadata.uid,
-        },
-        "source": {"component": "replicast"},
-        "reportingComponent": "replicast.dev/controller",
-        "reportingInstance": "replicast",
-        "action": "Scale",
-        "firstTimestamp": time,
-        "lastTimestamp": time,
-        "count": 1,
-    }

@@ -18,16 +18,18 @@ _VERBS = {
 
 def explanation(decision: Decision) -> str:
     """Some sentences, and the conditions that are not as they should be."""
-    return "\n".join(_lines(decision)) + "\n"
+    return "\n".join(sentences(decision, _outcome(decision))) + "\n"
 
 
-def _lines(decision: Decision) -> Iterator[str]:
+def sentences(decision: Decision, outcome: str) -> Iterator[str]:
+    """Line by line; `outcome` says what becomes of it."""
     when = datetime.fromtimestamp(decision.at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     yield f"{decision.policy}, {when}"
     yield ""
     yield from _demand(decision)
     yield from _replicas(decision)
-    yield from _outcome(decision)
+    yield ""
+    yield outcome
     if decision.reasons:
         yield ""
         yield "Why:"
@@ -77,14 +79,12 @@ def _values(values: tuple[ObjectiveValue, ...]) -> str:
     )
 
 
-def _outcome(decision: Decision) -> Iterator[str]:
-    yield ""
+def _outcome(decision: Decision) -> str:
     if decision.write is not None:
-        yield f"Written: {_told(decision.write)}."
-    elif decision.proposed is not None:
-        yield f"Not written; it would be: {_told(decision.proposed)}."
-    else:
-        yield "Nothing is to be written."
+        return f"Written: {_told(decision.write)}."
+    if decision.proposed is not None:
+        return f"Not written; it would be: {_told(decision.proposed)}."
+    return "Nothing is to be written."
 
 
 def _told(write: Write) -> str:

@@ -93,7 +93,9 @@ def _no_scale_down(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
     if not evidence.complete:
         code = _BY_EVIDENCE.get(evidence, Code.METRICS_ABSENT)
         yield Reason(code=code, message=f"{snapshot.observation.message}; nothing is scaled down")
-    window_s = snapshot.spec.behavior.scale_down.stabilization_window_seconds
+    down = snapshot.spec.behavior.scale_down
+    # A whole period too: what another process removed just before this one began is not known for certain.
+    window_s = max(down.stabilization_window_seconds, *(each.period_seconds for each in down.policies))
     seen_s = snapshot.now_s - rival.memory.since_s
     if seen_s < window_s:
         message = f"the load has been watched for {seen_s:.0f} s of the {window_s} s before anything is scaled down"

@@ -65,7 +65,8 @@ EVERYWHERE: tuple[Permission, ...] = (
         group="policy", resources=("poddisruptionbudgets",), verbs=_READ, why="pods that may be taken away now",
     ),
     Permission(
-        group="", resources=("events",), verbs=("create",), why="what changed, told on the policy",
+        group="", resources=("events",), verbs=("create", "patch"),
+        why="what changed, told on the policy; what comes again is counted on the event that is there",
     ),
 )  # fmt: skip
 """In every namespace, by a ClusterRole; or in one, by a Role (`deploy/namespaced`). Names of targets are users' own."""

@@ -95,12 +95,16 @@ class PolicyStatus(FileModel):
     """With one replica fewer than needed."""
     reasons: Annotated[tuple[ReasonStatus, ...], Field(max_length=50)] = ()
     conditions: Annotated[tuple[ConditionStatus, ...], Field(max_length=20, json_schema_extra=_BY_TYPE)] = ()
+    memory: Annotated[str, Field(max_length=8192)] | None = None
+    """What the next leader must know: writes, rivals, recent changes (JSON, of the controller's own)."""
 
 
-def status_of(decision: Decision, previous: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def status_of(
+    decision: Decision, previous: Mapping[str, Any] | None = None, memory: str | None = None
+) -> dict[str, Any]:
     """The whole status as a merge patch (RFC 7396): what is not known is None, so that nothing old stays behind.
 
-    `previous` is the status that was written last: a condition that stays keeps the time of its last transition.
+    `previous` is the status that is there: a condition that stays keeps the time of its last transition.
     """
     before = {each.get("type"): each for each in (previous or {}).get("conditions") or ()}
     status = PolicyStatus.model_validate(
@@ -117,6 +121,7 @@ def status_of(decision: Decision, previous: Mapping[str, Any] | None = None) -> 
             "oneFewer": _objectives(decision.one_fewer),
             "reasons": [{"code": each.code.value, "message": _told(each.message)} for each in decision.reasons[:50]],
             "conditions": [_condition(each, decision, before.get(each.type)) for each in decision.conditions],
+            "memory": memory,
         }
     )
     known = status.model_dump(mode="json", by_alias=True, exclude_none=True)

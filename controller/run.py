@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import socket
-import sys
 import threading
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from controller.caches import Caches
-from controller.controller import SYNC_S, TELLING_S, Controller, Observer, Ticked
+from controller.controller import DECISIONS, SYNC_S, TELLING_S, Controller, Observer, Ticked
 from controller.decision_log import DecisionLog
+from controller.json_logs import log_as_json
 from controller.kubernetes_api import Kubernetes
 from controller.leader import Alone, LeaderElection
 from controller.permissions import LEASE
@@ -45,7 +43,9 @@ class Settings:
 
 def run(settings: Settings, observe: Observer) -> Ticked | None:
     """Tick once, or until a signal says stop. Raises InvalidInput where it cannot begin."""
-    _log_as_json()
+    log_as_json()
+    if settings.once:
+        DECISIONS.setLevel(logging.WARNING)  # they are printed as sentences
     api = Kubernetes.connect(settings.kubeconfig, settings.context)
     caches, telemetry = Caches(api, settings.namespace), Telemetry()
     log = None if settings.decision_log is None else DecisionLog(settings.decision_log)
@@ -94,28 +94,3 @@ def _until_told() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-class _Json(logging.Formatter):
-    """One object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        document = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info and record.exc_info[0] is not None:
-            document["error"] = f"{record.exc_info[0].__name__}: {record.exc_info[1]}"
-            document["trace"] = self.formatException(record.exc_info)
-        return json.dumps(document)
-
-
-def _log_as_json() -> None:
-    """Everything from `info` up, on stderr; the client's own chatter only as warnings."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json())
-    root = logging.getLogger("replicast")
-    root.handlers, root.propagate = [handler], False
-    root.setLevel(logging.INFO)

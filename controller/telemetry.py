@@ -38,6 +38,9 @@ class Telemetry:
         self._writes = Counter(
             "replicast_writes", "Patches by what came of them.", (*_OF_POLICY, "result"), registry=self.registry
         )
+        self._unkept = Counter(
+            "replicast_decisions_not_kept", "Decisions that the decision log could not take.", registry=self.registry
+        )
         self._tick = Histogram(
             "replicast_tick_seconds", "One look at all policies.", registry=self.registry,
             buckets=(0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0),
@@ -84,6 +87,10 @@ class Telemetry:
         """Count a patch: written, refused or failed."""
         namespace, _, name = policy.partition("/")
         self._writes.labels(namespace, name, result).inc()
+
+    def not_kept(self) -> None:
+        """Count a decision that could not be added to the log."""
+        self._unkept.inc()
 
     def ticked(self, seconds: float) -> None:
         """Count a tick."""

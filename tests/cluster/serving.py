@@ -87,6 +87,13 @@ class Serving:
         self.now_s += seconds
         return self.controller.tick()
 
+    def next_leader(self) -> None:
+        """Another process begins, with nothing but what the API server has."""
+        old = self.controller
+        self.controller = Controller(
+            api=old.api, caches=old.caches, observe=self.observe, leader=Alone(), telemetry=Telemetry(), clock=old.clock
+        )
+
     def decision(self, ticked: Ticked, name: str = "chat") -> Decision:
         """Of one policy."""
         return ticked.decisions[self.namespace, name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from typing import Any
 
@@ -140,3 +141,17 @@ def test_the_controller_s_own_pods_pass_the_restricted_standard(control_plane):
     )
     kinds = [each["kind"] for each in json.loads(said)["items"]]
     assert kinds.count("Pod") == 2  # the namespace enforces it: others would not have been admitted
+
+
+def test_decision_logs_are_kept_on_a_volume_where_the_component_is_named(control_plane, tmp_path):
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    with (tmp_path / "deploy" / "kustomization.yaml").open("a", encoding="utf-8") as file:
+        file.write("components:\n- components/kept-decisions\n")
+    text = control_plane.kubectl("kustomize", str(tmp_path / "deploy"))
+    (deployed,) = [each for each in yaml.safe_load_all(text) if each["kind"] == "Deployment"]
+    volumes = {each["name"]: each for each in deployed["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["decisions"] == {"name": "decisions", "persistentVolumeClaim": {"claimName": "replicast-decisions"}}
+    said = control_plane.kubectl(
+        "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-", text=text
+    )
+    assert "persistentvolumeclaim/replicast-decisions serverside-applied (server dry run)" in said

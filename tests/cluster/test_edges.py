@@ -13,7 +13,7 @@ import pytest
 import yaml
 from kubernetes import client
 
-from controller import kubernetes_api
+from controller import kubernetes_api, status_teller
 from controller.decision_log import DecisionLog, read_entries, replayed
 from controller.kubernetes_api import Kubernetes
 from controller.leader import LeaderElection
@@ -295,6 +295,59 @@ def test_an_old_leaders_write_that_the_server_is_slow_with_does_not_land_under_t
         finally:
             old.stop()
             new.stop()
+
+
+# Status: what is there counts
+
+
+def status_seen(chat):
+    """What the watch cache has, once it is what the API server has."""
+    there = chat.get("capacitypolicy")
+    seen = chat.controller.caches.policies
+    eventually(lambda: getattr(seen.get((chat.namespace, "chat")), "status", None) == there.get("status", {}))
+    return there
+
+
+def test_the_next_leader_goes_on_with_pause_and_status_that_are_there(place):
+    with place() as chat:
+        chat.rate_per_s = 160.0
+        chat.tick()
+        eventually(lambda: deployment_seen(chat).ready == 2)
+        chat.kubectl("scale", "deployment/chat", "--replicas=1")
+        eventually(lambda: (deployment_seen(chat).ready, deployment_seen(chat).replicas) == (1, 1))
+        chat.tick()
+        before = status_seen(chat)
+        assert "kubectl" in json.dumps(before["status"]["conditions"])
+        chat.next_leader()
+        assert [chat.tick().writes for _ in range(3)] == [0, 0, 0]
+        assert chat.replicas() == 1
+        assert chat.get("capacitypolicy")["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+def test_a_status_that_somebody_edits_is_put_right(place, monkeypatch):
+    monkeypatch.setattr(status_teller, "WATCH_LAG_S", 0.0)
+    with place() as chat:
+        chat.tick()
+        right = status_seen(chat)["status"]
+        edit = json.dumps({"status": {"desiredReplicas": 99, "conditions": []}})
+        chat.kubectl("patch", "capacitypolicy", "chat", "--subresource=status", "--type=merge", "-p", edit)
+        status_seen(chat)
+        chat.tick()
+        after = status_seen(chat)["status"]
+        assert (after["desiredReplicas"], after["conditions"]) == (right["desiredReplicas"], right["conditions"])
+
+
+def test_a_policy_that_is_made_again_is_another(place):
+    with place() as chat:
+        for _ in range(3):
+            chat.tick()
+        old = status_seen(chat)["metadata"]["uid"]
+        chat.kubectl("delete", "capacitypolicy", "chat")
+        chat.apply(policy())
+        eventually(lambda: chat.controller.caches.policies.get((chat.namespace, "chat")).metadata.uid != old)
+        chat.tick()
+        assert status_seen(chat)["status"]["desiredReplicas"] == 1
+        assert len(chat.controller.memories[chat.namespace, "chat"].recommended) == 1
 
 
 # What is recorded

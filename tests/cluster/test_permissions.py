@@ -101,6 +101,11 @@ def policy(name: str, kind: str = "Deployment", group: str = "apps/v1", **spec: 
     }
 
 
+def silent(asked: Mapping[Key, Asked]) -> dict[Key, Observation]:
+    """Nothing is known of any."""
+    return {key: Observation(evidence=Evidence.ABSENT, message="no series") for key in asked}
+
+
 def crowded(asked: Mapping[Key, Asked]) -> dict[Key, Observation]:
     """Of every policy: far more load than it has replicas for."""
     return {key: Observation(evidence=Evidence.FRESH, readings=readings(time.time(), 200.0, 1)) for key in asked}
@@ -146,6 +151,9 @@ def looked_and_written(administrator, targets: str, account: str, lease_namespac
             }  # fmt: skip
             assert ticked.writes >= 3 * 5  # the scale, the status and an event of each
             assert caches.problems() == {}
+            for observe in (silent, crowded, silent):  # an event that comes again is counted
+                controller.observe = observe
+                controller.tick()
             eventually(election.leads, within_s=40.0)
             eventually(lambda: ("coordination.k8s.io", "leases", "update") in asked)
             eventually(lambda: {each[1] for each in asked if each[2] == "watch"}, lambda seen: len(seen) == 10)

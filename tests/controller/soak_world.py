@@ -22,6 +22,7 @@ from controller.kubernetes_api import ApiError, Document, Kubernetes
 from controller.limits import in_force
 from controller.snapshot import EngineReadings, Evidence, Observation
 from controller.snapshots import Key, Profile, profile_of
+from controller.status_teller import without_nothing
 from controller.telemetry import Telemetry
 from planner.profile import load_profile
 from tests.controller.world import PROFILE, START, TICK_S, readings
@@ -128,6 +129,11 @@ class SoakWorld:
         """By name, until when (true time)."""
         self.writes: list[Written] = []
         self.accepted = 0
+        self.told: list[tuple[str, str, Document]] = []
+        """Who wrote the status of which policy."""
+        self.events: dict[str, Document] = {}
+        """By name."""
+        self.event_writes = 0
         for name in NAMES:
             self.create(name)
             self.policies[SPACE, name] = self._policy(name, spec_of(name))
@@ -175,7 +181,9 @@ class SoakWorld:
     def edit(self, name: str, **changes: Any) -> None:
         """The policy's spec becomes that of the beginning with changes."""
         self.generation += 1
-        self.policies[SPACE, name] = self._policy(name, {**spec_of(name), **changes})
+        status = self.policies[SPACE, name].status
+        edited = self._policy(name, {**spec_of(name), **changes})
+        self.policies[SPACE, name] = edited.model_copy(update={"status": status})
 
     def rival(self, name: str, replicas: int, manager: str) -> None:
         """Somebody else writes what the policy's lever writes."""
@@ -447,13 +455,21 @@ class Api(Kubernetes):
 
     def create(self, path: str, body: Document, **_more: Any) -> Document:
         self._may_refuse("POST", path)
+        self._world.events[body["metadata"]["name"]] = dict(body)
+        self._world.event_writes += 1
         return body
 
     def patch(self, path: str, body: Any, **_query: Any) -> Document:
         self._may_refuse("PATCH", path)
         plural, name, _ = _place(path)
-        if plural == "capacitypolicies":
+        if plural == "events":
+            if name not in self._world.events:
+                raise _refusal(404, "PATCH", path)
+            self._world.events[name] |= body
+            self._world.event_writes += 1
             return {}
+        if plural == "capacitypolicies":
+            return self._tell(name, without_nothing(body["status"]))
         found = self._world.objects.get((plural, name))
         if found is None:
             raise _refusal(404, "PATCH", path)
@@ -461,6 +477,13 @@ class Api(Kubernetes):
         if "lost answers" in self._world.faults:
             raise ApiError(status=0, reason="timed out", verb="PATCH", path=path, message="")
         return {}
+
+    def _tell(self, name: str, status: Document) -> Document:
+        """The status of a policy; it is seen with the next look."""
+        self._world.told.append((self._who, name, status))
+        known = self._world.policies[SPACE, name]
+        self._world.policies[SPACE, name] = known.model_copy(update={"status": status})
+        return {"status": status}
 
     def _change(self, path: str, kind: str, name: str, found: Document, body: list[Document]) -> None:
         field_name = "replicas" if kind == "Deployment" else _SCALERS[name][1]

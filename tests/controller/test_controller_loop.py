@@ -85,7 +85,7 @@ def scaling_active(world: SoakWorld, controller, name: str = "plain") -> str:
     ticked = controller.tick()
     assert ticked.decisions[SPACE, name].write is not None
     assert world.writes == []
-    status = controller._statuses[SPACE, name]["conditions"]
+    status = [told for _, each, told in world.told if each == name][-1]["conditions"]
     return next(each["message"] for each in status if each["type"] == "ScalingActive")
 
 

@@ -57,6 +57,7 @@ def test_a_decision_as_its_status():
                 "lastTransitionTime": AT,
             }
         ],
+        "memory": None,
     }
 
 
@@ -68,7 +69,9 @@ def test_what_is_not_known_any_more_is_removed():
     status = status_of(blind)
     assert set(status) == {str(field.alias) for field in PolicyStatus.model_fields.values()}
     gone = {name for name, value in status.items() if value is None}
-    assert gone == {"currentReplicas", "readyReplicas", "neededReplicas", "desiredReplicas", "demand", "binding"}
+    assert gone == {
+        "currentReplicas", "readyReplicas", "neededReplicas", "desiredReplicas", "demand", "binding", "memory",
+    }  # fmt: skip
 
 
 def later(**condition: str) -> Decision:

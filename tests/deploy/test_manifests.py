@@ -18,8 +18,8 @@ from planner.cli.controller import run
 from planner.profile import load_profile
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-FOLDERS = [DEPLOY, DEPLOY / "samples/vllm", DEPLOY / "samples/triton"]
-SAMPLES = FOLDERS[1:]
+SAMPLES = [DEPLOY / "samples/vllm", DEPLOY / "samples/triton"]
+FOLDERS = [DEPLOY, DEPLOY / "components/kept-decisions", *SAMPLES]
 
 
 def documents(file: Path) -> list[dict[str, Any]]:
@@ -35,8 +35,8 @@ def the(file: str, kind: str) -> dict[str, Any]:
 def test_the_kustomization_lists_every_file(folder):
     listed = documents(folder / "kustomization.yaml")[0]["resources"]
     there = {str(file.relative_to(folder)) for file in folder.rglob("*.yaml")}
-    samples = {name for name in there if name.startswith(("samples/", "namespaced/"))}
-    assert sorted(listed) == sorted(there - samples - {"kustomization.yaml"})
+    others = {name for name in there if name.startswith(("samples/", "components/", "namespaced/"))}
+    assert sorted(listed) == sorted(there - others - {"kustomization.yaml"})
 
 
 def test_the_image_is_of_this_version():
@@ -111,7 +111,7 @@ def test_nothing_is_allowed_that_the_code_does_not_state():
     assert not [resource for resource, _ in allowed if resource in ("*", "secrets", "configmaps", "nodes")]
     assert {resource for resource, verb in allowed if verb == "patch"} == {
         "capacitypolicies/status", "deployments/scale", "statefulsets/scale", "leaderworkersets/scale",
-        "horizontalpodautoscalers", "scaledobjects",
+        "horizontalpodautoscalers", "scaledobjects", "events",
     }  # fmt: skip
     assert {resource for resource, verb in allowed if verb == "create"} == {"events"}
     assert OWN_NAMESPACE[1].names == (LEASE,)

@@ -120,8 +120,10 @@ def examples() -> list[str]:
     for path, command in commands(cli, "planner"):
         shown = re.findall(r"^ +(planner .*)$", (command.epilog or "").replace("\\\n", " "), re.MULTILINE)
         assert shown, f"`{path} --help` has no example"
-        # Those that ask a server run against a real one (test_from_prometheus.py); one is one (test_simulate_serve.py).
-        found += [re.sub(r" +", " ", line) for line in shown if not re.search("--(prometheus|serve)", line)]
+        # Those that ask a server run against a real one (test_from_prometheus.py, cluster/test_explain.py); one is one
+        # (test_simulate_serve.py).
+        asks = "--(prometheus|serve|kubeconfig|namespace)"
+        found += [re.sub(r" +", " ", line) for line in shown if not re.search(asks, line)]
     return list(dict.fromkeys(found))
 
 

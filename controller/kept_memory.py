@@ -1,0 +1,82 @@
+"""What of a policy's memory is kept in its status, so that a restart or another leader does not begin from nothing.
+
+Rivals and our own last write (else a pause for a rival would end with the process that made it), and recent changes of
+the lever (else the pace would begin anew). Load and recommendations are not kept: they are looked at again, and nothing
+is scaled down meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from itertools import pairwise
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from controller.memory import Change, Memory
+
+LONGEST_PERIOD_S = 1800.0
+"""Of a scaling policy."""
+MOST_CHANGES = 20
+_FIELDS = [each.name for each in fields(Memory)]
+_OF_WRITERS = tuple(name for name in _FIELDS if name.startswith(("writ", "rival", "tried")))
+_CHANGES = tuple(name for name in _FIELDS if name.endswith("changes"))
+_ALSO = ("target_uid", "current", "running", "slowdown", "drifted")
+_KEPT = {*_OF_WRITERS, *_CHANGES, *(name for name in _FIELDS if name in _ALSO)}
+_WORTH_A_WRITE = tuple(name for name in _OF_WRITERS if name != "writer")
+"""The rest is kept when something else is told."""
+_MEMORY = TypeAdapter(Memory)
+
+
+def kept(memory: Memory, now_s: float) -> str:
+    """As `status.memory` has it."""
+    recent: dict[str, Any] = {name: _recent(getattr(memory, name), now_s) for name in _CHANGES}
+    small = replace(memory, **recent)
+    document = _MEMORY.dump_python(small, mode="json", include=_KEPT, exclude_defaults=True)
+    return json.dumps(document, separators=(",", ":"), sort_keys=True)
+
+
+def of_writers(memory: Memory) -> Any:
+    """What is worth a write of the status by itself."""
+    return json.loads(json.dumps([getattr(memory, name) for name in _WORTH_A_WRITE]))
+
+
+def left_in(status: Mapping[str, Any]) -> Memory:
+    """What somebody left in a status; an empty memory where that is nothing, or is none."""
+    try:
+        document = json.loads(status.get("memory") or "{}")
+        return _MEMORY.validate_python({name: value for name, value in document.items() if name in _KEPT})
+    except (ValueError, ValidationError, AttributeError, TypeError):
+        return Memory()
+
+
+def adopted(memory: Memory, status: Mapping[str, Any]) -> Memory:
+    """The memory of a process that did not lead, with what the leader left: of another target nothing.
+
+    Where this process has watched the target itself, its own look at changes is as good.
+    """
+    left = left_in(status)
+    if not left.target_uid:
+        return memory
+    if not memory.target_uid:
+        return left
+    if left.target_uid != memory.target_uid:
+        return memory
+    return replace(memory, **{name: getattr(left, name) for name in _OF_WRITERS})
+
+
+def _recent(changes: Sequence[Change], now_s: float) -> tuple[Change, ...]:
+    """Those that a scaling policy may look back at; steps that follow each other in one direction are one."""
+    found = [each for each in changes if each.at_s > now_s - LONGEST_PERIOD_S]
+    while len(found) > MOST_CHANGES:
+        joint = next((index for index, pair in enumerate(pairwise(found)) if _same_way(*pair)), None)
+        if joint is None:
+            return tuple(found[-MOST_CHANGES:])
+        found[joint : joint + 2] = [replace(found[joint + 1], before=found[joint].before)]
+    return tuple(found)
+
+
+def _same_way(first: Change, second: Change) -> bool:
+    return first.after == second.before and (first.after - first.before) * (second.after - second.before) > 0
