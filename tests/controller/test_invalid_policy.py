@@ -11,9 +11,9 @@ from tests.controller.soak_world import SPACE, SoakWorld
 from tests.controller.world import policy
 
 
-def document(**spec: Any) -> dict[str, Any]:
+def document(name: str = "chat", **spec: Any) -> dict[str, Any]:
     found = policy().model_dump(mode="json", by_alias=True, exclude_none=True)
-    found["metadata"]["generation"] = 7
+    found["metadata"] |= {"name": name, "generation": 7}
     return {**found, "spec": {**found["spec"], **spec}}
 
 
@@ -39,12 +39,13 @@ def test_it_is_seen_in_the_metrics_as_long_as_it_is_there():
     world.settle()
     judged = world.controllers["one"]
     held = judged.caches.policies.objects()
-    odd = policy_or_why_not(document(bounds={"min": 3, "max": 2}))
-    held[odd.metadata.namespace, odd.metadata.name] = odd
+    odd = policy_or_why_not(document("hpa", bounds={"min": 3, "max": 2}))
+    held[SPACE, "hpa"] = odd
     ticked = judged.controller.tick()
-    assert ticked.unreadable == {(SPACE, "chat"): odd.problem}
-    metric = 'replicast_policy_condition{namespace="serving",policy="chat",type="Ready"} 0.0'
+    assert ticked.unreadable == {(SPACE, "hpa"): odd.problem}
+    assert (SPACE, "hpa") not in ticked.decisions
+    metric = 'replicast_policy_condition{namespace="serving",policy="hpa",type="Ready"} 0.0'
     assert metric in judged.controller.telemetry.text().decode()
-    del held[SPACE, "chat"]
+    del held[SPACE, "hpa"]
     judged.controller.tick()
-    assert 'policy="chat"' not in judged.controller.telemetry.text().decode()
+    assert 'policy="hpa"' not in judged.controller.telemetry.text().decode()
