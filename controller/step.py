@@ -107,7 +107,7 @@ class Step:
         return None
 
     def _below_what_runs(self, wanted: int) -> int:
-        """How far a scaler's minimum may go below what truly runs: a scaler that is behind would fall all of it at once.
+        """How far a scaler's minimum may go below what truly runs: a scaler that is behind falls all of it at once.
 
         While its own metrics hold more than the minimum, the minimum waits: nothing would run fewer by it.
         """
