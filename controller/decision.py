@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -35,11 +35,14 @@ class Write:
     """Replicas, or the minimum of the scaler."""
     maximum: int | None = None
     """The maximum of the scaler; None for `/scale`."""
-    maximum_before: int | None = None
-    uid: str = ""
+    maximum_before: int | None = field(default=None, compare=False)
+    uid: str = field(default="", compare=False)
     """Of the object that was decided on: one of its name that was made since is another one."""
-    stated: tuple[bool, bool] = (True, True)
-    """Whether the object says its minimum and its maximum; else they are what its kind takes for granted."""
+    stated: tuple[bool, bool] = field(default=(True, True), compare=False)
+    """Whether the object says its minimum and its maximum; else they are what its kind takes for granted.
+
+    The last three say how the write is made; what is decided is the same without (older logs do not have them).
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from controller.capacity_model import CapacityModel
 from controller.decide import decide
 from controller.decision import Decision
 from controller.memory import Memory
+from controller.refusal import with_refusal
 from controller.snapshot import Snapshot
 from models.errors import InvalidInput
 from planner.profile import EngineProfile
@@ -231,6 +232,11 @@ def _entry(document: dict[str, Any]) -> tuple[Entry, EngineProfile | None]:
         ),
         None if profile is None else EngineProfile.model_validate(profile),
     )
+
+
+def as_it_came(entry: Entry) -> Decision:
+    """The decision as it is told: a write that was not made is none, and what kept it is among the reasons."""
+    return with_refusal(entry.decision if entry.written else replace(entry.decision, write=None), entry.error)
 
 
 def replayed(entry: Entry, profile: EngineProfile | None) -> Decision:

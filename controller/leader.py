@@ -6,9 +6,10 @@ server stops, and has stopped waiting for it, before another may begin. All of i
 when a renewal was sent; others count from when they see it.
 
 What a client cannot ensure: that a request which it gave up is forgotten. A proxy that passes it on all the same, a
-server that was stopped with the request in its buffer, or this process, stopped between its look at the clock and its
-call, may let a write land late. Such a write is still refused where what it was decided on has changed, as after any
-write of the next leader to that object (controller.apply).
+server that was stopped with the request in its buffer (a real one still made two of six such writes when it went on),
+or this process, stopped between its look at the clock and its call, may let a write land late. Such a write is still
+refused where a number that it was decided on has changed, as after any write of the next leader to that object
+(controller.apply); and the next leader scales nothing down before it has watched a whole window itself.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Step:
     def _down(self, wanted: int, reasons: list[Reason]) -> tuple[int, list[Reason]]:
         if self._found.no_scale_down:
             return self.current, [*reasons, *self._found.no_scale_down]
-        moved = self._paced(self.current, wanted)
+        moved = max(self._paced(self.current, wanted), self._below_what_runs(wanted))
         if moved == 0 and self.limits.least > 0:
             moved = min(self.current, 1)  # no limit takes the last one away: money for none is a slip of the pen
         if moved > wanted:
@@ -105,6 +105,18 @@ class Step:
             message = f"KV memory is {usage:.0%} full with {ready} replicas and would be {fuller:.0%} with {replicas}"
             return Reason(code=Code.KV_MEMORY, message=message)
         return None
+
+    def _below_what_runs(self, wanted: int) -> int:
+        """How far a scaler's minimum may go below what truly runs: a scaler that is behind falls all of it at once.
+
+        While its own metrics hold more than the minimum, the minimum waits: nothing would run fewer by it.
+        """
+        if self._memory.running is None:
+            return wanted
+        behavior, changes = self._snapshot.spec.behavior, self._memory.running_changes
+        now_s, running = self._snapshot.now_s, self._memory.running
+        allowed = paced(running, wanted, changes, up=behavior.scale_up, down=behavior.scale_down, now_s=now_s)
+        return min(self.current, allowed) if running > wanted else wanted
 
     def _paced(self, current: int, wanted: int) -> int:
         behavior = self._snapshot.spec.behavior

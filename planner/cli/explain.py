@@ -76,14 +76,12 @@ def _from_cluster(policy: str, namespace: str, kubeconfig: Path | None, context:
 
 
 def _from_log(policy: str, log: Path, at: object, replay: bool) -> int:
-    from controller.decision_log import replayed
+    from controller.decision_log import as_it_came, replayed
     from controller.explanation import explanation
 
     entry, profile = _found(policy, log, at)
-    click.echo(explanation(entry.decision), nl=False)
-    if entry.error:
-        click.echo(f"\nIt was not made: {entry.error}")
-    elif entry.decision.write is not None and not entry.written:
+    click.echo(explanation(as_it_came(entry)), nl=False)
+    if entry.decision.write is not None and not entry.written and not entry.error:
         click.echo("\nIt was not made: this process was not the leader, or ran with --dry-run.")
     if not replay:
         return 0

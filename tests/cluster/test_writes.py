@@ -34,7 +34,9 @@ def place(control_plane, definitions, namespace, gpu_nodes):
             caches = chat.controller.caches
             eventually(caches.policies.objects)
             eventually(caches.profiles.objects)
-            eventually(lambda: view(chat).workloads["Deployment"].get((chat.namespace, "chat")))
+            seen = eventually(lambda: view(chat).workloads["Deployment"].get((chat.namespace, "chat")))
+            assert seen.replicas == replicas
+            eventually(lambda: view(chat).workloads["Deployment"][chat.namespace, "chat"].ready == replicas)
             eventually(lambda: len(view(chat).hpas) + len(view(chat).scaled_objects) == len(objects))
             chat.rate_per_s = CROWD
             yield chat

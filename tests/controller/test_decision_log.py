@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from controller import decision_log
-from controller.decision_log import DecisionLog, Entry, read_entries, replayed
+from controller.decision_log import DecisionLog, Entry, as_it_came, line_of, read_entries, replayed
 from controller.explanation import explanation
 from models.errors import InvalidInput
 from tests.controller.soak_world import NAMES, SoakWorld
@@ -137,3 +139,31 @@ def test_an_explanation_says_what_why_and_what_one_fewer_would_do(world: World):
     assert text.startswith("serving/chat, 2027-01-15 08:09:45 UTC\n")
     for words in ("requests/s of 512 tokens in and 128 out arrive.", "Why:", "are needed by", "(DemandExpected)"):
         assert words in text
+
+
+def test_a_write_that_was_not_made_is_not_told_as_written():
+    made = World(load=lambda _: 160.0, replicas=1)
+    made.tick()
+    (snapshot, memory, decision), *_ = made.seen
+    entry = Entry(snapshot=snapshot, memory=memory, decision=decision, error="the policy was changed")
+    text = explanation(as_it_came(entry))
+    assert "Not written; it would be: scale it from 1 to 2" in text
+    assert "the write was not made: the policy was changed" in text
+    assert "Written: scale it" in explanation(as_it_came(replace(entry, written=True, error="")))
+
+
+def test_a_line_of_before_who_is_written_to_was_kept_replays_to_the_same(tmp_path: Path):
+    made = World(load=lambda _: 160.0, replicas=1)
+    made.tick()
+    (snapshot, memory, decision), *_ = made.seen
+    line = json.loads(line_of(Entry(snapshot=snapshot, memory=memory, decision=decision), None))
+    for each in ("write", "proposed"):
+        for name in ("uid", "maximum_before", "stated"):
+            del line["decision"][each][name]
+    for name in ("running", "running_changes", "written_max", "written_version", "tried"):
+        del line["memory"][name]
+    del line["snapshot"]["target"]["resource_version"]
+    path = tmp_path / "old.jsonl"
+    path.write_text(json.dumps(line) + "\n", encoding="utf-8")
+    ((entry, _),) = read_entries(path)
+    assert replayed(entry, made.capacity.profile) == entry.decision

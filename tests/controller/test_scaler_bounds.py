@@ -145,3 +145,18 @@ def test_a_write_whose_answer_was_lost_makes_nobody_a_rival_and_its_undoing_does
     assert condition(world.tick(), "NoRivalWriter")[0] == "True"
     world.resize(before)
     assert condition(world.tick(), "NoRivalWriter")[:2] == ("False", "RivalWriter")
+
+
+def test_a_minimum_goes_no_further_ahead_of_a_scaler_that_does_not_follow_than_one_step():
+    """Its metrics are broken, say: what it catches up with later is removed at once, and by us."""
+    world = World(load=lambda s: 320.0 if s < 10 * MINUTE else 20.0, replicas=1, scaler=scaler(desired=0))
+    world.run(15 * MINUTE)
+    grown = world.scaler.min_replicas
+    assert grown > 3
+    world.scaler = replace(world.scaler, desired=grown)
+    assert set(ran(world, 30 * MINUTE)) == {grown}
+    assert world.scaler.min_replicas >= grown - 1
+    world.scaler = replace(world.scaler, desired=0)
+    seen = [grown, *ran(world, 20 * MINUTE)]
+    assert seen[-1] < grown - 2
+    assert all(before - after in (0, 1) for before, after in itertools.pairwise(seen))
