@@ -306,6 +306,24 @@ def test_what_somebody_else_put_there_is_no_memory(text):
     assert left_in({"memory": text}) == Memory()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"rival_writes": 1000000000, "rival": "me", "rival_since_s": 1800000000.0}',
+        '{"rival_writes": -5, "rival_since_s": 1e300}',
+        '{"rival_since_s": NaN, "drifted": Infinity, "slowdown": 1e9}',
+        '{"written": -7, "current": -1, "changes": [{"at_s": 1e300, "before": 0, "after": 1000000000}]}',
+    ],
+)
+def test_whatever_somebody_put_there_the_next_leader_decides(world, text):
+    uid = world.objects["Deployment", "quick"]["metadata"]["uid"]
+    edited = {**status(world, "quick"), "memory": text.replace("{", f'{{"target_uid": "{uid}", ', 1)}
+    world.policies[SPACE, "quick"] = world.policies[SPACE, "quick"].model_copy(update={"status": edited})
+    one = restarted(world)
+    ticks(world, 3)
+    assert one._last[SPACE, "quick"].needed == 1
+
+
 def test_nothing_is_taken_over_of_another_target():
     mine = Memory(target_uid="two", current=5)
     assert adopted(mine, {"memory": kept(MEMORY, START)}) == mine
