@@ -263,7 +263,7 @@ def test_a_leader_killed_after_it_removed_one_lets_the_next_remove_no_second(wor
     assert world.writes[-1].after == gone.after - 1
 
 
-def speechless(*_arguments: object) -> bool:
+def speechless(*_arguments: object, **_named: object) -> bool:
     raise ApiError(status=0, reason="killed", verb="PATCH", path="/", message="")
 
 
