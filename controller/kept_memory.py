@@ -27,8 +27,9 @@ MOST_DRIFT = 20.0
 _FIELDS = [each.name for each in fields(Memory)]
 _OF_WRITERS = tuple(name for name in _FIELDS if name.startswith(("writ", "rival", "tried")))
 _CHANGES = tuple(name for name in _FIELDS if name.endswith("changes"))
-_ALSO = ("target_uid", "current", "running", "slowdown", "drifted")
-_KEPT = {*_OF_WRITERS, *_CHANGES, *(name for name in _FIELDS if name in _ALSO)}
+_DRIFTS = tuple(name for name in _FIELDS if name.endswith("drifted"))
+_ALSO = ("target_uid", "current", "running", "slowdown")
+_KEPT = {*_OF_WRITERS, *_CHANGES, *_DRIFTS, *(name for name in _FIELDS if name in _ALSO)}
 _WORTH_A_WRITE = tuple(name for name in _OF_WRITERS if name != "writer")
 """The rest is kept when something else is told."""
 _MEMORY = TypeAdapter(Memory)
@@ -59,13 +60,14 @@ def left_in(status: Mapping[str, Any]) -> Memory:
 
 def _within_reason(left: Memory) -> Memory:
     """Whoever may write a status may write anything there: no number of theirs stops a decision, or the next one."""
-    odd = left.drifted is not None and not 1.0 / MOST_DRIFT <= left.drifted <= MOST_DRIFT
+    drifts = {name: getattr(left, name) for name in (*_DRIFTS, "slowdown")}
+    if any(each is not None and not 1.0 / MOST_DRIFT <= each <= MOST_DRIFT for each in drifts.values()):
+        drifts = {**dict.fromkeys(_DRIFTS), "slowdown": 1.0}
     return replace(
         left,
         rival_writes=min(max(left.rival_writes, 0), MOST_RIVAL_WRITES),
         rival_since_s=left.rival_since_s if _finite(left.rival_since_s) else None,
-        drifted=None if odd else left.drifted,
-        slowdown=1.0 if odd else left.slowdown,
+        **drifts,
     )
 
 
