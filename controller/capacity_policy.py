@@ -272,6 +272,11 @@ class CapacityPolicy(FileModel):
     status: dict[str, Any] = Field(default_factory=dict)
     """As it is there, whoever wrote it."""
 
+    @field_validator("status", mode="before")
+    @classmethod
+    def _none_is_empty(cls, status: Any) -> Any:
+        return status if isinstance(status, dict) else {}
+
     @property
     def key(self) -> str:
         """`namespace/name`."""

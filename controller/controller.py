@@ -154,12 +154,17 @@ class Controller:
         if self._may_write():
             writes += self._tell(policies, entries, now_s)
         writes += self._tell_invalid(policies, invalid, now_s)
-        self._led = self._may_write()
+        self._leads_now(self._may_write())
         seconds = time.monotonic() - began_s
         self.telemetry.ticked(seconds)
         self.telemetry.leading.set(self.leader.leads())
         decisions = {key: entry.decision for key, entry in entries.items()}
         return Ticked(decisions=decisions, unreadable=unreadable, writes=writes, seconds=seconds)
+
+    def _leads_now(self, leads: bool) -> None:
+        if leads != self._led:
+            LOG.info("this process leads now" if leads else "this process leads no more")
+        self._led = leads
 
     def _memory(self, key: Key, policy: CapacityPolicy) -> Memory:
         """Our own; where another process led until now, or this one has just begun, with what the status keeps."""

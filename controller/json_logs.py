@@ -9,8 +9,8 @@ import threading
 from datetime import UTC, datetime
 
 LOG = logging.getLogger("replicast.threads")
-_OURS = ("replicast", "controller", "leaderelection")
-"""Of others only warnings are told."""
+_OURS = ("replicast", "controller")
+"""Of others only warnings are told: the election says every two seconds who does not lead."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -32,7 +32,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_as_json() -> None:
-    """Whatever logs, from `warning` up; ours and the election from `info` up."""
+    """Whatever logs, from `warning` up; ours from `info` up."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()

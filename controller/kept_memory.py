@@ -8,6 +8,7 @@ is scaled down meanwhile.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import pairwise
@@ -20,11 +21,15 @@ from controller.memory import Change, Memory
 LONGEST_PERIOD_S = 1800.0
 """Of a scaling policy."""
 MOST_CHANGES = 20
+MOST_RIVAL_WRITES = 32
+"""Pauses are at their longest long before."""
+MOST_DRIFT = 20.0
 _FIELDS = [each.name for each in fields(Memory)]
 _OF_WRITERS = tuple(name for name in _FIELDS if name.startswith(("writ", "rival", "tried")))
 _CHANGES = tuple(name for name in _FIELDS if name.endswith("changes"))
-_ALSO = ("target_uid", "current", "running", "slowdown", "drifted")
-_KEPT = {*_OF_WRITERS, *_CHANGES, *(name for name in _FIELDS if name in _ALSO)}
+_DRIFTS = tuple(name for name in _FIELDS if name.endswith("drifted"))
+_ALSO = ("target_uid", "current", "running", "slowdown")
+_KEPT = {*_OF_WRITERS, *_CHANGES, *_DRIFTS, *(name for name in _FIELDS if name in _ALSO)}
 _WORTH_A_WRITE = tuple(name for name in _OF_WRITERS if name != "writer")
 """The rest is kept when something else is told."""
 _MEMORY = TypeAdapter(Memory)
@@ -47,9 +52,27 @@ def left_in(status: Mapping[str, Any]) -> Memory:
     """What somebody left in a status; an empty memory where that is nothing, or is none."""
     try:
         document = json.loads(status.get("memory") or "{}")
-        return _MEMORY.validate_python({name: value for name, value in document.items() if name in _KEPT})
+        left = _MEMORY.validate_python({name: value for name, value in document.items() if name in _KEPT})
     except (ValueError, ValidationError, AttributeError, TypeError):
         return Memory()
+    return _within_reason(left)
+
+
+def _within_reason(left: Memory) -> Memory:
+    """Whoever may write a status may write anything there: no number of theirs stops a decision, or the next one."""
+    drifts = {name: getattr(left, name) for name in (*_DRIFTS, "slowdown")}
+    if any(each is not None and not 1.0 / MOST_DRIFT <= each <= MOST_DRIFT for each in drifts.values()):
+        drifts = {**dict.fromkeys(_DRIFTS), "slowdown": 1.0}
+    return replace(
+        left,
+        rival_writes=min(max(left.rival_writes, 0), MOST_RIVAL_WRITES),
+        rival_since_s=left.rival_since_s if _finite(left.rival_since_s) else None,
+        **drifts,
+    )
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def adopted(memory: Memory, status: Mapping[str, Any]) -> Memory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from models.errors import InvalidInput
 
 _ELSE = "a decision log needs no cluster: --decision-log FILE"
 _MOST_NAMED = 10
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -30,6 +32,13 @@ def policy_in_cluster(
 ) -> PolicyInCluster:
     """The policy of `NAME` or `NAMESPACE/NAME`. Raises InvalidInput where it cannot be read, with why."""
     first, slash, second = name.partition("/")
+    for each in (first, second or first, namespace or first):
+        if not _NAME.fullmatch(each):
+            raise InvalidInput(
+                f"{each!r} is no name in Kubernetes", remedy="give NAMESPACE/POLICY, such as serving/chat"
+            )
+    if slash and not second:
+        raise InvalidInput(f"{name!r} names no policy", remedy="give NAMESPACE/POLICY, such as serving/chat")
     if slash and namespace and namespace != first:
         raise InvalidInput(f"{name} is in namespace {first}, and --namespace says {namespace}", remedy="give one")
     try:

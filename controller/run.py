@@ -22,6 +22,8 @@ from controller.pulse import Pulse
 from controller.telemetry import Telemetry, serve
 from models.errors import InvalidInput
 
+LOG = logging.getLogger("replicast.run")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -44,8 +46,7 @@ class Settings:
 def run(settings: Settings, observe: Observer) -> Ticked | None:
     """Tick once, or until a signal says stop. Raises InvalidInput where it cannot begin."""
     log_as_json()
-    if settings.once:
-        DECISIONS.setLevel(logging.WARNING)  # they are printed as sentences
+    DECISIONS.setLevel(logging.WARNING if settings.once else logging.INFO)  # once they are printed as sentences
     api = Kubernetes.connect(settings.kubeconfig, settings.context)
     caches, telemetry = Caches(api, settings.namespace), Telemetry()
     log = None if settings.decision_log is None else DecisionLog(settings.decision_log)
@@ -61,6 +62,8 @@ def run(settings: Settings, observe: Observer) -> Ticked | None:
     if late and settings.once:
         caches.stop()
         raise InvalidInput(f"the cluster cannot be read: {'; '.join(late)}", remedy="check kubeconfig and RBAC rules")
+    for each in late:
+        LOG.warning("not seen yet: %s", each)
     election = None
     if settings.leader_elect and not settings.once:
         identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"

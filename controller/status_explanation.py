@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, cast
@@ -133,8 +134,14 @@ def _demand(told: Document | None) -> DemandView | None:
 
 def _objectives(told: Sequence[Document]) -> tuple[ObjectiveValue, ...]:
     return tuple(
-        ObjectiveValue(
-            objective=str(each.get("objective", "")), limit_s=float(each.get("limit") or 0.0), value_s=each.get("value")
-        )
+        ObjectiveValue(objective=str(each.get("objective", "")), limit_s=float(each["limit"]), value_s=_value(each))
         for each in told
     )
+
+
+def _value(told: Document) -> float | None:
+    """Rounded in a status, it may lie on the wrong side of its limit."""
+    if told.get("value") is None:
+        return None
+    value, limit = float(told["value"]), float(told["limit"])
+    return min(value, limit) if told.get("met") else max(value, math.nextafter(limit, math.inf))

@@ -109,6 +109,13 @@ def test_who_may_not_read_is_told_what_to_ask_for(chat, control_plane, namespace
     assert f"ask for get on capacitypolicies.replicast.dev and list on events in {chat.namespace}" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["serving/", "/chat", "a/b/c", "../../x", "Chat?watch=true", ""])
+def test_what_is_no_name_is_not_asked_for(tmp_path, name):
+    with pytest.raises(InvalidInput, match=r"no name in Kubernetes|names no policy") as told:
+        policy_in_cluster.policy_in_cluster(name, kubeconfig=tmp_path / "none")
+    assert told.value.remedy == "give NAMESPACE/POLICY, such as serving/chat"
+
+
 NOWHERE = """
 apiVersion: v1
 kind: Config

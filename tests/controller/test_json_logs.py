@@ -11,7 +11,7 @@ import logging, threading, warnings
 from controller.json_logs import log_as_json
 log_as_json()
 from kubernetes.leaderelection import leaderelection
-leaderelection.logger.info("%s successfully acquired lease", "one")
+leaderelection.logger.error("%s: error retrieving the lease", "one")
 logging.getLogger("controller.leader").warning("leader election: %s", "TimeoutError")
 logging.getLogger("urllib3.connectionpool").info("chatter")
 logging.getLogger("replicast.controller").info("x/y", extra={"fields": {"decision": {"desired": 3}}})
@@ -26,7 +26,7 @@ def test_every_line_is_an_object_whoever_says_it():
     done = subprocess.run([sys.executable, "-c", SAYS], capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert [(each["level"], each["logger"]) for each in lines] == [
-        ("info", "leaderelection"),
+        ("error", "leaderelection"),
         ("warning", "controller.leader"),
         ("info", "replicast.controller"),
         ("warning", "py.warnings"),
