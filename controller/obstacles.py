@@ -89,7 +89,9 @@ def _no_scale_down(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
     if not evidence.complete:
         code = _BY_EVIDENCE.get(evidence, Code.METRICS_ABSENT)
         yield Reason(code=code, message=f"{snapshot.observation.message}; nothing is scaled down")
-    window_s = snapshot.spec.behavior.scale_down.stabilization_window_seconds
+    rules = snapshot.spec.behavior.scale_down
+    # The pace too is of what was seen to change: another leader may have taken a step just before this one began.
+    window_s = max(rules.stabilization_window_seconds, *(each.period_seconds for each in rules.policies))
     seen_s = snapshot.now_s - rival.memory.since_s
     if seen_s < window_s:
         message = f"the load has been watched for {seen_s:.0f} s of the {window_s} s before anything is scaled down"
