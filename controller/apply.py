@@ -2,9 +2,10 @@
 
 A JSON patch tests what the decision rested on before it replaces it (RFC 6902, §4.6), so that a change by somebody else
 between observation and write makes the server refuse ours (422). Tested are the object's uid and each number that was
-seen, and not its resourceVersion: the status moves that too, and while pods start (which is when more are asked for) a
-Deployment's status moves with each of them: on a real API server a write with the version of a look a tenth of a second
-old met 409 again and again. What else changes of an object meanwhile does not touch the decision.
+seen, and not its resourceVersion: the status moves that too, and while pods start, which is when more are asked for, a
+Deployment's status moves with them. On a real API server with 40 pods starting 20 of 38 writes on a look 0.2 s old were
+refused for the version (4 of 8 on one 1 s old), and none for uid and number. What else of an object changes meanwhile
+does not touch the decision.
 """
 
 from __future__ import annotations

@@ -55,6 +55,8 @@ class Memory:
     """The scaler's maximum that we wrote with it."""
     written_version: str = ""
     """The object's resourceVersion after that write; empty where the server did not tell."""
+    written_to: str = ""
+    """Lever and name of that write's object: a policy may come to name another one."""
     tried: tuple[int, int | None] | None = None
     """Replicas (or minimum) and maximum of a write whose answer was lost: it may have been made."""
     writer: str = ""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from controller.memory import Memory
 from controller.reasons import Code, Reason
 from controller.snapshot import Snapshot, Writer
+from controller.writes import lever_of
 
 FIRST_PAUSE_S = 900.0
 LONGEST_PAUSE_S = 4 * 3600.0
 FORGIVEN_S = 24 * 3600.0
 """After so long without it a rival counts as new."""
+_NOTHING_WRITTEN: dict[str, Any] = {
+    "written": None, "written_max": None, "written_version": "", "written_to": "", "tried": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +38,8 @@ def rivalry(snapshot: Snapshot, memory: Memory) -> Rivalry:
     if fixed:
         return Rivalry(memory=memory, reasons=fixed)
     now_s = snapshot.now_s
+    if memory.written_to not in ("", lever_of(snapshot)):  # the policy names another lever since our write
+        memory = replace(memory, **_NOTHING_WRITTEN)
     behind, memory = _behind(snapshot, memory), replace(memory, writer=_known(snapshot))
     if not behind and memory.tried is not None and snapshot.target is not None and _pair(snapshot) == memory.tried:
         least, most = memory.tried  # our own, of which we were not told
@@ -44,10 +51,7 @@ def rivalry(snapshot: Snapshot, memory: Memory) -> Rivalry:
             rival=rival,
             rival_since_s=now_s,
             rival_writes=memory.rival_writes + 1,
-            written=None,
-            written_max=None,
-            written_version="",
-            tried=None,
+            **_NOTHING_WRITTEN,
         )
     if memory.rival_since_s is None:
         return Rivalry(memory=memory)

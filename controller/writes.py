@@ -18,6 +18,13 @@ def current_of(snapshot: Snapshot) -> int:
     return snapshot.target.replicas if snapshot.scaler is None else snapshot.scaler.min_replicas
 
 
+def lever_of(snapshot: Snapshot) -> str:
+    """Kind and name of what is written."""
+    if snapshot.scaler is None:
+        return f"{Lever.SCALE}/{snapshot.spec.target_ref.name}"
+    return f"{snapshot.scaler.kind}/{snapshot.scaler.name}"
+
+
 def running_of(snapshot: Snapshot) -> int:
     """Replicas that run, or that the scaler is about to let run; no more than its maximum lets."""
     target, scaler = snapshot.target, snapshot.scaler
@@ -76,7 +83,14 @@ def _changes(known: tuple[Change, ...], before: int | None, now: int | None, now
 
 def written(memory: Memory, write: Write, version: str = "") -> Memory:
     """The memory after a write that was made; `version` is the object's since then."""
-    return replace(memory, written=write.replicas, written_max=write.maximum, written_version=version, tried=None)
+    return replace(
+        memory,
+        written=write.replicas,
+        written_max=write.maximum,
+        written_version=version,
+        written_to=f"{write.lever}/{write.name}",
+        tried=None,
+    )
 
 
 def perhaps_written(memory: Memory, write: Write) -> Memory:

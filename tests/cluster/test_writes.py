@@ -164,6 +164,7 @@ def test_a_maximum_that_is_lowered_takes_away_what_runs_one_by_one(place):
         chat.rate_per_s = 20.0
         eventually(lambda: view(chat).workloads["Deployment"][chat.namespace, "chat"].ready == 5)
         chat.tick()
+        chat.tick(60.0)  # it has watched for a whole period
         slow = {"stabilizationWindowSeconds": 0, "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}
         chat.apply(policy(hpaRef={"name": "chat"}, bounds={"min": 1, "max": 2}, behavior={"scaleDown": slow}))
         eventually(lambda: next(iter(chat.controller.caches.policies.objects().values())).spec.bounds.max == 2)

@@ -160,3 +160,13 @@ def test_a_minimum_goes_no_further_ahead_of_a_scaler_that_does_not_follow_than_o
     seen = [grown, *ran(world, 20 * MINUTE)]
     assert seen[-1] < grown - 2
     assert all(before - after in (0, 1) for before, after in itertools.pairwise(seen))
+
+
+def test_a_policy_that_comes_to_name_an_hpa_makes_nobody_a_rival():
+    world = World(load=lambda _: 160.0, replicas=1)
+    world.run(10 * MINUTE)
+    assert world.memory.written == world.replicas
+    world.scaler = scaler(desired=None, writer=Writer(manager="kubectl-create"), max_writer=None)
+    for decision in world.run(MINUTE):
+        assert condition(decision, "NoRivalWriter")[0] == "True"
+    assert world.scaler.min_replicas > 1

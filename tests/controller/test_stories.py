@@ -499,3 +499,16 @@ def test_a_target_that_was_made_again_is_watched_from_when_its_load_is_known():
     assert world.writes == []
     world.run(MINUTE)
     assert world.replicas < 5
+
+
+def test_a_leader_that_has_just_begun_takes_no_step_down_within_the_period_of_the_one_before():
+    """With no window to watch, the pace alone is between two steps."""
+    down = {"stabilizationWindowSeconds": 0, "policies": [{"type": "Pods", "value": 1, "periodSeconds": 120}]}
+    world = World(policy=policy(behavior={"scaleDown": down}), load=lambda _: 20.0, replicas=6)
+    world.run(3 * MINUTE)
+    assert [write.replicas for _, write in world.writes] == [5]
+    world.memory = Memory()
+    world.run(1.75 * MINUTE)
+    assert world.replicas == 5
+    world.run(MINUTE)
+    assert world.replicas == 4
