@@ -52,16 +52,7 @@ def planned_load(snapshot: Snapshot, memory: Memory, capacity: CapacityModel, re
     if draining > arriving * NOTABLE_GAIN and planned > expected:
         waiting, time = format_number(readings.waiting or 0.0), format_seconds(drain_s)
         reasons.append(Reason(code=Code.QUEUE_WAITS, message=f"{waiting} requests wait, to be served within {time}"))
-    stated = snapshot.spec.workload
-    load = Load(
-        rate_per_s=planned,
-        prompt_tokens=stated.input_tokens or readings.prompt_tokens,
-        output_tokens=stated.output_tokens or readings.output_tokens,
-        input_cv=stated.input_cv,
-        output_cv=stated.output_cv,
-        burstiness=stated.burstiness,
-        slowdown=memory.slowdown,
-    )
+    load = load_of(snapshot, memory, readings, planned)
     view = DemandView(
         arriving_per_s=arriving,
         planned_per_s=planned,
@@ -72,6 +63,20 @@ def planned_load(snapshot: Snapshot, memory: Memory, capacity: CapacityModel, re
         slowdown=memory.slowdown,
     )
     return PlannedLoad(load=load, view=view, reasons=tuple(reasons))
+
+
+def load_of(snapshot: Snapshot, memory: Memory, readings: EngineReadings, rate_per_s: float) -> Load:
+    """Requests as they are, at a rate."""
+    stated = snapshot.spec.workload
+    return Load(
+        rate_per_s=rate_per_s,
+        prompt_tokens=stated.input_tokens or readings.prompt_tokens,
+        output_tokens=stated.output_tokens or readings.output_tokens,
+        input_cv=stated.input_cv,
+        output_cv=stated.output_cv,
+        burstiness=stated.burstiness,
+        slowdown=memory.slowdown,
+    )
 
 
 def _horizon_s(snapshot: Snapshot, capacity: CapacityModel) -> float:
