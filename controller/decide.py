@@ -8,6 +8,7 @@ from controller.capacity_model import CapacityModel
 from controller.conditions import conditions
 from controller.decision import Decision, Outcome
 from controller.demand import arrivals_per_s
+from controller.held_load import lengths_followed
 from controller.limits import limits_at
 from controller.measured_drift import drift_told, known_drift, measured_drift
 from controller.memory import Memory, Sample
@@ -56,7 +57,7 @@ def _concluded(
 ) -> Outcome:
     """Raises InvalidInput where the model has no answer, as for prompts that no KV memory holds."""
     assert snapshot.target is not None
-    memory = _remembered(snapshot, memory, readings)
+    memory = lengths_followed(_remembered(snapshot, memory, readings), readings)
     drift = measured_drift(snapshot, memory, capacity, readings)
     memory = replace(
         memory,
@@ -66,6 +67,7 @@ def _concluded(
         slowdown=drift.applied,
     )
     planned = planned_load(snapshot, memory, capacity, readings)
+    memory = replace(memory, planned_per_s=planned.load.rate_per_s)
     requirement = capacity.required(planned.load, snapshot.spec.parsed_objectives)
     least = limits_at(snapshot, capacity.gpus_per_replica).least
     needed = 0 if least == 0 and _idle(memory, readings) else requirement.replicas

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from controller.capacity_model import CapacityModel, Load, Means
@@ -18,6 +19,8 @@ MOST_QUEUED = 0.3
 """Share of the predicted time to first token that may be waiting, for the end of a step at least."""
 LEAST_REQUESTS = 60.0
 """In the window, for a mean of times to first token: they vary by about their mean."""
+COARSE = 1.03
+"""Rates are compared on a grid of this factor, so that a steady load with its noise asks few questions."""
 SLACK_S = 0.01
 """Of a time to first token, for what stands before the engine's steps and has nothing to do with their speed."""
 
@@ -53,7 +56,7 @@ def _ratios(snapshot: Snapshot, memory: Memory, capacity: CapacityModel, reading
     )
     if not steady or not ready or not arriving or (readings.waiting or 0.0) > 0.0:
         return Ratios()
-    load = load_of(snapshot, memory, readings, arriving)
+    load = load_of(snapshot, memory, COARSE ** round(math.log(arriving, COARSE)))
     if capacity.makes_tokens and (load.prompt_tokens is None or load.output_tokens is None):
         return Ratios()
     if not capacity.makes_tokens:

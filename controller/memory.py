@@ -22,6 +22,16 @@ class Change:
     after: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Followed:
+    """A mean that every look measures anew, with noise."""
+
+    mean: float
+    """Smoothed."""
+    held: float
+    """What is planned with until the mean has left it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Memory:
     """Of one policy. Everything in it is bounded in time by `controller.decide`."""
@@ -33,6 +43,11 @@ class Memory:
     """Requests per second that arrived, tick by tick."""
     recommended: tuple[Sample, ...] = ()
     """Replicas that were needed, tick by tick."""
+    planned_per_s: float | None = None
+    """The rate that was planned for."""
+    prompt: Followed | None = None
+    """Tokens."""
+    output: Followed | None = None
     current: int | None = None
     """What the lever said last."""
     changes: tuple[Change, ...] = ()
