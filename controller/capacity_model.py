@@ -113,6 +113,11 @@ class CapacityModel:
         self._remembered, self._figures_of = remembered, OrderedDict[_Asked, _Figures]()
 
     @property
+    def questions(self) -> int:
+        """Loads that were sized, each once."""
+        return self._size.cache_info().misses
+
+    @property
     def makes_tokens(self) -> bool:
         """Whether lengths of requests matter."""
         return self.profile.spec.engine != "triton"

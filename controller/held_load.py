@@ -22,7 +22,7 @@ SUDDEN = 0.1
 """A mean that is off by more, and by more than chance, has changed: it is not waited for."""
 SURE = 3.0
 STILL = 0.03
-"""A smoothed mean that is off by no more is the one that is planned with."""
+"""A smoothed mean that is off by no more, or no more than one look is by chance, is the one that is planned with."""
 _WEIGHT = 0.1
 """Of a look, in a smoothed mean."""
 
@@ -55,5 +55,5 @@ def _followed(before: Followed | None, measured: float | None, error: float) -> 
     if before is None or abs(measured - before.mean) > max(SUDDEN, SURE * error) * before.mean:
         return Followed(mean=measured, held=measured)
     mean = before.mean + _WEIGHT * (measured - before.mean)
-    still = abs(mean - before.held) <= STILL * before.held
+    still = abs(mean - before.held) <= max(STILL, min(SUDDEN, error)) * before.held
     return Followed(mean=mean, held=before.held if still else mean)
