@@ -23,6 +23,8 @@ SUDDEN = 0.1
 SURE = 3.0
 STILL = 0.03
 """A smoothed mean that is off by no more, or no more than one look is by chance, is the one that is planned with."""
+VARIED = 0.15
+"""A coefficient of variation that is off by no more is the one before."""
 _WEIGHT = 0.1
 """Of a look, in a smoothed mean."""
 
@@ -45,6 +47,8 @@ def lengths_followed(memory: Memory, readings: EngineReadings) -> Memory:
         memory,
         prompt=_followed(memory.prompt, readings.prompt_tokens, error),
         output=_followed(memory.output, readings.output_tokens, error),
+        prompt_cv=_varied(memory.prompt_cv, readings.prompt_cv),
+        output_cv=_varied(memory.output_cv, readings.output_cv),
     )
 
 
@@ -57,3 +61,9 @@ def _followed(before: Followed | None, measured: float | None, error: float) -> 
     mean = before.mean + _WEIGHT * (measured - before.mean)
     still = abs(mean - before.held) <= max(STILL, min(SUDDEN, error)) * before.held
     return Followed(mean=mean, held=before.held if still else mean)
+
+
+def _varied(before: float | None, measured: float | None) -> float | None:
+    if measured is None or (before is not None and abs(measured - before) <= VARIED):
+        return before
+    return round(measured, 1)

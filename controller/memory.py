@@ -48,6 +48,9 @@ class Memory:
     prompt: Followed | None = None
     """Tokens."""
     output: Followed | None = None
+    prompt_cv: float | None = None
+    """Coefficients of variation that are planned with; None where no histogram has told them."""
+    output_cv: float | None = None
     current: int | None = None
     """What the lever said last."""
     changes: tuple[Change, ...] = ()

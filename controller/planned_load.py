@@ -55,6 +55,12 @@ def planned_load(snapshot: Snapshot, memory: Memory, capacity: CapacityModel, re
         waiting, time = format_number(readings.waiting or 0.0), format_seconds(drain_s)
         reasons.append(Reason(code=Code.QUEUE_WAITS, message=f"{waiting} requests wait, to be served within {time}"))
     load = load_of(snapshot, memory, planned)
+    if (
+        capacity.makes_tokens
+        and snapshot.spec.workload.input_tokens is None
+        and None in (memory.prompt_cv, memory.output_cv)
+    ):
+        reasons.append(_spread_assumed(load))
     view = DemandView(
         arriving_per_s=arriving,
         planned_per_s=planned,
@@ -67,15 +73,24 @@ def planned_load(snapshot: Snapshot, memory: Memory, capacity: CapacityModel, re
     return PlannedLoad(load=load, view=view, reasons=tuple(reasons))
 
 
+def _spread_assumed(load: Load) -> Reason:
+    return Reason(
+        code=Code.LENGTHS_ASSUMED,
+        message="no histogram tells how lengths of requests vary yet; planned with spec.workload's coefficients of "
+        f"variation, {load.input_cv:g} of prompts and {load.output_cv:g} of answers",
+    )
+
+
 def load_of(snapshot: Snapshot, memory: Memory, rate_per_s: float) -> Load:
-    """Requests as they are, at a rate."""
+    """Requests as they are, at a rate; where the policy states their lengths, they are as it says."""
     stated = snapshot.spec.workload
+    told = stated.input_tokens is not None
     return Load(
         rate_per_s=rate_per_s,
         prompt_tokens=stated.input_tokens or _held(memory.prompt),
         output_tokens=stated.output_tokens or _held(memory.output),
-        input_cv=stated.input_cv,
-        output_cv=stated.output_cv,
+        input_cv=stated.input_cv if told or memory.prompt_cv is None else memory.prompt_cv,
+        output_cv=stated.output_cv if told or memory.output_cv is None else memory.output_cv,
         burstiness=stated.burstiness,
         slowdown=memory.slowdown,
     )
