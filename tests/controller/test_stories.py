@@ -42,6 +42,23 @@ def test_load_doubles_over_ten_minutes_and_replicas_are_ready_before_the_objecti
     assert all(write.replicas > write.before for at, write in world.writes if 20 * MINUTE <= at < 30 * MINUTE)
 
 
+def test_a_controller_that_begins_as_the_load_does_sees_the_trend_after_three_minutes():
+    """As after a hand-over: nothing is remembered, and the load doubles over ten minutes from the second on."""
+
+    def load(seconds: float) -> float:
+        return 60.0 * (1.0 + min(1.0, max(0.0, seconds - MINUTE) / (10 * MINUTE)))
+
+    def mean(seconds: float) -> float:
+        return sum(load(seconds - 5.0 * step) for step in range(13)) / 13.0
+
+    world = World(load=mean, replicas=2)
+    broken = 0
+    for _ in range(int(15 * MINUTE / 15)):
+        world.tick()
+        broken += not world.meets(load(world.since_s), world.ready)
+    assert broken == 0
+
+
 def test_load_falls_and_one_replica_goes_a_minute_after_the_window():
     world = World(load=lambda s: 160.0 if s < 10 * MINUTE else 20.0, replicas=4)
     world.run(10 * MINUTE)
