@@ -58,14 +58,7 @@ def _concluded(
     """Raises InvalidInput where the model has no answer, as for prompts that no KV memory holds."""
     assert snapshot.target is not None
     memory = lengths_followed(_remembered(snapshot, memory, readings), readings)
-    drift = measured_drift(snapshot, memory, capacity, readings)
-    memory = replace(
-        memory,
-        drifted=drift.measured,
-        gaps_drifted=drift.gaps,
-        first_token_drifted=drift.first_token,
-        slowdown=drift.applied,
-    )
+    drift, memory = measured_drift(snapshot, memory, capacity, readings)
     planned = planned_load(snapshot, memory, capacity, readings)
     memory = replace(memory, planned_per_s=planned.load.rate_per_s)
     requirement = capacity.required(planned.load, snapshot.spec.parsed_objectives)

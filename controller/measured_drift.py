@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from zlib import crc32
 
 from controller.capacity_model import CapacityModel, Load, Means
 from controller.demand import arrivals_per_s
@@ -19,15 +20,41 @@ MOST_QUEUED = 0.3
 """Share of the predicted time to first token that may be waiting, for the end of a step at least."""
 LEAST_REQUESTS = 60.0
 """In the window, for a mean of times to first token: they vary by about their mean."""
+FIRST_WITHIN = 3.0
+"""Windows after the first."""
 COARSE = 1.03
 """Rates are compared on a grid of this factor, so that a steady load with its noise asks few questions."""
 SLACK_S = 0.01
 """Of a time to first token, for what stands before the engine's steps and has nothing to do with their speed."""
 
 
-def measured_drift(snapshot: Snapshot, memory: Memory, capacity: CapacityModel, readings: EngineReadings) -> Drift:
-    """Measured over predicted times, each smoothed over the looks before."""
-    return _with(memory, _ratios(snapshot, memory, capacity, readings))
+def measured_drift(
+    snapshot: Snapshot, memory: Memory, capacity: CapacityModel, readings: EngineReadings
+) -> tuple[Drift, Memory]:
+    """Measured over predicted times, each smoothed over those before; and the memory with them.
+
+    Once a window: means over windows that overlap tell the same again.
+    """
+    found = Ratios()
+    if _due(snapshot, memory, readings.window_s):
+        found = _ratios(snapshot, memory, capacity, readings)
+    drift = _with(memory, found)
+    return drift, replace(
+        memory,
+        drifted=drift.measured,
+        gaps_drifted=drift.gaps,
+        first_token_drifted=drift.first_token,
+        slowdown=drift.applied,
+        compared_s=snapshot.now_s if found.measured else memory.compared_s,
+    )
+
+
+def _due(snapshot: Snapshot, memory: Memory, window_s: float) -> bool:
+    """The first time each policy has a moment of its own: a thousand that began together are not compared together."""
+    if memory.compared_s is not None:
+        return snapshot.now_s - memory.compared_s >= 0.99 * window_s
+    own = crc32(snapshot.policy.encode()) % 1024 / 1024.0
+    return snapshot.now_s - memory.ready_since_s >= (1.0 + FIRST_WITHIN * own) * window_s
 
 
 def known_drift(memory: Memory) -> Drift:

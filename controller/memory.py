@@ -61,6 +61,8 @@ class Memory:
     gaps_drifted: float | None = None
     """Of gaps between tokens (of e2e where there are no tokens), measured over predicted."""
     first_token_drifted: float | None = None
+    compared_s: float | None = None
+    """When they were measured last."""
     ready: int | None = None
     """Pods that were ready at the last look."""
     ready_since_s: float = 0.0

@@ -10,8 +10,8 @@ NOTABLE, CALM = 0.15, 0.1
 """A difference worth telling of; and the one below which it is over, so that noise does not tell of it again."""
 _STEP = 0.03
 """Of the factor: with smaller ones every look would be sized anew."""
-_WEIGHT = 0.2
-"""Of a new measurement, against those before."""
+_WEIGHT = 0.3
+"""Of a new measurement, against those before: each is of a window of its own."""
 _WILDEST = 4.0
 """One look tells of no more than this, as where a model just stands before its own saturation."""
 
@@ -23,6 +23,11 @@ class Ratios:
     gaps: float | None = None
     """Of ITL; of e2e where an engine makes no tokens."""
     first_token: float | None = None
+
+    @property
+    def measured(self) -> bool:
+        """Whether anything was."""
+        return self.gaps is not None or self.first_token is not None
 
 
 @dataclass(frozen=True, kw_only=True)

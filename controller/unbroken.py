@@ -60,6 +60,7 @@ def _not_ahead(memory: Memory, now_s: float) -> Memory:
         changes=tuple(replace(each, at_s=min(each.at_s, now_s)) for each in memory.changes),
         looked_s=_at_most(memory.looked_s, now_s),
         rates_since_s=_at_most(memory.rates_since_s, now_s),
+        compared_s=_at_most(memory.compared_s, now_s),
         ready_since_s=min(memory.ready_since_s, now_s),
         rival_since_s=_at_most(memory.rival_since_s, now_s),
     )

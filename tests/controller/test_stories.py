@@ -364,7 +364,7 @@ def test_times_of_too_few_pods_are_not_held_against_more():
 
 
 def test_noise_about_the_notable_difference_changes_the_factor_once():
-    noise = itertools.cycle((0.93, 1.07, 1.02, 0.98))
+    noise = itertools.cycle((0.93, 1.07, 1.02, 0.98, 0.91))
 
     def see(seconds: float, snapshot: Snapshot) -> Snapshot:
         return timed(60.0, slowdown=1.16, gaps=next(noise))(seconds, snapshot)
