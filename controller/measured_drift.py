@@ -41,7 +41,7 @@ def measured_drift(
     drift = _with(memory, found)
     return drift, replace(
         memory,
-        drifted=drift.measured,
+        drifted=None if drift.gaps is None and drift.first_token is None else drift.measured,
         gaps_drifted=drift.gaps,
         first_token_drifted=drift.first_token,
         slowdown=drift.applied,
@@ -63,7 +63,10 @@ def known_drift(memory: Memory) -> Drift:
 
 
 def _with(memory: Memory, found: Ratios) -> Drift:
-    return updated(memory.gaps_drifted, memory.first_token_drifted, found, before=memory.slowdown)
+    gaps, first_token = memory.gaps_drifted, memory.first_token_drifted
+    if gaps is None and first_token is None:
+        gaps = memory.drifted  # of a memory that told them not apart
+    return updated(gaps, first_token, found, before=memory.slowdown)
 
 
 def drift_told(drift: Drift) -> tuple[Reason, ...]:
