@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import statistics
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.machine import machine
 
 if TYPE_CHECKING:
+    from controller.capacity_model import CapacityModel
     from controller.memory import Memory
 
 ROOT = Path(__file__).parents[1]
@@ -164,25 +166,59 @@ class Filling:
 # What Prometheus scrapes
 
 
+PROMPT_ENDS = ("100.0", "200.0", "500.0", "1000.0", "2000.0", "5000.0", "+Inf")
+OUTPUT_ENDS = ("20.0", "50.0", "100.0", "200.0", "500.0", "1000.0", "+Inf")
+"""A few of the buckets that an engine has."""
+SERIES = 14 + len(PROMPT_ENDS) + len(OUTPUT_ENDS)
+"""Of a pod."""
+
+
+class Counters:
+    """Of one model's pods together: arrivals by chance (Poisson), lengths that vary, times as the profile has them."""
+
+    def __init__(self, model: Model, times_s: tuple[float, float]) -> None:
+        self._model, self._ttft_s, self._itl_s = model, *times_s
+        self._chance = random.Random(model.name)  # noqa: S311 -- the same noise on every run
+        self._ended = self._prompt = self._output = 0.0
+        self.grow(1000.0)
+
+    def grow(self, seconds: float) -> None:
+        """By what ends in a time; a count of many is nearly normal."""
+        model, mean = self._model, PODS * self._model.rate_per_s * seconds
+        ended = max(0.0, self._chance.gauss(mean, mean**0.5))
+        error = 1.0 / max(ended, 1.0) ** 0.5
+        self._ended += ended / PODS
+        self._prompt += ended / PODS * model.prompt * max(0.0, self._chance.gauss(1.0, error))
+        self._output += ended / PODS * model.output * max(0.0, self._chance.gauss(1.0, error))
+
+    def values(self) -> dict[str, float]:
+        """Of one pod: all have the same."""
+        model, ended, output = self._model, self._ended, self._output
+        e2e_s = self._ttft_s + self._itl_s * model.output
+        found = {
+            "ended": ended, "prompt": self._prompt, "output": output, "ttft": self._ttft_s * ended,
+            "itl": self._itl_s * output, "e2e": e2e_s * ended, "tokens": output, "running": model.rate_per_s * e2e_s,
+        }  # fmt: skip
+        for name, mean, ends in (("p", model.prompt, PROMPT_ENDS), ("o", model.output, OUTPUT_ENDS)):
+            found |= {f"{name}{end}": ended * (1.0 - math.exp(-float(end) / mean)) for end in ends}
+        return found
+
+
 class Page:
-    """The metrics of every pod of some models, whose counters grow at steady rates."""
+    """The metrics of every pod of some models under steady loads, which vary by chance."""
 
     def __init__(self, shown: Sequence[Model], began_s: float) -> None:
-        self._began_s = began_s
-        self._parts = [(model, self._template(model)) for model in shown]
+        self._at_s = began_s
+        self._lock = threading.Lock()
+        self._parts = [(Counters(model, times_s(model)), self._template(model)) for model in shown]
 
     def text(self) -> bytes:
-        since_s = 1000.0 + time.time() - self._began_s
-        return "".join(part % self._values(model, since_s) for model, part in self._parts).encode()
-
-    @staticmethod
-    def _values(model: Model, since_s: float) -> dict[str, float]:
-        ended = model.rate_per_s * since_s
-        return {
-            "ended": ended, "prompt": model.prompt * ended, "output": model.output * ended, "ttft": 0.15 * ended,
-            "itl": 0.012 * model.output * ended, "e2e": (0.15 + 0.012 * model.output) * ended,
-            "tokens": model.output * ended, "running": model.rate_per_s * (0.15 + 0.012 * model.output),
-        }  # fmt: skip
+        with self._lock:
+            now_s = time.time()
+            for counters, _ in self._parts:
+                counters.grow(now_s - self._at_s)
+            self._at_s = now_s
+            return "".join(part % counters.values() for counters, part in self._parts).encode()
 
     @staticmethod
     def _template(model: Model) -> str:
@@ -202,7 +238,29 @@ class Page:
                 reason = ',finished_reason="stop"' if name == "request_success_total" else ""
                 number_text = "0" if value is None else f"%({value}).3f"
                 lines.append(f"vllm:{name}{{{labels}{reason}}} {number_text}\n")
+            for name, value, ends in (("prompt", "p", PROMPT_ENDS), ("generation", "o", OUTPUT_ENDS)):
+                lines += [
+                    f'vllm:request_{name}_tokens_bucket{{{labels},le="{end}"}} %({value}{end}).3f\n' for end in ends
+                ]
         return "".join(lines)
+
+
+def times_s(model: Model) -> tuple[float, float]:
+    """Mean TTFT and ITL as the profile predicts them, so that no profile is stale."""
+    from controller.capacity_model import Load
+
+    rate = PODS * model.rate_per_s
+    load = Load(rate_per_s=rate, prompt_tokens=model.prompt, output_tokens=model.output, input_cv=1.0)
+    means = _profile().means(load, PODS)
+    return means.ttft_s or 0.15, means.itl_s or 0.012
+
+
+@lru_cache(maxsize=1)
+def _profile() -> CapacityModel:
+    from controller.capacity_model import CapacityModel
+    from planner.profile import load_profile
+
+    return CapacityModel(load_profile(PROFILE))
 
 
 @contextmanager
@@ -425,12 +483,14 @@ share the cores with the controller, and so does whoever else works there.
 
 The API server and etcd are real, and hold a Deployment with ten pods for each policy; the pods were made directly, and
 Kubernetes' own controllers stand still, so that no write of ours moves anything. Prometheus is real as well: every 15 s
-it scrapes the fourteen series of each vLLM that the controller looks at ({14 * PODS:,} for each policy).
+it scrapes {SERIES} series of each vLLM ({SERIES * PODS:,} for each policy): those that the controller looks at, with seven
+buckets of each length, of which an engine has some more. Loads are steady, with the noise of a Poisson stream and
+of lengths that vary; every pod of a model has the same part of it. Times are those that the profile predicts.
 `decide` is timed in processor time; everything else by the clock. The controller is a process of its own, whose memory
 is that of this process alone. After the first tick each policy's memory is filled with an hour of its load, with the
-noise of counting, which is as much as is ever remembered; from then on the load is steady, and the forecasts follow
-within some dozens of looks. *Steady* is the last quarter of {len(many_rows)} ticks. A tick whose loads are new sizes
-every policy anew; loads are put on a grid of 1 %, so that a steady one is answered from memory.
+noise of counting, which is as much as is ever remembered. *Steady* is the last quarter of {len(many_rows)} ticks, one every
+{INTERVAL_S:g} s. A tick whose loads are new sizes every policy anew; what is planned for stays while it differs by no
+more than chance, so that a steady load is answered from memory.
 """
 
 

@@ -81,11 +81,15 @@ class Requirement:
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """Predicted means that are held against measured ones, seconds."""
+    """Predicted means that are held against measured ones, seconds; None where the load cannot be carried."""
 
     ttft_s: float | None
     itl_s: float | None
     e2e_s: float | None
+    queue_s: float | None
+    """From arrival to a seat."""
+    utilization: float
+    """Arrivals over capacity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +111,11 @@ class CapacityModel:
         self.profile = profile
         self._size = lru_cache(maxsize=remembered)(self._sized)
         self._remembered, self._figures_of = remembered, OrderedDict[_Asked, _Figures]()
+
+    @property
+    def questions(self) -> int:
+        """Loads that were sized, each once."""
+        return self._size.cache_info().misses
 
     @property
     def makes_tokens(self) -> bool:
@@ -132,8 +141,8 @@ class CapacityModel:
         return self._figures(load.rounded(), replicas, objectives).values
 
     def means(self, load: Load, replicas: int) -> Means:
-        """Predicted means of the profile as it stands, whatever the load's slowdown."""
-        return self._figures(replace(load.rounded(), slowdown=1.0), replicas, ()).means
+        """Predicted means."""
+        return self._figures(load.rounded(), replicas, ()).means
 
     def longest_s(self, load: Load, replicas: int, objectives: tuple[Objective, ...] = ()) -> float | None:
         """The e2e latency that one in a thousand requests exceeds; `objectives` are those of the same question."""
@@ -146,11 +155,13 @@ class CapacityModel:
         return known
 
     def _kept(self, load: Load, found: ServiceAnswer, objectives: tuple[Objective, ...]) -> _Figures:
-        ttft_s, itl_s, e2e_s = (None if (law := found.laws.get(name)) is None else law.mean_s for name in _MEANS)
+        ttft_s, itl_s, e2e_s, queue_s = (
+            None if (law := found.laws.get(name)) is None else law.mean_s * load.slowdown for name in _MEANS
+        )
         e2e = found.laws.get("e2e")
         figures = _Figures(
             values=_values(found, objectives, load.slowdown),
-            means=Means(ttft_s=ttft_s, itl_s=itl_s, e2e_s=e2e_s),
+            means=Means(ttft_s=ttft_s, itl_s=itl_s, e2e_s=e2e_s, queue_s=queue_s, utilization=found.utilization),
             longest_s=None if e2e is None else e2e.quantile(0.999) * load.slowdown,
         )
         self._figures_of[load, found.replicas, objectives] = figures
@@ -187,7 +198,7 @@ class CapacityModel:
         )
 
 
-_MEANS: tuple[Metric, ...] = ("ttft", "itl", "e2e")
+_MEANS: tuple[Metric, ...] = ("ttft", "itl", "e2e", "queue")
 
 
 def _values(found: ServiceAnswer, objectives: Sequence[Objective], slowdown: float) -> tuple[ObjectiveValue, ...]:

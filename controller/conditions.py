@@ -58,7 +58,7 @@ def _profile_fresh(snapshot: Snapshot, drift: Drift) -> Condition:
     if drift.fresh:
         return _condition("ProfileFresh", None, "measured times are within 15 % of the profile's")
     more = "; more than may be put right" if drift.beyond_limits else f"; planned with {drift.applied:.2f}"
-    message = f"measured times are {drift.measured:.2f} of the profile's{more}"
+    message = f"{drift.told}{more}"
     return _condition("ProfileFresh", Reason(code=Code.PROFILE_STALE, message=message), "")
 
 

@@ -8,14 +8,14 @@ from controller.capacity_model import CapacityModel
 from controller.conditions import conditions
 from controller.decision import Decision, Outcome
 from controller.demand import arrivals_per_s
+from controller.held_load import lengths_followed
 from controller.limits import limits_at
-from controller.measured_drift import drift_told, measured_drift
+from controller.measured_drift import drift_told, known_drift, measured_drift
 from controller.memory import Memory, Sample
 from controller.obstacles import Obstacles, obstacles
 from controller.owed_minimum import owed_minimum
 from controller.planned_load import PlannedLoad, planned_load
 from controller.reasons import Code, Reason
-from controller.recalibration import Drift
 from controller.rivals import Rivalry, rivalry
 from controller.scaler_maximum import scaler_maximum
 from controller.snapshot import EngineReadings, Snapshot
@@ -37,7 +37,6 @@ def decide(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -
     memory = unbroken(_of_this_target(snapshot, memory), snapshot)
     if snapshot.target is not None:
         memory = seen(snapshot, memory)
-    memory = _looked(snapshot, memory)
     rival = rivalry(snapshot, memory)
     memory = rival.memory
     found = obstacles(snapshot, rival, capacity)
@@ -61,10 +60,10 @@ def _concluded(
 ) -> Outcome:
     """Raises InvalidInput where the model has no answer, as for prompts that no KV memory holds."""
     assert snapshot.target is not None
-    memory = _remembered(snapshot, memory, readings)
-    drift = measured_drift(snapshot, memory, capacity, readings)
-    memory = replace(memory, drifted=drift.measured, slowdown=drift.applied)
+    memory = lengths_followed(_remembered(snapshot, memory, readings), readings)
+    drift, memory = measured_drift(snapshot, memory, capacity, readings)
     planned = planned_load(snapshot, memory, capacity, readings)
+    memory = replace(memory, planned_per_s=planned.load.rate_per_s)
     requirement = capacity.required(planned.load, snapshot.spec.parsed_objectives)
     least = limits_at(snapshot, capacity.gpus_per_replica).least
     needed = 0 if least == 0 and _idle(memory, readings) else requirement.replicas
@@ -114,13 +113,6 @@ def _of_this_target(snapshot: Snapshot, memory: Memory) -> Memory:
     return Memory(target_uid=snapshot.target.uid, since_s=snapshot.now_s)
 
 
-def _looked(snapshot: Snapshot, memory: Memory) -> Memory:
-    """Since when metrics have told something without a break."""
-    if not snapshot.observation.evidence.shows_growth or snapshot.observation.readings is None:
-        return replace(memory, blind=True)
-    return replace(memory, blind=False, back_s=snapshot.now_s) if memory.blind else memory
-
-
 def _held(
     snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None, found: Obstacles, rival: Rivalry
 ) -> Outcome:
@@ -142,9 +134,7 @@ def _held(
             needed=None,
             desired=desired,
             reasons=_once((*found.reasons, *reasons, *_asleep(snapshot, None, found))),
-            conditions=conditions(
-                snapshot, found, rival, Drift(measured=memory.drifted or 1.0), None, needed=None, values=()
-            ),
+            conditions=conditions(snapshot, found, rival, known_drift(memory), None, needed=None, values=()),
             write=proposed if writes else None,
             proposed=proposed,
         ),
@@ -157,10 +147,10 @@ def _remembered(snapshot: Snapshot, memory: Memory, readings: EngineReadings) ->
     if arriving is None or not snapshot.observation.evidence.complete:
         return memory
     if not memory.whole_window(snapshot.now_s, readings.window_s):
-        return replace(memory, last_fresh_s=snapshot.now_s)
+        return memory
     sample = Sample(at_s=snapshot.now_s, value=arriving)
     kept = [each for each in memory.demand if snapshot.now_s - REMEMBERED_S < each.at_s < snapshot.now_s]
-    return replace(memory, demand=(*kept, sample), last_fresh_s=snapshot.now_s)
+    return replace(memory, demand=(*kept, sample))
 
 
 def _kept(samples: tuple[Sample, ...], now_s: float) -> tuple[Sample, ...]:

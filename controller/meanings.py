@@ -40,6 +40,9 @@ class Meaning(StrEnum):
     ITL_COUNT = "itl_count"
     E2E_SUM = "e2e_sum"
     E2E_COUNT = "e2e_count"
+    PROMPT_BUCKETS = "prompt_tokens_bucket"
+    """Cumulative, a row for each `le`."""
+    OUTPUT_BUCKETS = "output_tokens_bucket"
     KV_USAGE = "kv_usage"
     PODS = "pods"
     """Distinct values of the label `pod` that report."""
@@ -80,6 +83,16 @@ class EngineQuestions:
         yield from self._gauges()
         yield from self._means()
         yield from self._reporting()
+
+    def buckets(self) -> Asked:
+        """Of the lengths of requests: a row for each upper end, whose label `le` is among `by`."""
+        metrics = self.metrics
+        for meaning, metric in (
+            (Meaning.PROMPT_BUCKETS, metrics.prompt_length),
+            (Meaning.OUTPUT_BUCKETS, metrics.output_length),
+        ):
+            if metric is not None:
+                yield meaning, self._sum(self._over("rate", metric, part="_bucket"))
 
     def _counts(self) -> Asked:
         metrics = self.metrics

@@ -22,6 +22,16 @@ class Change:
     after: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Followed:
+    """A mean that every look measures anew, with noise."""
+
+    mean: float
+    """Smoothed."""
+    held: float
+    """What is planned with until the mean has left it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Memory:
     """Of one policy. Everything in it is bounded in time by `controller.decide`."""
@@ -33,6 +43,14 @@ class Memory:
     """Requests per second that arrived, tick by tick."""
     recommended: tuple[Sample, ...] = ()
     """Replicas that were needed, tick by tick."""
+    planned_per_s: float | None = None
+    """The rate that was planned for."""
+    prompt: Followed | None = None
+    """Tokens."""
+    output: Followed | None = None
+    prompt_cv: float | None = None
+    """Coefficients of variation that are planned with; None where no histogram has told them."""
+    output_cv: float | None = None
     current: int | None = None
     """What the lever said last."""
     changes: tuple[Change, ...] = ()
@@ -43,12 +61,20 @@ class Memory:
     slowdown: float = 1.0
     """Measured over predicted speed: the profile's step times are multiplied by it."""
     drifted: float | None = None
-    """What `slowdown` would be without its limits."""
-    last_fresh_s: float | None = None
-    blind: bool = False
-    """Whether metrics told nothing at the last tick."""
-    back_s: float | None = None
-    """When they told something again after they had not; None where they always did."""
+    """What `slowdown` would be without its limits: the slower of the two that follow."""
+    gaps_drifted: float | None = None
+    """Of gaps between tokens (of e2e where there are no tokens), measured over predicted."""
+    first_token_drifted: float | None = None
+    compared_s: float | None = None
+    """When they were measured last."""
+    ready: int | None = None
+    """Pods that were ready at the last look."""
+    ready_since_s: float = 0.0
+    """Since when it has been as many."""
+    looked_s: float | None = None
+    """The last look, whether anything was concluded from it or not."""
+    rates_since_s: float | None = None
+    """When something was concluded again after nothing had been; None where it always was."""
     written: int | None = None
     """Replicas (or the scaler's minimum) that we wrote last."""
     written_max: int | None = None
@@ -68,4 +94,8 @@ class Memory:
 
     def whole_window(self, now_s: float, window_s: float) -> bool:
         """Whether rates are of a whole window: those after an outage are of a part, and lower than what arrives."""
-        return not self.blind and (self.back_s is None or now_s - self.back_s >= window_s)
+        return self.rates_since_s is None or now_s - self.rates_since_s >= window_s
+
+    def same_pods(self, now_s: float, window_s: float) -> bool:
+        """Whether as many pods were ready for a whole window: its means are of them, and not of fewer under more."""
+        return now_s - self.ready_since_s >= window_s

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from controller.capacity_model import CapacityModel, Load
 from controller.decision import DemandView
 from controller.demand import arrivals_per_s, to_drain_per_s
-from controller.memory import Memory, Sample
+from controller.held_load import held_rate
+from controller.memory import Followed, Memory, Sample
 from controller.reasons import Code, Reason
 from controller.snapshot import EngineReadings, Snapshot
 from models.demand_forecast import level_and_trend
@@ -39,7 +40,8 @@ def planned_load(snapshot: Snapshot, memory: Memory, capacity: CapacityModel, re
     expected = _expected(memory, horizon_s, readings.window_s, forecast.quantile)
     drain_s = max(horizon_s, LEAST_DRAIN_S)
     draining = to_drain_per_s(readings, within_s=drain_s)
-    planned = max(arriving + draining, expected)
+    present = arriving + draining
+    planned = held_rate(memory.planned_per_s, max(present, expected), present_per_s=present, window_s=readings.window_s)
     reasons = []
     if expected > arriving * (1.0 + NOTABLE_GAIN):
         reasons.append(
@@ -52,16 +54,13 @@ def planned_load(snapshot: Snapshot, memory: Memory, capacity: CapacityModel, re
     if draining > arriving * NOTABLE_GAIN and planned > expected:
         waiting, time = format_number(readings.waiting or 0.0), format_seconds(drain_s)
         reasons.append(Reason(code=Code.QUEUE_WAITS, message=f"{waiting} requests wait, to be served within {time}"))
-    stated = snapshot.spec.workload
-    load = Load(
-        rate_per_s=planned,
-        prompt_tokens=stated.input_tokens or readings.prompt_tokens,
-        output_tokens=stated.output_tokens or readings.output_tokens,
-        input_cv=stated.input_cv,
-        output_cv=stated.output_cv,
-        burstiness=stated.burstiness,
-        slowdown=memory.slowdown,
-    )
+    load = load_of(snapshot, memory, planned)
+    if (
+        capacity.makes_tokens
+        and snapshot.spec.workload.input_tokens is None
+        and None in (memory.prompt_cv, memory.output_cv)
+    ):
+        reasons.append(_spread_assumed(load))
     view = DemandView(
         arriving_per_s=arriving,
         planned_per_s=planned,
@@ -72,6 +71,33 @@ def planned_load(snapshot: Snapshot, memory: Memory, capacity: CapacityModel, re
         slowdown=memory.slowdown,
     )
     return PlannedLoad(load=load, view=view, reasons=tuple(reasons))
+
+
+def _spread_assumed(load: Load) -> Reason:
+    return Reason(
+        code=Code.LENGTHS_ASSUMED,
+        message="no histogram tells how lengths of requests vary yet; planned with spec.workload's coefficients of "
+        f"variation, {load.input_cv:g} of prompts and {load.output_cv:g} of answers",
+    )
+
+
+def load_of(snapshot: Snapshot, memory: Memory, rate_per_s: float) -> Load:
+    """Requests as they are, at a rate; where the policy states their lengths, they are as it says."""
+    stated = snapshot.spec.workload
+    told = stated.input_tokens is not None
+    return Load(
+        rate_per_s=rate_per_s,
+        prompt_tokens=stated.input_tokens or _held(memory.prompt),
+        output_tokens=stated.output_tokens or _held(memory.output),
+        input_cv=stated.input_cv if told or memory.prompt_cv is None else memory.prompt_cv,
+        output_cv=stated.output_cv if told or memory.output_cv is None else memory.output_cv,
+        burstiness=stated.burstiness,
+        slowdown=memory.slowdown,
+    )
+
+
+def _held(length: Followed | None) -> float | None:
+    return None if length is None else length.held
 
 
 def _horizon_s(snapshot: Snapshot, capacity: CapacityModel) -> float:

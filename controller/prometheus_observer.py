@@ -12,6 +12,7 @@ from controller.prometheus import PrometheusSettings
 from controller.queries import SeriesOf, plan_queries
 from controller.snapshot import Observation
 from controller.snapshots import Key
+from controller.spread_observer import SpreadObserver
 from controller.trust import Trust
 
 
@@ -23,6 +24,7 @@ class PrometheusObserver:
         self._server = settings.connect()
         self._window_s = round(window_s)
         self._trust = Trust(scrape_interval_s=scrape_interval_s)
+        self._spreads = SpreadObserver()
 
     def __call__(self, asked: Mapping[Key, Asked]) -> dict[Key, Observation]:
         """What is believed of each policy's load."""
@@ -31,7 +33,9 @@ class PrometheusObserver:
             for each in asked.values()
         ]
         plan = plan_queries(series, window_s=self._window_s)
+        began_s = time.monotonic()
         answers = ask(self._server, plan, clock=time.time)
+        self._spreads.look(self._server, series, plan, took_s=time.monotonic() - began_s)
         targets = {each.policy.key: each.target for each in asked.values()}
-        found = observe_all(plan, answers, targets, self._trust)
+        found = self._spreads.seen(observe_all(plan, answers, targets, self._trust))
         return {key: found[each.policy.key] for key, each in asked.items() if each.policy.key in found}

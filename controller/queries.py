@@ -27,6 +27,8 @@ MAX_ALTERNATIVES = 400
 """Characters. Values of a label are named in a query where they are no longer than this; else it is not chosen by them:
 a server that is shared looks up a few names quickly, and a list of all of them is no longer a choice."""
 
+MAX_NAMED = 20_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesOf:
@@ -80,16 +82,22 @@ class _Group:
     members: tuple[tuple[str, Mapping[str, str]], ...]
 
     def asked(self, window_s: int) -> Asked:
-        matchers = tuple(self._matchers())
+        matchers = tuple(self._matchers(MAX_ALTERNATIVES))
         if not self.kind:
             return arrivals_asked(self.metric, self.labels, matchers, window_s)
         metrics = BY_ENGINE[self.kind]
         return EngineQuestions(metrics=metrics, by=self.labels, matchers=matchers, window_s=window_s).all()
 
-    def _matchers(self) -> Iterator[str]:
+    def buckets(self, window_s: int) -> Asked:
+        """Its members are few, and named whatever that takes: a bucket has many more series than they."""
+        matchers = tuple(self._matchers(MAX_NAMED))
+        metrics, by = BY_ENGINE[self.kind], (*self.labels, "le")
+        return EngineQuestions(metrics=metrics, by=by, matchers=matchers, window_s=window_s).buckets()
+
+    def _matchers(self, most: int) -> Iterator[str]:
         for name in self.labels:
             values = sorted({labels[name] for _, labels in self.members})
-            written = sum(len(value) + 1 for value in values) <= MAX_ALTERNATIVES
+            written = sum(len(value) + 1 for value in values) <= most
             yield matcher(name, values) if written or len(values) == 1 else f'{name}!=""'
 
     def values(self, labels: Mapping[str, str]) -> tuple[str, ...]:
@@ -120,8 +128,22 @@ def plan_queries(policies: Iterable[SeriesOf], *, window_s: int = WINDOW_S) -> P
                 places[name] = Place(query=index, group=number, values=group.values(labels))
     why = f"policies name their series by too many different sets of labels for {MAX_QUERIES} queries; name them alike"
     problems.update((name, f"spec.metrics: {why}") for group in left for name, _ in group.members)
-    queries = tuple(_query(groups, window_s) for groups in chunks)
+    queries = tuple(_query(groups, [group.asked(window_s) for group in groups]) for groups in chunks)
     return Plan(window_s=window_s, queries=queries, engines=engines, arrivals=arrivals, problems=problems)
+
+
+def plan_buckets(policies: Iterable[SeriesOf], *, window_s: int, most: int) -> Plan:
+    """The questions for how lengths are spread, at most so many, of policies that `plan_queries` asks for."""
+    groups = [group for group in _groups(tuple(policies)) if group.kind and any(group.buckets(window_s))]
+    chunks, _ = _chunks(groups)
+    engines: dict[str, Place] = {}
+    for index, chunk in enumerate(chunks[:most]):
+        for number, group in enumerate(chunk):
+            engines.update(
+                (name, Place(query=index, group=number, values=group.values(labels))) for name, labels in group.members
+            )
+    queries = tuple(_query(chunk, [group.buckets(window_s) for group in chunk]) for chunk in chunks[:most])
+    return Plan(window_s=window_s, queries=queries, engines=engines)
 
 
 def _require_meant(policy: SeriesOf) -> None:
@@ -167,10 +189,10 @@ def _chunks(groups: Sequence[_Group]) -> tuple[list[list[_Group]], list[_Group]]
     return chunks, left
 
 
-def _query(groups: Sequence[_Group], window_s: int) -> Query:
+def _query(groups: Sequence[_Group], asked: Sequence[Asked]) -> Query:
     parts = [_told("vector(time())", f"0/{Meaning.NOW}")]
-    for number, group in enumerate(groups):
-        parts += [_told(expression, f"{number}/{meaning}") for meaning, expression in group.asked(window_s)]
+    for number, expressions in enumerate(asked):
+        parts += [_told(expression, f"{number}/{meaning}") for meaning, expression in expressions]
     return Query(text=_one_of(parts), labels=tuple(group.labels for group in groups))
 
 

@@ -60,6 +60,9 @@ class EngineReadings:
     prompt_tokens: float | None = None
     """Mean of the requests that ended."""
     output_tokens: float | None = None
+    prompt_cv: float | None = None
+    """Coefficient of variation, from buckets of some minutes; None where they do not tell."""
+    output_cv: float | None = None
     ttft_s: float | None = None
     """Mean."""
     itl_s: float | None = None

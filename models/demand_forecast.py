@@ -19,8 +19,10 @@ from models.errors import InvalidInput
 
 Array = NDArray[np.float64]
 
-LEAST_SAMPLES = 6
+LEAST_SAMPLES = 4
 """With fewer no trend is told from noise: the forecast is the level, as uncertain as its samples differ."""
+_FITTED = 2.0
+"""Level and trend at the beginning are of the same samples, whose errors are smaller for it."""
 _KEPT = 0.9
 """Of an error's weight from one sample to the next: after a sudden change it takes some dozens to be sure again."""
 _FALL, _SURE = 0.25, 3.0
@@ -113,5 +115,5 @@ def _best(rates: Array) -> _Smoothing:
         beta=float(beta[best]),
         level=float(level[best]),
         trend=float(trend[best]),
-        variance=float(above[best]) / weight,
+        variance=float(above[best]) / weight * rates.size / (rates.size - _FITTED),
     )

@@ -46,10 +46,11 @@ def size(
     require_meaning(objectives, workload)
     require_known(objectives)
     predictor = partial(_predict, engine, workload, routing)
-    lowest = 1
+    lowest, start = 1, None
     if isinstance(workload.arrivals, OpenArrivals):
         top = capacity(engine, workload.lengths, workload.prefix_hit_rate).requests_per_s
         lowest = max(1, math.floor(workload.arrivals.rate_per_s / top) + 1)
+        start = math.ceil(workload.arrivals.rate_per_s / top / _USUAL)
     highest = max_replicas
     if isinstance(workload.arrivals, ClosedArrivals):
         highest = min(highest, workload.arrivals.users)
@@ -59,7 +60,7 @@ def size(
             remedy="raise --max-replicas, or use a faster profile",
         )
     try:
-        return least_replicas(predictor, objectives, lowest=lowest, highest=highest)
+        return least_replicas(predictor, objectives, lowest=lowest, highest=highest, start=start)
     except NoFeasiblePlan:
         if max_replicas >= MAX_REPLICAS:
             raise
@@ -96,8 +97,10 @@ def _predict(engine: Engine, workload: Workload, routing: Routing, replicas: int
     return predict(engine, workload, replicas=replicas, routing=routing)
 
 
-def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, lowest: int, highest: int) -> Sizing:
-    """Monotone search between `lowest` (fewer are unstable) and `highest`.
+def least_replicas(
+    predictor: Predictor, objectives: Sequence[Objective], *, lowest: int, highest: int, start: int | None = None
+) -> Sizing:
+    """Monotone search between `lowest` (fewer are unstable) and `highest`, beginning at `start`.
 
     A bracket of a count that does not hold and one that does is cut where the room left, interpolated in the load of a
     replica, crosses zero, or a little beyond so that both ends move; where that misleads, in half; until it is one
@@ -113,7 +116,7 @@ def least_replicas(predictor: Predictor, objectives: Sequence[Objective], *, low
         return _room(known[replicas], objectives)
 
     bad, bad_room = lowest - 1, _SATURATED
-    good = min(highest, max(lowest, math.ceil(1.3 * lowest)))
+    good = min(highest, max(lowest, start or math.ceil(1.3 * lowest)))
     good_room = room(good)
     while good_room < 0.0:
         if good >= highest:
@@ -156,6 +159,8 @@ def _below(count: int, lowest: int) -> list[int]:
 _RIPPLE = (0.004, 0.008)
 _FURTHEST = 1.0 - 1.0 / 2048.0
 """The predicted laws are known at 2,048 shares."""
+_USUAL = 0.9
+"""Share of the capacity that usual objectives leave: where the search begins."""
 _SATURATED = -5.0
 _AMPLE = 2.0
 

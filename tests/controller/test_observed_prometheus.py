@@ -18,6 +18,7 @@ from controller.observe import observe_all
 from controller.prometheus import PrometheusSettings
 from controller.queries import plan_queries
 from controller.snapshot import EngineReadings, Evidence, Observation, Pods, Target
+from controller.spread_observer import SpreadObserver
 from controller.trust import Trust
 from tests.cluster.exposition import Exposition, Shown, shown
 from tests.cluster.moving_pages import MovingPage
@@ -44,6 +45,16 @@ RATES = {
     "inter_token_latency_seconds_count": 155.0,
     "e2e_request_latency_seconds_sum": 5.0 * 1.25,
     "e2e_request_latency_seconds_count": 5.0,
+}
+
+
+LENGTHS = {
+    # Prompts of 200 to 500 tokens, and one in five of 1,000 to 2,000; answers of 20 to 50.
+    **{f'request_prompt_tokens_bucket{{engine="0",le="{end}.0"': 80.0 for end in (500, 1000)},
+    **{f'request_prompt_tokens_bucket{{engine="0",le="{end}': 100.0 for end in ("2000.0", "+Inf")},
+    **{f'request_generation_tokens_bucket{{engine="0",le="{end}': 100.0 for end in ("50.0", "100.0", "200.0", "500.0")},
+    **{f'request_generation_tokens_bucket{{engine="0",le="{end}': 100.0 for end in ("1000.0", "2000.0", "+Inf")},
+    **RATES,
 }
 
 
@@ -94,6 +105,7 @@ PAGES: dict[str, Shown] = {
     "half/stays": vllm(),
     "half/goes": vllm(),
     "gone/only": vllm(),
+    "spread/only": vllm(rates_per_s=LENGTHS),
     "strewn/good": vllm(),
     "strewn/nan": vllm(gauges={"num_requests_running": nan}),
     "old/only": vllm(dated_s=30.0),
@@ -223,6 +235,19 @@ def test_what_waits_more_and_more_has_arrived(first):
     found = readings(first["growing"])
     assert found.growth_per_s == near(2.0)
     assert arrivals_per_s(found) == near(5.0 + 0.5 + 0.2 + 2.0)
+
+
+def test_how_lengths_vary_is_read_from_buckets_within_the_queries_of_a_tick(scraped):
+    """Of 330 and 1,440 tokens in the mean, even in the logarithm within a bucket."""
+    spreads, server = SpreadObserver(), PrometheusSettings(url=scraped.url).connect()
+    asked = list(policies())
+    plan = plan_queries(asked, window_s=WINDOW_S)
+    spreads.look(server, asked, plan, took_s=0.0)
+    seen = spreads.seen(scraped.seen())
+    found = readings(seen["spread"])
+    assert found.prompt_cv == pytest.approx(0.86, abs=0.06)
+    assert found.output_cv == pytest.approx(0.2, abs=0.02)
+    assert readings(seen["mixed"]).prompt_cv is None  # whose buckets stand still
 
 
 def test_tritons_batchers_have_time_and_no_tokens(first):
