@@ -279,7 +279,7 @@ def test_the_pace_of_growth_outlives_the_process(world):
 
 MEMORY = Memory(
     target_uid="one", current=3, written=3, writer="replicast@5", rival="kubectl", rival_since_s=START, rival_writes=2,
-    changes=(Change(at_s=START, before=2, after=3),), slowdown=1.2, drifted=1.2, since_s=START, blind=True,
+    changes=(Change(at_s=START, before=2, after=3),), slowdown=1.2, drifted=1.2, since_s=START, looked_s=START,
 )  # fmt: skip
 
 
@@ -289,7 +289,7 @@ def test_what_is_kept_is_small_and_is_what_matters():
     assert len(text) < 300
     assert (left.rival, left.rival_writes, left.rival_since_s, left.written) == ("kubectl", 2, START, 3)
     assert left.changes == MEMORY.changes
-    assert (left.since_s, left.blind) == (0.0, False)  # that is looked at again
+    assert (left.since_s, left.looked_s) == (0.0, None)  # that is looked at again
 
 
 def test_many_changes_are_kept_short_and_no_step_is_lost():
