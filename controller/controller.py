@@ -230,7 +230,7 @@ class Controller:
             return replace(entry, error=str(error)), perhaps_written(memory, write) if unknown else memory
         self.telemetry.wrote(policy.key, "written")
         LOG.info("%s: %s %d to %d", policy.key, write.lever, write.before, write.replicas)
-        return replace(entry, written=True), written(memory, write, version)
+        return replace(entry, written=True), written(entry.snapshot, memory, write, version)
 
     def _record(self, policy: CapacityPolicy, profile: Profile | None, key: Key, entry: Entry, now_s: float) -> None:
         """Metrics, the log, and the events that are to be told."""

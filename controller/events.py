@@ -19,6 +19,7 @@ _QUIET = {
     Code.DEMAND_EXPECTED,
     Code.DEMAND_FELL,
     Code.QUEUE_WAITS,
+    Code.LENGTHS_ASSUMED,
 }
 """What is the ordinary course of things."""
 

@@ -81,14 +81,17 @@ def _changes(known: tuple[Change, ...], before: int | None, now: int | None, now
     return (*kept, Change(at_s=now_s, before=before, after=now))
 
 
-def written(memory: Memory, write: Write, version: str = "") -> Memory:
-    """The memory after a write that was made; `version` is the object's since then."""
+def written(snapshot: Snapshot, memory: Memory, write: Write, version: str = "") -> Memory:
+    """The memory after a write that was made; `version` is the object's since then.
+
+    The target of a disabled HPA is started through `/scale`, and the policy's lever stays the HPA.
+    """
     return replace(
         memory,
         written=write.replicas,
         written_max=write.maximum,
         written_version=version,
-        written_to=f"{write.lever}/{write.name}",
+        written_to=lever_of(snapshot),
         tried=None,
     )
 

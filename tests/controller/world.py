@@ -106,7 +106,7 @@ class World:
         write = outcome.decision.write
         if write is not None:
             self.writes.append((self.since_s, write))
-            self.memory = written(self.memory, write)
+            self.memory = written(snapshot, self.memory, write)
             self.apply(write)
         self.now_s += TICK_S
         return outcome.decision
