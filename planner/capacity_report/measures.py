@@ -1,0 +1,110 @@
+"""The figures of a ledger line and of every sum of lines: their columns, and how the derived ones come about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from planner.capacity_report.document import Column, Kind
+
+CAUSES = {
+    "burst_headroom": ("burst headroom", "what the objective needs above the work itself, in parts of replicas"),
+    "fragmentation": ("whole replicas", "what whole replicas take above parts of them"),
+    "minimum": ("minimum replicas", "above the need, up to the least replicas that are always kept"),
+    "stabilisation": ("stabilisation", "above those, what the policy for scaling down still held"),
+    "over_provisioned": ("over-provisioning", "all other allocated GPU-hours without work"),
+}
+"""Of idle time: a name for the reader, and its meaning."""
+
+QUANTITIES = (
+    Column(key="requests", title="Requests", kind=Kind.COUNT, summed=True, meaning="arrivals that are known"),
+    Column(key="input_tokens", title="Input tokens", kind=Kind.COUNT, summed=True),
+    Column(key="output_tokens", title="Output tokens", kind=Kind.COUNT, summed=True),
+    Column(key="used_gpu_h", title="Used GPU-h", kind=Kind.GPU_HOURS, summed=True,
+           meaning="GPU-hours of work: rate / the greatest rate that a replica carries"),
+    Column(key="needed_gpu_h", title="Needed GPU-h", kind=Kind.GPU_HOURS, summed=True,
+           meaning="whole replicas that the queueing model asks for at the objectives, in each slot"),
+    Column(key="allocated_gpu_h", title="Allocated GPU-h", kind=Kind.GPU_HOURS, summed=True,
+           meaning="GPU-hours that replicas held"),
+    Column(key="idle_gpu_h", title="Idle GPU-h", kind=Kind.GPU_HOURS, summed=True,
+           meaning="allocated − used − unexplained; the causes beside it add up to it"),
+    *(Column(key=f"{cause}_gpu_h", title=f"Idle: {title}", kind=Kind.GPU_HOURS, summed=True, meaning=meaning)
+      for cause, (title, meaning) in CAUSES.items()),
+    Column(key="unexplained_gpu_h", title="Unexplained GPU-h", kind=Kind.GPU_HOURS, summed=True,
+           meaning="allocated while the demand, or what it needs, is not known: neither work nor idle"),
+    Column(key="shortfall_gpu_h", title="Short GPU-h", kind=Kind.GPU_HOURS, summed=True,
+           meaning="needed and not allocated"),
+)  # fmt: skip
+
+MONEY = (
+    Column(key="allocated_cost", title="Cost", kind=Kind.MONEY, summed=True, meaning="allocated GPU-hours × price"),
+    Column(key="needed_cost", title="Needed cost", kind=Kind.MONEY, summed=True, meaning="needed GPU-hours × price"),
+    Column(key="idle_cost", title="Idle cost", kind=Kind.MONEY, summed=True, meaning="idle GPU-hours × price"),
+    *(Column(key=f"{cause}_cost", title=f"Idle cost: {title}", kind=Kind.MONEY, summed=True,
+             meaning=f"{title} GPU-hours × price") for cause, (title, _) in CAUSES.items()),
+    Column(key="unexplained_cost", title="Unexplained cost", kind=Kind.MONEY, summed=True,
+           meaning="unexplained GPU-hours × price"),
+)  # fmt: skip
+
+SERVICE_LEVEL = (
+    Column(key="breach_minutes", title="Breach minutes", kind=Kind.MINUTES, summed=True,
+           meaning="minutes of the slots in which an objective did not hold: measured where it was measured, else "
+                   "where fewer replicas ran than it needs"),
+    Column(key="judged_minutes", title="Judged minutes", kind=Kind.MINUTES, summed=True,
+           meaning="minutes of the slots of which that is known"),
+)  # fmt: skip
+
+RATIOS = (
+    Column(key="attainment", title="SLO attainment", kind=Kind.SHARE,
+           meaning="1 − breach minutes / judged minutes"),
+    Column(key="utilisation", title="Utilisation", kind=Kind.SHARE,
+           meaning="used / (allocated − unexplained) GPU-hours"),
+    Column(key="per_million_tokens", title="Cost of 1M tokens", kind=Kind.PRICE,
+           meaning="cost / (input + output tokens) × 1,000,000"),
+    Column(key="per_thousand_requests", title="Cost of 1k requests", kind=Kind.PRICE,
+           meaning="cost / requests × 1,000"),
+)  # fmt: skip
+
+SUMMED = tuple(each.key for each in (*QUANTITIES, *MONEY, *SERVICE_LEVEL))
+
+
+def with_ratios(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with its ratios; None where what it is divided by is not known or 0."""
+    cost, known = row["allocated_cost"], row["allocated_gpu_h"]
+    judged = row["judged_minutes"]
+    tokens = None
+    if row["input_tokens"] is not None and row["output_tokens"] is not None:
+        tokens = row["input_tokens"] + row["output_tokens"]
+    told = None if known is None else known - (row["unexplained_gpu_h"] or 0.0)
+    return {
+        **row,
+        "attainment": None if not judged else 1.0 - row["breach_minutes"] / judged,
+        "utilisation": None if not told else row["used_gpu_h"] / told,
+        "per_million_tokens": _per(cost, tokens, 1e6),
+        "per_thousand_requests": _per(cost, row["requests"], 1e3),
+    }
+
+
+def _per(cost: float | None, amount: float | None, many: float) -> float | None:
+    return None if cost is None or not amount else cost / amount * many
+
+
+def priced(row: Mapping[str, Any], price: float | None) -> dict[str, Any]:
+    """The row with its money; None without a price."""
+
+    def money(key: str) -> float | None:
+        hours = row[f"{key}_gpu_h"]
+        return None if price is None or hours is None else hours * price
+
+    names = ("allocated", "needed", "idle", *CAUSES, "unexplained")
+    return {**row, **{f"{name}_cost": money(name) for name in names}}
+
+
+def summed(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sums of all that can be summed, None where no row knows it; with their ratios."""
+    kept = list(rows)
+    sums: dict[str, Any] = {}
+    for key in SUMMED:
+        known = [row[key] for row in kept if row[key] is not None]
+        sums[key] = sum(known) if known else None
+    return with_ratios(sums)
