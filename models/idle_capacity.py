@@ -6,6 +6,7 @@ Every GPU that is held is told of once: the parts add up to what was allocated, 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +66,7 @@ def capacity_use(
     for above in (parts, needed, floor, held):
         levels.append(np.maximum(levels[-1], np.nan_to_num(above)))
     reached = [np.where(sized, np.minimum(level, allocated), busy) for level in levels]
-    headroom, fragmentation, minimum, stabilisation = (
-        above - below for below, above in zip(reached, reached[1:], strict=False)
-    )
+    headroom, fragmentation, minimum, stabilisation = (above - below for below, above in pairwise(reached))
     rest = allocated - reached[-1]
 
     def where_known(values: Slots) -> Slots:

@@ -65,7 +65,7 @@ def capacity_curve(service: Service, objectives: Sequence[Objective], *, highest
             rate = known[count] / count
             count = max(count + 1, math.floor(count * _STRIDE))
             known[count] = _greatest(service, objectives, count, guess_per_s=rate * count)
-    most = min(MAX_REPLICAS, max(max(known), math.ceil(highest_per_s / one) + 1))
+    most = min(MAX_REPLICAS, max(*known, math.ceil(highest_per_s / one) + 1))
     counts = np.arange(1, most + 1, dtype=float)
     asked = np.array(sorted(known), dtype=float)
     each = np.array([known[int(count)] for count in asked]) / asked

@@ -1,7 +1,7 @@
 """The report as data: tables with a meaning for each column, and nothing that depends on a format.
 
-Every format writes these tables; none computes a figure of its own, but for the spreadsheet, whose formulas must come to
-the same.
+Every format writes these tables; none computes a figure of its own, but for the spreadsheet, whose formulas must come
+to the same.
 """
 
 from __future__ import annotations
