@@ -52,7 +52,7 @@ class CapacityCurve:
 
     def work(self, rate_per_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Replicas that the work alone would fill."""
-        return rate_per_s / self.capacity_per_s
+        return np.asarray(rate_per_s / self.capacity_per_s, dtype=float)
 
 
 def capacity_curve(service: Service, objectives: Sequence[Objective], *, highest_per_s: float) -> CapacityCurve:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,8 @@ class History:
     @staticmethod
     def unknown(period: Period) -> History:
         """Nothing is known."""
-        return History(**{name: np.full(period.slots, np.nan) for name in COLUMNS})
+        nothing: dict[str, Any] = {name: np.full(period.slots, np.nan) for name in COLUMNS}
+        return History(**nothing)
 
     def completed(self, other: History) -> History:
         """What this one does not know is taken from another."""

@@ -121,9 +121,7 @@ def record(accounted: Accounted, history: History, period: Period) -> ServiceRec
     )
 
 
-def _modelled(
-    accounted: Accounted, history: History, rate: Slots
-) -> tuple[Service | None, CapacityCurve | None, str]:
+def _modelled(accounted: Accounted, history: History, rate: Slots) -> tuple[Service | None, CapacityCurve | None, str]:
     if not np.any(rate > 0.0):
         known = not np.all(np.isnan(rate))
         return None, None, "" if known else "its demand is not known in any part of the period"
@@ -148,9 +146,7 @@ def service_of(accounted: Accounted, history: History, rate_per_s: float) -> Ser
                 "the lengths of its requests are not known", remedy="give inputTokens and outputTokens, or a history"
             )
         lengths = TokenLengths.of(prompt, output, prompt_cv=fields.input_cv, output_cv=fields.output_cv)
-    arrivals = OpenArrivals(
-        rate_per_s=rate_per_s, burstiness=1.0 if fields.burstiness is None else fields.burstiness
-    )
+    arrivals = OpenArrivals(rate_per_s=rate_per_s, burstiness=1.0 if fields.burstiness is None else fields.burstiness)
     return Service(
         profile=accounted.profile,
         arrivals=arrivals,
