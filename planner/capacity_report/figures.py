@@ -9,11 +9,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 
 from planner.capacity_report.document import Row, Table
 
-HEIGHT = 240.0
+HEIGHT = 220.0
 """Of the chart of days, in pixels; its width is 100 units, stretched to the page."""
+DENSE = 92
+"""Days above which lines are thin and only months are named."""
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -25,8 +28,11 @@ class Segment:
     at: str
     width: str
     middle: str
+    percent: str
     roomy: bool
     """Whether its number fits into it."""
+    wide: bool
+    """Whether its share does beside."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,8 @@ class DaysChart:
     levels: tuple[Mark, ...]
     short: tuple[Segment, ...]
     blind: tuple[Segment, ...]
+    dense: bool
+    """So many days that lines must be thin."""
 
 
 def bar(shares: Sequence[tuple[str, float]], *, whole: float = 1.0) -> tuple[Segment, ...]:
@@ -72,11 +80,9 @@ def days_chart(table: Table) -> DaysChart:
         return [None if _nothing_known(row) else HEIGHT * (1.0 - float(row[key] or 0.0) / top[-1]) for row in rows]  # type: ignore[arg-type]
 
     def days_with(key: str) -> tuple[Segment, ...]:
-        return tuple(
-            _segment(str(index), index * step, step)
-            for index, row in enumerate(rows)
-            if isinstance(amount := row[key], float | int) and amount > 0.0
-        )
+        days = groupby(enumerate(rows), key=lambda each: float(each[1][key] or 0.0) > 0.0)  # type: ignore[arg-type]
+        spans = [[index for index, _ in run] for found, run in days if found]
+        return tuple(_segment("", run[0] * step, len(run) * step) for run in spans)
 
     return DaysChart(
         used=_area(heights("used_gpu_h"), step),
@@ -86,6 +92,7 @@ def days_chart(table: Table) -> DaysChart:
         levels=tuple(Mark(at=_short(HEIGHT * (1.0 - level / top[-1])), text=f"{level:,g}") for level in top),
         short=days_with("shortfall_gpu_h"),
         blind=days_with("unknown_service_h"),
+        dense=len(rows) > DENSE,
     )
 
 
@@ -96,8 +103,9 @@ def _nothing_known(row: Row) -> bool:
 
 def _segment(key: str, at: float, width: float) -> Segment:
     return Segment(
-        key=key, at=f"{at:.3f}%", width=f"{width:.3f}%", middle=f"{at + width / 2.0:.3f}%", roomy=width >= 4.0
-    )
+        key=key, at=f"{at:.3f}%", width=f"{width:.3f}%", middle=f"{at + width / 2.0:.3f}%", percent=f"{width:.0f}%",
+        roomy=width >= 5.0, wide=width >= 20.0,
+    )  # fmt: skip
 
 
 def _levels(highest: float) -> list[float]:
@@ -155,6 +163,6 @@ def _day_marks(days: Sequence[date]) -> tuple[Mark, ...]:
 def _marked(days: int) -> tuple[Callable[[date], bool], str]:
     if days <= 31:
         return (lambda day: day.day % 7 == 1 and day.day < 29), "%b %d"
-    if days <= 92:
+    if days <= DENSE:
         return (lambda day: day.day in (1, 15)), "%b %d"
     return (lambda day: day.day == 1), "%b"

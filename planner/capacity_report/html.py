@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,14 +12,16 @@ from typing import Any
 from models.errors import InvalidInput
 from planner.capacity_report.document import CapacityReport, Cell, Column, Kind, Row, Table
 from planner.capacity_report.figures import HEIGHT, Segment, bar, days_chart
-from planner.capacity_report.shown import heading, is_text, plain_text, shown, shown_with_unit
+from planner.capacity_report.shown import is_text, plain_text, shown, shown_with_unit
 from planner.capacity_report.spending import spending
 from planner.capacity_report.summary import days_told, glossary, lede, span, trust
-from planner.capacity_report.table_parts import parts
+from planner.capacity_report.table_parts import Part, parts
 
 INSTALL = "install the extra: pip install 'replicast[report]'"
 TEAMS_AT_FIRST = 10
 """On the first page; all of them are among the tables."""
+SHORT_WORDS = 20
+"""Characters up to which a column's words are kept in one line; a moment has as many."""
 LONG_TABLE = 20
 """Rows above which a table scrolls in a box of its own on a screen."""
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -37,7 +38,7 @@ def to_html(report: CapacityReport) -> str:
     """The whole file. Raises InvalidInput where jinja2 is missing."""
     require_jinja2()
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     environment = Environment(
@@ -49,6 +50,7 @@ def to_html(report: CapacityReport) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["plain"] = plain_text
+    environment.filters["unbroken"] = lambda text: escape(text).replace("GPU-h", Markup('<span class="nb">GPU-h</span>'))
     page = environment.get_template("report.html.jinja")
     return page.render(style=Markup(style), style_hash=_hash(style), height=HEIGHT, **_content(report))  # noqa: S704 -- our own file
 
@@ -69,6 +71,7 @@ def _content(report: CapacityReport) -> dict[str, Any]:
         "figures": [_figure(row, report.currency) for row in report.headline],
         "spending": _Shown.of(spent, report.currency),
         "spending_bar": bar([(str(index), _number(row["share"])) for index, row in enumerate(spent.rows, start=1)]),
+        "in_gpu_hours": spent.total("cost") is None,
         "days_told": days_told(days),
         "chart": days_chart(days) if days.rows else None,
         "teams": _Teams.of(report) if report.has("by_team") else None,
@@ -93,13 +96,22 @@ def _figure(row: Row, currency: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Head:
+    """A column's title and what its cells are."""
+
+    title: str
+    words: bool
+    short: bool
+    """Whether its words stand in one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Grid:
     """Some columns of a table, ready to be written: None is a cell that is not known."""
 
-    title: str
+    caption: str
     keys: int
-    columns: tuple[tuple[str, bool], ...]
-    """Titles, and whether the cells are words."""
+    columns: tuple[_Head, ...]
     rows: tuple[tuple[str | None, ...], ...]
     total: tuple[str | None, ...] | None
 
@@ -117,25 +129,30 @@ class _Shown:
     @staticmethod
     def of(table: Table, currency: str) -> _Shown:
         """In its parts."""
-        grids = tuple(
-            _grid(table, part.columns, currency, keys=part.keys, title=part.title) for part in parts(table)
-        )
+        grids = tuple(_grid(table, part, currency) for part in parts(table))
         long = len(table.rows) > LONG_TABLE
         return _Shown(name=table.name, title=table.title, note=table.note, long=long, grids=grids if table.rows else ())
 
 
-def _grid(table: Table, columns: Sequence[Column], currency: str, *, keys: int, title: str) -> _Grid:
-    total = None
+def _grid(table: Table, part: Part, currency: str) -> _Grid:
+    columns, total = part.columns, None
     if len(table.rows) > 1 and any(each.summed for each in columns):
         sums: list[Cell] = [table.total(each.key) if each.summed else "" for each in columns]
         total = ("Total", *(_cell(value, each, currency) for value, each in zip(sums[1:], columns[1:], strict=True)))
     return _Grid(
-        title=title,
-        keys=keys,
-        columns=tuple((heading(each, currency), is_text(each)) for each in columns),
+        caption=part.caption(table, currency),
+        keys=part.keys,
+        columns=tuple(
+            _Head(title=title, words=is_text(each), short=_is_short(table, each))
+            for title, each in zip(part.headings(currency), columns, strict=True)
+        ),
         rows=tuple(tuple(_cell(row[each.key], each, currency) for each in columns) for row in table.rows),
         total=total,
     )
+
+
+def _is_short(table: Table, column: Column) -> bool:
+    return all(len(str(row[column.key] or "")) <= SHORT_WORDS for row in table.rows)
 
 
 def _cell(value: Cell, column: Column, currency: str) -> str | None:
@@ -163,7 +180,7 @@ class _Teams:
         unit = "cost" if table.total("allocated_cost") else "gpu_h"
         most = max((_number(row[f"allocated_{unit}"]) for row in kept.rows), default=0.0)
         return _Teams(
-            grid=_grid(kept, kept.columns, report.currency, keys=1, title=""),
+            grid=_grid(kept, Part(title="", columns=kept.columns), report.currency),
             bars=tuple(bar(_uses(row, unit), whole=most or 1.0) for row in kept.rows),
             more=len(table.rows) - len(kept.rows),
         )

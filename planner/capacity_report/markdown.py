@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from planner.capacity_report.document import CapacityReport, Cell, Kind, Row, Table
-from planner.capacity_report.shown import NOT_KNOWN, heading, is_text, shown, shown_with_unit
+from planner.capacity_report.shown import NOT_KNOWN, is_text, shown, shown_with_unit
 from planner.capacity_report.spending import spending
 from planner.capacity_report.summary import days_told, glossary, lede, span, trust
 from planner.capacity_report.table_parts import Part, parts
@@ -68,8 +68,8 @@ def _table(table: Table, currency: str) -> list[str]:
 def _parts(table: Table, currency: str) -> list[str]:
     found: list[str] = []
     for part in parts(table):
-        if part.title:
-            found.append(f"### {escaped(f'{table.title}: {part.title}')}")
+        if part.title and table.rows:
+            found.append(f"### {escaped(part.caption(table, currency))}")
         if table.rows:
             found.append(_of_part(table, part, currency))
     return found
@@ -82,7 +82,7 @@ def _of_part(table: Table, part: Part, currency: str) -> str:
         total[part.columns[0].key] = "Total"
         rows.append(_cells(total, part, currency))
     sides = ["left" if is_text(each) else "right" for each in part.columns]
-    return _grid([escaped(heading(each, currency)) for each in part.columns], sides, rows)
+    return _grid([escaped(each) for each in part.headings(currency)], sides, rows)
 
 
 def _cells(row: Row, part: Part, currency: str) -> list[str]:

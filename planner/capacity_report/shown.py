@@ -16,6 +16,8 @@ _IN_LINE = {"\t", "\n", "\r"}
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Marks that turn the direction of what follows (UAX #9), with which a name can reorder the text beside it."""
 _SMALLEST_NUMBER = 5e-5
+_ROUNDING, _TWO_DECIMALS = 1e-9, 5e-5
+"""Between these a share looks whole in per cent with two decimals, and is not."""
 
 
 def shown(value: Cell, kind: Kind, currency: str = "") -> str:
@@ -40,7 +42,12 @@ def shown_with_unit(value: Cell, kind: Kind, currency: str) -> str:
 
 def heading(column: Column, currency: str) -> str:
     """A column's title, with the currency where it holds money."""
-    return f"{column.title}, {currency}" if column.kind in _MONEYED else column.title
+    return f"{column.title}, {currency}" if currency and is_money(column) else column.title
+
+
+def is_money(column: Column) -> bool:
+    """Whether its cells are in the report's currency."""
+    return column.kind in _MONEYED
 
 
 def is_text(column: Column) -> bool:
@@ -66,6 +73,12 @@ def _money(value: float, currency: str) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def _share(value: float) -> str:
+    """Two decimals; more where those would make all or nothing of what is neither."""
+    close = min((0.0, 1.0), key=lambda whole: abs(value - whole))
+    return f"{value:,.{6 if _ROUNDING < abs(value - close) < _TWO_DECIMALS else 2}%}"
+
+
 def _number(value: float, _: str) -> str:
     """At most four decimals, but never 0 for what is not."""
     if value != 0.0 and abs(value) < _SMALLEST_NUMBER:
@@ -85,7 +98,7 @@ _FORMS: dict[Kind, Callable[[float, str], str]] = {
     Kind.GPU_HOURS: _decimals(1),
     Kind.MONEY: _money,
     Kind.PRICE: _decimals(4),
-    Kind.SHARE: lambda value, _: f"{value:,.2%}",
+    Kind.SHARE: lambda value, _: _share(value),
     Kind.MINUTES: _decimals(0),
     Kind.MONTHS: _decimals(1),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from planner.capacity_report.document import Column, Kind, Table
+from planner.capacity_report.shown import heading, is_money
 
 MOST_COLUMNS = 11
 """What is readable side by side on a landscape page."""
@@ -24,6 +25,20 @@ class Part:
     """Empty where it is the whole table."""
     columns: tuple[Column, ...]
     keys: int = 1
+
+    def caption(self, table: Table, currency: str) -> str:
+        """The table's title with the part's; the currency stands here where every column holds money."""
+        if not self.title:
+            return table.title
+        return f"{table.title}: {self.title}, {currency}" if self._in_money else f"{table.title}: {self.title}"
+
+    def headings(self, currency: str) -> tuple[str, ...]:
+        """Titles of the columns."""
+        return tuple(heading(each, "" if self._in_money else currency) for each in self.columns)
+
+    @property
+    def _in_money(self) -> bool:
+        return bool(self.title) and all(is_money(each) for each in self.columns[self.keys :])
 
 
 def parts(table: Table) -> tuple[Part, ...]:
