@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from planner.capacity_report.document import Column, Kind, Table, rows_of
 from planner.capacity_report.sources.decisions import Doings
@@ -20,7 +21,7 @@ _COLUMNS = (
 
 def doings_table(doings: Mapping[str, Doings]) -> Table:
     """One row a service whose history is a decision log."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "service": name,
             "decisions": each.decisions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def what_if_table(
 
 def _rows(
     record: ServiceRecord, period: Period, variants: Sequence[str], price_of: PriceOf, covered: int
-) -> Iterator[dict[str, object]]:
+) -> Iterator[dict[str, Any]]:
     assert record.service is not None
     cluster, gpu = record.accounted.pool
     base = _Case(
@@ -112,7 +113,7 @@ def _cases(record: ServiceRecord, variants: Sequence[str]) -> Iterator[_Case]:
         return
     for other in _other_engines(service.profile):
         yield _Case(
-            change=f"{other.spec.engine} {other.spec.engine_version}".strip(),
+            change=f"{other.spec.engine} {other.spec.engine_version or ''}".strip(),
             service=replace(service, profile=other),
             objectives=objectives,
             basis=f"measured: profile {other.name}",
@@ -131,7 +132,7 @@ def _variant_cases(service: Service, objectives: tuple[Objective, ...], text: st
     for variant in found:
         basis = variant.basis or variant.reason
         if variant.estimated and variant.profile is not None:
-            basis = f"ESTIMATED, step time within ±{variant.error:.0%} nine times in ten: {basis}"
+            basis = basis if "ESTIMATED" in basis else f"ESTIMATED ± {variant.error:.0%}: {basis}"
         yield _Case(
             change=str(variant.name).partition("~")[2] or variant.name,
             service=None if variant.profile is None else replace(service, profile=variant.profile),

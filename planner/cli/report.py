@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,7 @@ Examples:
 @click.option("--currency", default=None, metavar="CODE", help="Of the report.  [default: the price book's]")
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The day of the report, in UTC.  [default: today]")
 @click.option("-o", "--output", "outputs", type=click.Path(path_type=Path), multiple=True, required=True,
-              help="A file to write, its format by its name: .xlsx, .html, .md, .csv, .json, .focus.csv. Repeat.")  # fmt: skip
+              help="A file to write; its name says the format: .xlsx .html .md .csv .json .focus.csv. Repeat.")  # fmt: skip
 def report(
     period_text: str,
     fleet_path: Path,

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from models.errors import InvalidInput
-from planner.capacity_report.history import COLUMNS, History
+from planner.capacity_report.history import COLUMNS, History, Slots
 from planner.capacity_report.period import Period
 
 MAX_ROWS = 5_000_000
@@ -50,18 +51,18 @@ def table_history(path: Path, period: Period, *, service: str) -> History:
         )
     per_slot = round(period.slot_s / spacing_s)
     within = [row for row in rows if period.start_s <= row.time_s < period.end_s]
-    arrays = {name: _slots(period, within, index, per_slot, name) for index, name in enumerate(COLUMNS)}
+    arrays: dict[str, Any] = {name: _slots(period, within, index, per_slot, name) for index, name in enumerate(COLUMNS)}
     outside = len(rows) - len(within)
     told = f"{path.name}: {len(within):,} rows, {spacing_s / 60:g} minutes apart"
     return History(**arrays, sources=(told + (f"; {outside:,} more lie outside the period" if outside else ""),))
 
 
-def _slots(period: Period, rows: list[_Row], index: int, per_slot: int, name: str) -> np.ndarray:
+def _slots(period: Period, rows: list[_Row], index: int, per_slot: int, name: str) -> Slots:
     at = np.array([period.slot_of(row.time_s) for row in rows], dtype=int)
     values = np.array([row.values[index] for row in rows], dtype=float)
     known = ~np.isnan(values)
     counted = np.bincount(at[known], minlength=period.slots)
-    sums = np.bincount(at[known], weights=values[known], minlength=period.slots)
+    sums: Slots = np.bincount(at[known], weights=values[known], minlength=period.slots).astype(float)
     if name == "met":
         sums = (sums >= counted).astype(float)
     elif name not in _SUMMED:
@@ -114,9 +115,7 @@ def _parsed(path: Path, reader: csv.DictReader[str]) -> Iterator[tuple[str, _Row
         if count > MAX_ROWS:
             raise InvalidInput(f"history {path} has more than {MAX_ROWS:,} rows", remedy="split it")
         try:
-            moment = datetime.fromisoformat(cells["time"])
-            if moment.tzinfo is None:
-                raise ValueError("a time without a zone")
+            time_s = _time(cells["time"])
             values = tuple(_number(cells.get(name), name) for name in COLUMNS)
         except (TypeError, ValueError) as error:
             raise InvalidInput(
@@ -124,7 +123,14 @@ def _parsed(path: Path, reader: csv.DictReader[str]) -> Iterator[tuple[str, _Row
                 remedy="times as 2026-10-01T00:00:00+02:00, numbers of 0 or more, `met` 0 or 1, nothing for not known",
             ) from None
         name = cells.get("service") or ""
-        yield name, _Row(line=reader.line_num, time_s=moment.timestamp(), values=values)
+        yield name, _Row(line=reader.line_num, time_s=time_s, values=values)
+
+
+def _time(text: str) -> float:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return moment.timestamp()
 
 
 def _number(text: str | None, name: str) -> float:
