@@ -49,6 +49,11 @@ class NeedLaw:
         """The most that any slot needs."""
         return float(self.gpus[-1])
 
+    def quantile(self, share: float) -> float:
+        """The least number that is enough in this share of the slots."""
+        place = np.searchsorted(np.cumsum(self.share), share - _WHOLE)
+        return float(self.gpus[min(int(place), self.gpus.size - 1)])
+
     def mean_above(self, counts: ArrayLike) -> Array:
         """The mean of what is needed beyond each count, `E[(N − c)⁺]`: the loss function of inventory theory."""
         asked = np.asarray(counts, dtype=float)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.demand_growth import DAYS_PER_YEAR
 from models.errors import InvalidInput
 
 Array = NDArray[np.float64]
@@ -95,15 +96,16 @@ class ExistingCommitment:
     """GPUs that are paid for already, for so long yet: their cost is sunk, and they are used first."""
 
     gpus: int
-    years_left: float = math.inf
+    days_left: float = math.inf
+    """From now; a commitment that ends on the day after tomorrow has two."""
 
     def __post_init__(self) -> None:
-        if self.gpus < 0 or not self.years_left >= 0.0:
-            raise InvalidInput(f"a commitment of {self.gpus} GPUs for {self.years_left} years means nothing")
+        if self.gpus < 0 or not self.days_left >= 0.0:
+            raise InvalidInput(f"a commitment of {self.gpus} GPUs for {self.days_left} days means nothing")
 
     def share_of_year(self, year: int) -> float:
         """Of the first year (0), second …, how much it covers."""
-        return min(1.0, max(0.0, self.years_left - year))
+        return min(1.0, max(0.0, self.days_left / DAYS_PER_YEAR - year))
 
 
 def covered_years(offer: ReservedOffer) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.demand_growth import DAYS_PER_YEAR
 from models.errors import InvalidInput
 from models.need_law import NeedLaw
 from models.purchase_mix import Purchase, PurchaseMix, best_mix, horizon
@@ -93,7 +94,7 @@ def regret(mix: PurchaseMix, laws: Sequence[NeedLaw], existing: Sequence[Existin
     if len(laws) != len(mix.years):
         raise InvalidInput(f"the other demand is given for {len(laws)} years, the mix for {len(mix.years)}")
     now = [each for each in mix.purchases if each.year == 0]
-    bought = [ExistingCommitment(gpus=each.gpus, years_left=len(each.avoided_per_hour)) for each in now]
+    bought = [ExistingCommitment(gpus=each.gpus, days_left=len(each.avoided_per_hour) * DAYS_PER_YEAR) for each in now]
     held = best_mix(laws, mix.options, [*existing, *bought], first_purchase=1)
     best = best_mix(laws, mix.options, existing)
     paid = sum(each.offer.price_per_gpu_hour * each.gpus * len(each.avoided_per_hour) for each in now) / len(laws)

@@ -17,6 +17,7 @@ from models.purchase_mix import PurchaseMix, best_mix
 from models.purchase_offers import ExistingCommitment, PurchaseOptions, ReservedOffer, SpotOffer
 
 MOST = 4
+YEAR = 365.25
 PRICES = st.sampled_from([0.25, 0.5, 0.6, 0.75, 1.0, 1.3])  # of 1 on demand: many ties with shares of 4 slots
 NEEDS = st.lists(st.integers(0, MOST), min_size=1, max_size=6)
 FEW = st.lists(st.integers(0, 2), min_size=1, max_size=3)
@@ -27,7 +28,7 @@ SPOT = st.none() | st.builds(
     extra_hours=st.sampled_from([0.0, 0.2]),
 )
 EXISTING = st.lists(
-    st.builds(ExistingCommitment, gpus=st.integers(0, 2), years_left=st.sampled_from([0.25, 1.0, 1.5, math.inf])),
+    st.builds(ExistingCommitment, gpus=st.integers(0, 2), days_left=st.sampled_from([0.25 * YEAR, YEAR, 1.5 * YEAR, math.inf])),
     max_size=2,
 )
 
@@ -62,7 +63,7 @@ def cost_of(
     for year, needs in enumerate(years):
         stands = sum(g for o, begin, g in bought if begin <= year < begin + max(1.0, o.term_years))
         for quarter in (0.0, 0.25, 0.5, 0.75):
-            held = stands + sum(each.gpus for each in existing if each.years_left > year + quarter)
+            held = stands + sum(each.gpus for each in existing if each.days_left > (year + quarter) * YEAR)
             total += sum(running_cost(n, held, options) for n in needs) / len(needs) / 4.0
     return total / len(years)
 
@@ -188,10 +189,10 @@ def test_without_a_reserved_price_there_is_no_reserved_advice():
 def test_what_was_bought_before_is_used_first_until_it_ends():
     options = market(0.6)
     assert best_mix([DAY_AND_NIGHT], options, [ExistingCommitment(gpus=10)]).purchases == ()
-    half = best_mix([NeedLaw.of_slots([10])], options, [ExistingCommitment(gpus=10, years_left=0.5)])
+    half = best_mix([NeedLaw.of_slots([10])], options, [ExistingCommitment(gpus=10, days_left=0.5 * YEAR)])
     assert half.purchases == ()  # it would be used half of the year, at a critical ratio of 0.6
     assert half.cost_per_hour == pytest.approx(5.0)
-    quarter = best_mix([NeedLaw.of_slots([10])], options, [ExistingCommitment(gpus=10, years_left=0.25)])
+    quarter = best_mix([NeedLaw.of_slots([10])], options, [ExistingCommitment(gpus=10, days_left=0.25 * YEAR)])
     assert quarter.bought_now == {"1 y": 10}
 
 

@@ -44,7 +44,7 @@ def test_what_is_worth_buying_pays_back_within_its_term(laws: list[NeedLaw], opt
 def test_no_decision_is_regretted_less_than_the_best_and_the_best_not_at_all(
     laws: list[NeedLaw], options: PurchaseOptions, factor: float, before: int
 ):
-    existing = [ExistingCommitment(gpus=before, years_left=1.5)]
+    existing = [ExistingCommitment(gpus=before, days_left=548)]
     mix = best_mix(laws, options, existing)
     found = regret(mix, [law.scaled(factor) for law in laws], existing)
     assert found.cost_per_hour >= found.best_per_hour - 1e-9
