@@ -42,7 +42,7 @@ class CapacityCurve:
         found = np.searchsorted(self.rates_per_s, rate_per_s, side="left") + 1.0
         found[rate_per_s <= 0.0] = 0.0
         found[np.isnan(rate_per_s) | (found > len(self.rates_per_s))] = np.nan
-        return found
+        return np.asarray(found, dtype=np.float64)
 
     def parts(self, rate_per_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same in parts of replicas: linear in the rate from one number of replicas to the next."""

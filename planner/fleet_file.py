@@ -42,6 +42,8 @@ class HistorySource(FileModel):
 
     prometheus: Annotated[dict[Label, Label], Field(max_length=20)] | None = None
     """Labels that select the engine's series."""
+    gpus: Annotated[dict[Label, Label], Field(max_length=20)] | None = None
+    """With `prometheus`: labels that select its pods among kube-state-metrics' GPU requests."""
     table: Place | None = None
     """A CSV file with `time` and any of `requests`, `input_tokens`, `output_tokens`, `replicas`, `met`."""
     trace: Place | None = None
@@ -64,6 +66,8 @@ class HistorySource(FileModel):
         kinds = [name for name in ("prometheus", "table", "trace", "decisions", "replicas") if self._is_given(name)]
         if len(kinds) != 1:
             raise ValueError("needs one of prometheus, table, trace, decisions and replicas")
+        if self.gpus is not None and self.prometheus is None:
+            raise ValueError("needs `prometheus:` beside `gpus:`")
         if self.trace is not None and self.start is None:
             raise ValueError("needs `start:`, when the trace begins")
         if self.decisions is not None and self.policy is None:

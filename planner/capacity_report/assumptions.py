@@ -36,17 +36,17 @@ def method(period: Period) -> list[Assumption]:
     minutes = period.slot_s // 60
     told = [
         (
-            f"Demand, replicas and need are taken slot by slot, {minutes} minutes each: bursts within a slot count only as "
-            "far as the workload's burstiness says."
+            f"Demand, replicas and need are taken slot by slot, {minutes} minutes each: bursts within a slot count "
+            "only as far as the workload's burstiness says."
         ),
         (
-            "Needed: the least whole replicas that meet every objective at the slot's mean rate, by the queueing model of "
-            "`planner size`; where the objectives were measured to hold with fewer, those."
+            "Needed: the least whole replicas that meet every objective at the slot's mean rate, by the queueing "
+            "model of `planner size`; where the objectives were measured to hold with fewer, those."
         ),
         "Used: arrival rate over the greatest rate that a replica carries, in GPUs.",
         (
-            "Idle = allocated − used, each GPU-hour with one cause, in this order: burst headroom, whole replicas, minimum "
-            "replicas, stabilisation, over-provisioning."
+            "Idle = allocated − used, each GPU-hour with one cause, in this order: burst headroom, whole replicas, "
+            "minimum replicas, stabilisation, over-provisioning."
         ),
         (
             "Stabilisation: what the stated policy for scaling down still held after the need fell between two slots; "

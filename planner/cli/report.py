@@ -1,0 +1,92 @@
+"""`planner report`: GPU-hours needed, allocated and idle, what they cost, and what to buy."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from planner.cli.command import Command
+
+if TYPE_CHECKING:
+    from planner.capacity_report.service_record import Accounted, ServiceRecord
+    from planner.metrics_server import MetricsServer
+
+_EPILOG = """\b
+Examples:
+  planner report --period 2026-10 --fleet fleet.yaml -o report.xlsx -o report.html
+  planner report --period 2026-Q3 --fleet fleet.yaml --prices prices.yaml --currency EUR \\
+      --time-zone Europe/Berlin -o report.md -o report.focus.csv"""
+
+
+@click.command(cls=Command, epilog=_EPILOG)
+@click.option("--period", "period_text", required=True, metavar="PERIOD",
+              help="A month, quarter or year: 2026-10, 2026-Q4, 2026.")  # fmt: skip
+@click.option("--fleet", "fleet_path", type=click.Path(path_type=Path), required=True, metavar="FILE",
+              help="The workloads: profile, objectives, team, cluster, and where the history of each is.")  # fmt: skip
+@click.option("--prices", type=click.Path(path_type=Path), metavar="FILE",
+              help="A price book (YAML), instead of the shipped one.")  # fmt: skip
+@click.option("--prometheus", "url", metavar="URL", help="The server that scraped the engines, for histories there.")
+@click.option("--bearer-token-file", type=click.Path(path_type=Path), help="File with a token for it.")
+@click.option("--time-zone", default="UTC", show_default=True, help="Whose midnights bound the period and its days.")
+@click.option("--resolution", default="1h", show_default=True, help="Length of a slot: 5m, 10m, 15m, 20m, 30m or 1h.")
+@click.option("--currency", default=None, metavar="CODE", help="Of the report.  [default: the price book's]")
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The day of the report, in UTC.  [default: today]")
+@click.option("-o", "--output", "outputs", type=click.Path(path_type=Path), multiple=True, required=True,
+              help="A file to write; its name says the format: .xlsx .html .md .csv .json .focus.csv. Repeat.")  # fmt: skip
+def report(
+    period_text: str,
+    fleet_path: Path,
+    prices: Path | None,
+    url: str | None,
+    bearer_token_file: Path | None,
+    time_zone: str,
+    resolution: str,
+    currency: str | None,
+    as_of: datetime | None,
+    outputs: tuple[Path, ...],
+) -> int:
+    """Account for a period: what the load needed, what was allocated, what stood idle and why, and what it cost.
+
+    The need is what the queueing model of `planner size` asks for at the objectives, slot by slot. What is not known is
+    named and never filled in. Files are written whole or not at all.
+    """
+    from planner.capacity_report.advice import advice
+    from planner.capacity_report.assembled import Material, capacity_report
+    from planner.capacity_report.gathered import Gathering, accounted_services
+    from planner.capacity_report.period import parse_period
+    from planner.capacity_report.priced_pools import priced_pools
+    from planner.capacity_report.written import require_formats, write_report
+    from planner.fleet_file import read_fleet_file
+    from planner.units import parse_seconds
+
+    require_formats(outputs)
+    period = parse_period(
+        period_text, time_zone=time_zone, slot_s=round(parse_seconds(resolution, what="--resolution"))
+    )
+    made_on = datetime.now(UTC).date() if as_of is None else as_of.date()
+    covered = period.until(datetime.combine(made_on + timedelta(days=as_of is not None), datetime.min.time(), UTC))
+    fleet = read_fleet_file(fleet_path)
+    gathering = Gathering(
+        base=fleet_path.parent, period=period, covered=covered, server=_server(url, bearer_token_file)
+    )
+    services = accounted_services(fleet, gathering)
+    priced = priced_pools(fleet, services, period, prices=prices, currency=currency)
+    found = _with_bar(services, gathering)
+    material = Material(
+        period=period,
+        covered=covered,
+        records=found,
+        prices=priced.prices,
+        currency=priced.currency,
+        made_on=made_on,
+        assumptions=priced.assumptions,
+        holes=priced.holes,
+        advice=advice(fleet, found, priced, gathering, made_on=made_on),
+    )
+    document = capacity_report(material)
+    for path in write_report(document, outputs):
+        click.echo(f"written: {path}", err=True)
+    return 0
