@@ -135,9 +135,7 @@ def _line(heights: Sequence[float | None], step: float) -> str:
 
 
 def _area(heights: Sequence[float | None], step: float) -> str:
-    return "".join(
-        f"{_path([(run[0][0], HEIGHT), *run, (run[-1][0], HEIGHT)])}Z" for run in _runs(heights, step)
-    )
+    return "".join(f"{_path([(run[0][0], HEIGHT), *run, (run[-1][0], HEIGHT)])}Z" for run in _runs(heights, step))
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:

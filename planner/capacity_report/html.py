@@ -50,7 +50,9 @@ def to_html(report: CapacityReport) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["plain"] = plain_text
-    environment.filters["unbroken"] = lambda text: escape(text).replace("GPU-h", Markup('<span class="nb">GPU-h</span>'))
+    environment.filters["unbroken"] = lambda text: escape(text).replace(
+        "GPU-h", Markup('<span class="nb">GPU-h</span>')
+    )
     page = environment.get_template("report.html.jinja")
     return page.render(style=Markup(style), style_hash=_hash(style), height=HEIGHT, **_content(report))  # noqa: S704 -- our own file
 
