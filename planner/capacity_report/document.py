@@ -48,6 +48,8 @@ class Column:
     """How the figure comes about, for whoever audits it."""
     summed: bool = False
     """Whether the rows' sum means something."""
+    formula: str = ""
+    """The figure from others of its row, `{needed_gpu_h} * {price}` (column_formula.py): the spreadsheet computes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
