@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 
-from planner.capacity_report.document import Row, Table
+from planner.capacity_report.document import Row, Table, number
 
 HEIGHT = 220.0
 """Of the chart of days, in pixels; its width is 100 units, stretched to the page."""
@@ -73,14 +73,14 @@ def bar(shares: Sequence[tuple[str, float]], *, whole: float = 1.0) -> tuple[Seg
 def days_chart(table: Table) -> DaysChart:
     """Used, needed and allocated GPU-hours of each day, and the days that are short or lack data."""
     rows = table.rows
-    top = _levels(max(float(row[key] or 0.0) for row in rows for key in ("allocated_gpu_h", "needed_gpu_h")))  # type: ignore[arg-type]
+    top = _levels(max(number(row[key]) for row in rows for key in ("allocated_gpu_h", "needed_gpu_h")))
     step = 100.0 / len(rows)
 
     def heights(key: str) -> list[float | None]:
-        return [None if _nothing_known(row) else HEIGHT * (1.0 - float(row[key] or 0.0) / top[-1]) for row in rows]  # type: ignore[arg-type]
+        return [None if _nothing_known(row) else HEIGHT * (1.0 - number(row[key]) / top[-1]) for row in rows]
 
     def days_with(key: str) -> tuple[Segment, ...]:
-        days = groupby(enumerate(rows), key=lambda each: float(each[1][key] or 0.0) > 0.0)  # type: ignore[arg-type]
+        days = groupby(enumerate(rows), key=lambda each: number(each[1][key]) > 0.0)
         spans = [[index for index, _ in run] for found, run in days if found]
         return tuple(_segment("", run[0] * step, len(run) * step) for run in spans)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import InvalidInput
-from planner.capacity_report.document import CapacityReport, Cell, Column, Kind, Row, Table
+from planner.capacity_report.document import CapacityReport, Cell, Column, Kind, Row, Table, number
 from planner.capacity_report.figures import HEIGHT, Segment, bar, days_chart
 from planner.capacity_report.shown import is_text, plain_text, shown, shown_with_unit
 from planner.capacity_report.spending import spending
@@ -50,9 +50,8 @@ def to_html(report: CapacityReport) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["plain"] = plain_text
-    environment.filters["unbroken"] = lambda text: escape(text).replace(
-        "GPU-h", Markup('<span class="nb">GPU-h</span>')
-    )
+    unbroken = Markup('<span class="nb">GPU-h</span>')
+    environment.filters["unbroken"] = lambda text: escape(text).replace("GPU-h", unbroken)
     page = environment.get_template("report.html.jinja")
     return page.render(style=Markup(style), style_hash=_hash(style), height=HEIGHT, **_content(report))  # noqa: S704 -- our own file
 
@@ -72,7 +71,7 @@ def _content(report: CapacityReport) -> dict[str, Any]:
         "trust": trust(report),
         "figures": [_figure(row, report.currency) for row in report.headline],
         "spending": _Shown.of(spent, report.currency),
-        "spending_bar": bar([(str(index), _number(row["share"])) for index, row in enumerate(spent.rows, start=1)]),
+        "spending_bar": bar([(str(index), number(row["share"])) for index, row in enumerate(spent.rows, start=1)]),
         "in_gpu_hours": spent.total("cost") is None,
         "days_told": days_told(days),
         "chart": days_chart(days) if days.rows else None,
@@ -81,10 +80,6 @@ def _content(report: CapacityReport) -> dict[str, Any]:
         "last": [each for each in tables if each.name in _LAST],
         "glossary": glossary((spent, *report.tables)),
     }
-
-
-def _number(value: Cell) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _figure(row: Row, currency: str) -> dict[str, Any]:
@@ -180,7 +175,7 @@ class _Teams:
             rows=table.rows[:TEAMS_AT_FIRST],
         )  # fmt: skip
         unit = "cost" if table.total("allocated_cost") else "gpu_h"
-        most = max((_number(row[f"allocated_{unit}"]) for row in kept.rows), default=0.0)
+        most = max((number(row[f"allocated_{unit}"]) for row in kept.rows), default=0.0)
         return _Teams(
             grid=_grid(kept, Part(title="", columns=kept.columns), report.currency),
             bars=tuple(bar(_uses(row, unit), whole=most or 1.0) for row in kept.rows),
@@ -189,5 +184,5 @@ class _Teams:
 
 
 def _uses(row: Row, unit: str) -> list[tuple[str, float]]:
-    whole, idle, unexplained = (_number(row[f"{name}_{unit}"]) for name in ("allocated", "idle", "unexplained"))
+    whole, idle, unexplained = (number(row[f"{name}_{unit}"]) for name in ("allocated", "idle", "unexplained"))
     return [("used", whole - idle - unexplained), ("idle", idle), ("unexplained", unexplained)]

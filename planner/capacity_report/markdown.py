@@ -20,8 +20,8 @@ def to_markdown(report: CapacityReport) -> str:
     spent = spending(report)
     blocks = [
         f"# {escaped(report.title)}",
-        f"{escaped(span(report))}. Money in {report.currency}. {NOT_KNOWN} is “not known”. Made on "
-        f"{report.made_on} by Replicast {escaped(report.version)}.",
+        f"{escaped(span(report))}. Money in {report.currency}. {NOT_KNOWN} is “not known”.",
+        f"Made on {report.made_on} by Replicast {escaped(report.version)}.",
         f"**{escaped(lede(report))}** Checks: {_trust(report)}.",
         _headline(report),
         *_table(spent, report.currency),

@@ -9,8 +9,8 @@ from datetime import date
 from planner.capacity_report.document import Cell, Column, Kind
 
 NOT_KNOWN = "–"
-_NO_CENTS = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split())  # fmt: skip
-_THOUSANDTHS = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
+_NO_CENTS = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+_THOUSANDTHS = "BHD IQD JOD KWD LYD OMR TND"
 """ISO 4217: currencies without minor unit, and those whose minor unit is a thousandth."""
 _IN_LINE = {"\t", "\n", "\r"}
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -69,7 +69,7 @@ def _visible(character: str) -> str:
 
 
 def _money(value: float, currency: str) -> str:
-    decimals = 0 if currency in _NO_CENTS else 3 if currency in _THOUSANDTHS else 2
+    decimals = 0 if currency in _NO_CENTS.split() else 3 if currency in _THOUSANDTHS.split() else 2
     return f"{value:,.{decimals}f}"
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from planner.capacity_report.document import CapacityReport, Kind, Table
+from planner.capacity_report.document import CapacityReport, Kind, Table, number
 from planner.capacity_report.shown import shown, shown_with_unit
 from planner.capacity_report.spending import spending
 
@@ -32,7 +32,7 @@ def lede(report: CapacityReport) -> str:
     cost = ledger.total("allocated_cost")
     paid = f"{hours}, of which no price is known" if cost is None else f"{_money(cost, report)} for {hours}"
     idle = [row for row in spending(report).rows if str(row["part"]).startswith("idle")]
-    shares = [float(row["share"] or 0.0) for row in idle]
+    shares = [number(row["share"]) for row in idle]
     if not sum(shares):
         return f"{paid}."
     most = idle[shares.index(max(shares))]
@@ -41,8 +41,8 @@ def lede(report: CapacityReport) -> str:
 
 def days_told(days: Table) -> str:
     """Of the days: how many were short, how many lack data."""
-    short = [row for row in days.rows if (row["shortfall_gpu_h"] or 0.0) > 0.0]  # type: ignore[operator]
-    blind = [row for row in days.rows if (row["unknown_service_h"] or 0.0) > 0.0]  # type: ignore[operator]
+    short = [row for row in days.rows if number(row["shortfall_gpu_h"]) > 0.0]
+    blind = [row for row in days.rows if number(row["unknown_service_h"]) > 0.0]
     told = f"Less than needed was there on {len(short)} of {_many(len(days.rows), 'day')}"
     return f"{told}; on {_many(len(blind), 'day')} some service lacks data." if blind else f"{told}."
 
