@@ -14,7 +14,7 @@ from planner.capacity_report.document import CapacityReport, Cell, Column, Kind,
 from planner.capacity_report.figures import HEIGHT, Segment, bar, days_chart
 from planner.capacity_report.shown import is_text, plain_text, shown, shown_with_unit
 from planner.capacity_report.spending import spending
-from planner.capacity_report.summary import days_told, glossary, lede, span, trust
+from planner.capacity_report.summary import days_told, glossary, lede, span, trust, unpriced_gpu_h
 from planner.capacity_report.table_parts import Part, parts
 
 INSTALL = "install the extra: pip install 'replicast[report]'"
@@ -22,7 +22,9 @@ TEAMS_AT_FIRST = 10
 """On the first page; all of them are among the tables."""
 SHORT_WORDS = 20
 """Characters up to which a column's words are kept in one line; a moment has as many."""
-LONG_TABLE = 20
+LONG_WORDS = 60
+"""Characters above which a column needs room."""
+LONG_TABLE = 40
 """Rows above which a table scrolls in a box of its own on a screen."""
 _TEMPLATES = Path(__file__).parent / "templates"
 _LAST = ("assumptions", "holes", "checks")
@@ -72,7 +74,7 @@ def _content(report: CapacityReport) -> dict[str, Any]:
         "figures": [_figure(row, report.currency) for row in report.headline],
         "spending": _Shown.of(spent, report.currency),
         "spending_bar": bar([(str(index), number(row["share"])) for index, row in enumerate(spent.rows, start=1)]),
-        "in_gpu_hours": spent.total("cost") is None,
+        "spending_told": _spending_told(report, spent),
         "days_told": days_told(days),
         "chart": days_chart(days) if days.rows else None,
         "teams": _Teams.of(report) if report.has("by_team") else None,
@@ -80,6 +82,15 @@ def _content(report: CapacityReport) -> dict[str, Any]:
         "last": [each for each in tables if each.name in _LAST],
         "glossary": glossary((spent, *report.tables)),
     }
+
+
+def _spending_told(report: CapacityReport, spent: Table) -> str:
+    if spent.total("cost") is None:
+        return "Numbered as in the table; by GPU-hours, as no price is known."
+    if unpriced := unpriced_gpu_h(report):
+        hours = shown(unpriced, Kind.GPU_HOURS)
+        return f"Numbered as in the table. Costs and shares leave out {hours} GPU-hours whose price is not known."
+    return "Numbered as in the table."
 
 
 def _figure(row: Row, currency: str) -> dict[str, Any]:
@@ -97,9 +108,8 @@ class _Head:
     """A column's title and what its cells are."""
 
     title: str
-    words: bool
-    short: bool
-    """Whether its words stand in one line."""
+    place: str
+    """The class of its cells: `t` for words; `s` where they are short, in one line; `l` where they are long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +150,7 @@ def _grid(table: Table, part: Part, currency: str) -> _Grid:
         caption=part.caption(table, currency),
         keys=part.keys,
         columns=tuple(
-            _Head(title=title, words=is_text(each), short=_is_short(table, each))
+            _Head(title=title, place=_place(table, each))
             for title, each in zip(part.headings(currency), columns, strict=True)
         ),
         rows=tuple(tuple(_cell(row[each.key], each, currency) for each in columns) for row in table.rows),
@@ -148,8 +158,11 @@ def _grid(table: Table, part: Part, currency: str) -> _Grid:
     )
 
 
-def _is_short(table: Table, column: Column) -> bool:
-    return all(len(str(row[column.key] or "")) <= SHORT_WORDS for row in table.rows)
+def _place(table: Table, column: Column) -> str:
+    if not is_text(column):
+        return ""
+    longest = max((len(str(row[column.key] or "")) for row in table.rows), default=0)
+    return "t s" if longest <= SHORT_WORDS else "t l" if longest > LONG_WORDS else "t"
 
 
 def _cell(value: Cell, column: Column, currency: str) -> str | None:
@@ -162,6 +175,8 @@ class _Teams:
 
     grid: _Grid
     bars: tuple[tuple[Segment, ...], ...]
+    unit: str
+    """What the bars' lengths are."""
     more: int
     """Teams that are not among them."""
 
@@ -174,11 +189,12 @@ class _Teams:
             name=table.name, title=table.title, columns=tuple(map(table.column, keys)),
             rows=table.rows[:TEAMS_AT_FIRST],
         )  # fmt: skip
-        unit = "cost" if table.total("allocated_cost") else "gpu_h"
+        unit = "gpu_h" if any(row["allocated_cost"] is None for row in kept.rows) else "cost"
         most = max((number(row[f"allocated_{unit}"]) for row in kept.rows), default=0.0)
         return _Teams(
             grid=_grid(kept, Part(title="", columns=kept.columns), report.currency),
             bars=tuple(bar(_uses(row, unit), whole=most or 1.0) for row in kept.rows),
+            unit="GPU-h" if unit == "gpu_h" else "cost",
             more=len(table.rows) - len(kept.rows),
         )
 

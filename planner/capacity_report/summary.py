@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,13 +31,24 @@ def lede(report: CapacityReport) -> str:
         return "What was allocated is not known."
     hours = f"{shown(gpu_h, Kind.GPU_HOURS)} GPU-hours"
     cost = ledger.total("allocated_cost")
-    paid = f"{hours}, of which no price is known" if cost is None else f"{_money(cost, report)} for {hours}"
+    if cost is None:
+        paid = f"{hours}, of which no price is known"
+    elif unpriced := unpriced_gpu_h(report):
+        known = shown(gpu_h - unpriced, Kind.GPU_HOURS)
+        paid = f"{_money(cost, report)} for those {known} of {hours} whose price is known"
+    else:
+        paid = f"{_money(cost, report)} for {hours}"
     idle = [row for row in spending(report).rows if str(row["part"]).startswith("idle")]
     shares = [number(row["share"]) for row in idle]
     if not sum(shares):
         return f"{paid}."
     most = idle[shares.index(max(shares))]
     return f"{paid}. {sum(shares):.0%} was idle; the greatest cause is {str(most['part'])[6:]}, {max(shares):.0%}."
+
+
+def unpriced_gpu_h(report: CapacityReport) -> float:
+    """Allocated GPU-hours that are in no cost."""
+    return sum(number(row["allocated_gpu_h"]) for row in report.table("ledger").rows if row["allocated_cost"] is None)
 
 
 def days_told(days: Table) -> str:
@@ -59,10 +71,19 @@ def trust(report: CapacityReport) -> tuple[dict[str, Any], ...]:
     )
 
 
-def glossary(tables: tuple[Table, ...]) -> tuple[tuple[str, str], ...]:
-    """Each title of a column with its meaning, once."""
-    found = {column.title: column.meaning for table in tables for column in table.columns if column.meaning}
-    return tuple(sorted(found.items(), key=lambda each: each[0].lower()))
+def glossary(tables: Sequence[Table]) -> tuple[tuple[str, str], ...]:
+    """Each title of a column with its meaning, once; with the tables' titles where it means something else in each."""
+    meanings: dict[str, dict[str, list[str]]] = {}
+    for table in tables:
+        for column in table.columns:
+            if column.meaning:
+                meanings.setdefault(column.title, {}).setdefault(column.meaning, []).append(table.title)
+    found = [
+        (title if len(told) == 1 else f"{title} ({', '.join(where)})", meaning)
+        for title, told in meanings.items()
+        for meaning, where in told.items()
+    ]
+    return tuple(sorted(found, key=lambda each: (each[0].lower(), each[1])))
 
 
 def _many(count: int, noun: str) -> str:

@@ -66,7 +66,7 @@ def format_of(path: Path) -> Format:
             return each
     suffix = f"ends in {path.suffix}, which is no format of a report" if path.suffix else "has no suffix"
     possible = ", ".join(f"{each.suffix} ({each.told})" for each in FORMATS)
-    raise InvalidInput(f"{_WHAT} {path} {suffix}", remedy=f"end it in one of {possible}")
+    raise InvalidInput(f"{_WHAT} {path} {suffix}", remedy=f"end it in one of {possible}; for PDF, print the page")
 
 
 def _text(render: Callable[[CapacityReport], str]) -> Callable[[CapacityReport, Providers], bytes]:

@@ -8,6 +8,7 @@ import html
 import re
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -36,7 +37,7 @@ def test_headings_go_down_one_level_at_a_time():
     levels = [int(found[2][1]) for found in TAG.finditer(PAGE) if re.fullmatch("h[1-6]", found[2]) and not found[1]]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(later <= earlier + 1 for earlier, later in zip(levels, levels[1:], strict=False))
+    assert all(later <= earlier + 1 for earlier, later in pairwise(levels))
 
 
 def test_landmarks_and_language_are_there():
