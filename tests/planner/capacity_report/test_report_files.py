@@ -12,7 +12,7 @@ from planner.capacity_report.html import to_html
 from planner.capacity_report.written import FORMATS, format_of, require_formats, write_report
 from tests.planner.capacity_report.stated_report import stated_report
 
-PLAIN = ("report.html", "report.md", "report.json", "report.csv", "report.csv.zip", "report.focus.csv")
+PLAIN = ("report.xlsx", "report.html", "report.md", "report.json", "report.csv", "report.csv.zip", "report.focus.csv")
 
 
 def test_each_file_is_whole(tmp_path):

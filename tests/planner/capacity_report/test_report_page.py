@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from models.errors import InvalidInput
 from planner.capacity_report import html as page_module
 from planner.capacity_report.delimited import guarded, without_guard
-from planner.capacity_report.document import Kind
+from planner.capacity_report.document import Column, Kind, Table
 from planner.capacity_report.figures import bar, days_chart
 from planner.capacity_report.html import to_html
 from planner.capacity_report.markdown import escaped
 from planner.capacity_report.shown import plain_text, shown, shown_with_unit
+from planner.capacity_report.summary import glossary
 from tests.planner.capacity_report.stated_report import FORMULA, SCRIPT, TURNED, days, line, stated_report
 
 PAGE = to_html(stated_report())
@@ -184,6 +185,30 @@ def test_a_year_names_its_months():
     chart = days_chart(days(365))
     assert chart.dense
     assert [each.text for each in chart.days][:3] == ["Feb", "Mar", "Apr"]
+
+
+def test_the_summary_says_what_its_costs_leave_out():
+    """The H100's 23.3 GPU-hours of 689.6 have no price."""
+    told = "EUR 2,285.52 for those 666.4 of 689.6 GPU-hours whose price is known. 38% was idle; the greatest cause is"
+    assert f"{told} whole replicas, 18%." in PAGE
+    assert "Costs and shares leave out 23.3 GPU-hours whose price is not known." in PAGE
+
+
+def test_a_column_that_means_something_else_elsewhere_says_where():
+    one, other = (
+        Table(name=name, title=name, columns=(Column(key="x", title="Cost", meaning=name),), rows=()) for name in "ab"
+    )
+    assert glossary((one, other)) == (("Cost (a)", "a"), ("Cost (b)", "b"))
+    assert glossary((one, one)) == (("Cost", "a"),)
+
+
+def test_checks_that_fail_are_told_first():
+    checks = stated_report().table("checks")
+    wrong = Table(**{**vars(checks), "rows": ({**checks.rows[0], "difference": 0.5}, *checks.rows[1:])})
+    tables = tuple(wrong if each.name == "checks" else each for each in stated_report().tables)
+    assert 'aria-hidden="true">!</span> <a href="#checks">1 of 16 checks differ</a>' in to_html(
+        stated_report(tables=tables)
+    )
 
 
 @pytest.mark.parametrize("name", ["by_team", "days"])
