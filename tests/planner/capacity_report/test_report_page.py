@@ -189,7 +189,7 @@ def test_a_year_names_its_months():
 
 def test_the_summary_says_what_its_costs_leave_out():
     """The H100's 23.3 GPU-hours of 689.6 have no price."""
-    told = "EUR 2,285.52 for those 666.4 of 689.6 GPU-hours whose price is known. 38% was idle; the greatest cause is"
+    told = "EUR 2,285.52 for those 666.3 of 689.6 GPU-hours whose price is known. 38% was idle; the greatest cause is"
     assert f"{told} whole replicas, 18%." in PAGE
     assert "Costs and shares leave out 23.3 GPU-hours whose price is not known." in PAGE
 
