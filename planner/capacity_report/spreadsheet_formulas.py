@@ -9,9 +9,9 @@ from __future__ import annotations
 from planner.capacity_report.column_formula import inputs_of, may_divide_by_zero, with_references
 from planner.capacity_report.document import Column, Row
 from planner.capacity_report.spreadsheet_checks import check_formula
-from planner.capacity_report.spreadsheet_layout import FIRST_ROW, TOTAL_ROW, Layout, Place
+from planner.capacity_report.spreadsheet_layout import FIRST_ROW, TOTAL_ROW, Layout, Place, is_grouping
 
-_LEDGER, _PRICES, _CHECKS, _GROUPING = "ledger", "prices", "checks", "by_"
+_LEDGER, _PRICES, _CHECKS = "ledger", "prices", "checks"
 
 
 def cell_formula(place: Place, column: Column, index: int, layout: Layout) -> str | None:
@@ -21,7 +21,7 @@ def cell_formula(place: Place, column: Column, index: int, layout: Layout) -> st
         return None
     if place.table.name == _CHECKS:
         return check_formula(place, column, index, layout)
-    if column.summed and place.table.name.startswith(_GROUPING):
+    if column.summed and is_grouping(place):
         return _group_sum(place, column, index, layout)
     if column.key == "price" and place.table.name != _PRICES:
         return _price(place, row, index, layout)

@@ -103,6 +103,11 @@ def _sheet_name(title: str, used: set[str]) -> str:
     return wanted
 
 
+def is_grouping(place: Place) -> bool:
+    """Whether its figures are sums of the ledger by the name in the first column."""
+    return place.table.name.startswith("by_")
+
+
 def quoted(sheet: str) -> str:
     """A sheet's name in a formula."""
     doubled = sheet.replace("'", "''")
