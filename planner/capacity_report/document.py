@@ -48,6 +48,8 @@ class Column:
     """How the figure comes about, for whoever audits it."""
     summed: bool = False
     """Whether the rows' sum means something."""
+    formula: str = ""
+    """The figure from others of its row, as `{needed_gpu_h} * {price}` (column_formula.py); the spreadsheet's too."""
 
 
 @dataclass(frozen=True, kw_only=True)
