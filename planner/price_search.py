@@ -89,6 +89,9 @@ class Search:
             if rows_in_other := self.here(day, kind):
                 rates = self.book.spec.exchange_rates
                 return f"{told}: {missing_rate(rates, rows_in_other[0].currency, self.currency)}"
+            if at_other_times := self.here(None, kind):
+                days = ", ".join(f"one {row.days}" for row in at_other_times)
+                return f"{told} on these days; it has {days} (until is the first day without it)"
         others = sorted({f"{row.pricing.value} of {row.cloud}" for row in rows if row.amount is not None})
         return told + (f"; it has {', '.join(others)}" if others else "")
 

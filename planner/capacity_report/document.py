@@ -132,6 +132,11 @@ class CapacityReport:
         }
 
 
+def number(value: Cell) -> float:
+    """What a cell adds to a sum or takes of a figure: 0 where it is not known, or no number."""
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
 def _plain(row: Row) -> dict[str, Any]:
     return {key: value.isoformat() if isinstance(value, date) else value for key, value in row.items()}
 
