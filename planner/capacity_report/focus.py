@@ -1,8 +1,8 @@
 """FOCUS 1.2 cost-and-usage rows: one for each line of usage and charge period, as FinOps tools read them.
 
 The FinOps Open Cost and Usage Specification, version 1.2 (https://focus.finops.org, May 2025); names of columns and
-allowed values are its. Each row is usage that is accounted for inside, on no invoice: InvoiceId is null. What is billed,
-contracted and effective is the price after discounts; the list price stands beside it.
+allowed values are its. Each row is usage that is accounted for inside, on no invoice: InvoiceId is null. What is
+billed, contracted and effective is the price after discounts; the list price stands beside it.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _names(line: UsageLine) -> dict[str, str]:
         "ResourceType": "Inference service",
         "ServiceCategory": "AI and Machine Learning",
         "ServiceName": "GPU inference",
-        "ServiceSubcategory": "Generative AI",
+        "ServiceSubcategory": "AI Platforms",
         "SkuId": sku,
         "SkuMeter": "GPU hours",
         "SkuPriceDetails": json.dumps({"GpuCount": 1, "x_GpuType": line.gpu, "x_Pricing": line.pricing.value}),

@@ -59,8 +59,9 @@ def test_a_price_that_changes_inside_the_period_changes_at_midnight_of_its_zone(
     ]
     assert found[-1].end == datetime(2026, 10, 31, 23, tzinfo=UTC)
     assert found[1].told == (
-        "no price of H100-SXM5-80GB (on_demand, cloud aws, region us-east-1, cluster us-1) in ours on these days; it has "
-        "one from ever until 2026-10-25, one from 2026-10-26 until further notice (until is the first day without it)"
+        "no price of H100-SXM5-80GB (on_demand, cloud aws, region us-east-1, cluster us-1) in ours on these days; it "
+        "has one from ever until 2026-10-25, one from 2026-10-26 until further notice (until is the first day "
+        "without it)"
     )
 
 
