@@ -104,7 +104,7 @@ def risk_frontier(
     beyond = _sums_from(ascending)[first] - counts * short
     return RiskFrontier(
         gpus=counts,
-        cost_per_hour=counts * price_per_gpu_hour,
+        cost_per_hour=np.asarray(counts * price_per_gpu_hour, dtype=np.float64),
         share_short=short / ascending.size,
         gpu_hours_short=np.maximum(beyond, 0.0) * slot_s / 3600.0,
         requests_short=_sums_from(arriving)[first],

@@ -38,17 +38,24 @@ class CapacityCurve:
     """What one replica does at most, whatever the objectives."""
 
     def replicas(self, rate_per_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The least replicas for each rate; 0 for none, NaN where the rate is not known or beyond the curve."""
+        """The least replicas for each rate; 0 for none, NaN where the rate is not known.
+
+        Beyond the curve each replica carries as much as at its end, which is a little less than it does.
+        """
         found = np.searchsorted(self.rates_per_s, rate_per_s, side="left") + 1.0
-        found[rate_per_s <= 0.0] = 0.0
-        found[np.isnan(rate_per_s) | (found > len(self.rates_per_s))] = np.nan
+        found = np.where(rate_per_s > self.rates_per_s[-1], np.ceil(self._beyond(rate_per_s)), found)
+        found = np.where(rate_per_s <= 0.0, 0.0, np.where(np.isnan(rate_per_s), np.nan, found))
         return np.asarray(found, dtype=np.float64)
 
     def parts(self, rate_per_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same in parts of replicas: linear in the rate from one number of replicas to the next."""
         counts = np.arange(len(self.rates_per_s) + 1, dtype=float)
         rates = np.concatenate(([0.0], self.rates_per_s))
-        return np.asarray(np.interp(rate_per_s, rates, counts, right=np.nan), dtype=float)
+        inside = np.interp(rate_per_s, rates, counts)
+        return np.asarray(np.where(rate_per_s > rates[-1], self._beyond(rate_per_s), inside), dtype=float)
+
+    def _beyond(self, rate_per_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(rate_per_s * len(self.rates_per_s) / self.rates_per_s[-1], dtype=float)
 
     def work(self, rate_per_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Replicas that the work alone would fill."""

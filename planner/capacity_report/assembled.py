@@ -51,7 +51,7 @@ def capacity_report(material: Material) -> CapacityReport:
     holes = list(material.holes)
     assumptions = [*method(period), *material.assumptions]
     for record in material.records:
-        stretches = [line.stretch for line in material.prices[record.accounted.pool]]
+        stretches = [line.stretch for line in material.prices[record.accounted.name]]
         ledger += lines(record, period, stretches, covered=covered)
         holes += holes_of(record, period, stretches, covered=covered)
         assumptions += assumptions_of(record)

@@ -14,7 +14,7 @@ from planner.price_place import Place
 from planner.price_search import Quote, Search
 
 HOURS_PER_TERM_YEAR = 8760
-"""A year of a reservation is 365 days, as clouds sell it (AWS, Reserved Instances: 31,536,000 seconds)."""
+"""A year of a reservation is 365 days, as clouds sell it (AWS, Reserved Instances: "31,536,000 seconds")."""
 TERMS = (1, 3)
 
 
@@ -49,7 +49,7 @@ class Offers:
 
 
 def offers_for(book: PriceBook, gpu: str, place: Place, *, on: date, currency: str) -> Offers:
-    """The offers on a day at a place, whatever pricing it prefers. Raises InvalidInput for an unknown currency."""
+    """The offers on a day at a place, whatever pricing the place prefers. Raises InvalidInput for a wrong currency."""
     found: list[Offer] = []
     holes: list[str] = []
     for kind, years in _wanted():

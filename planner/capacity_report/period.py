@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -85,9 +85,9 @@ class Period:
         """How many slots are over at a moment."""
         return min(self.slots, max(0, self.slot_of(moment.timestamp())))
 
-    def iso(self, moment: datetime) -> str:
-        """A moment as a date and time of UTC."""
-        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    def moment(self, slots: int) -> datetime:
+        """When so many slots are over, on the clocks of the zone."""
+        return datetime.fromtimestamp(float(self.edges_s[slots]), ZoneInfo(self.time_zone))
 
 
 def parse_period(text: str, *, time_zone: str = "UTC", slot_s: int = 3600) -> Period:

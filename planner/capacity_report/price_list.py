@@ -48,9 +48,12 @@ class PriceLine:
         return Stretch(key=self.key, start_s=self.start_s, end_s=self.end_s, price=self.effective)
 
 
-Pool = tuple[str, str]
-PriceList = Mapping[Pool, Sequence[PriceLine]]
-"""By cluster and GPU type; the lines of each cover the period without gap or overlap."""
+PriceList = Mapping[str, Sequence[PriceLine]]
+"""By service; the lines of each cover the period without gap or overlap. Services of a pool share theirs."""
+
+
+def _order(line: PriceLine) -> tuple[str, str, float, str]:
+    return line.cluster, line.gpu, line.start_s, line.key
 
 
 def prices_table(prices: PriceList) -> Table:
@@ -68,7 +71,6 @@ def prices_table(prices: PriceList) -> Table:
             "pricing": line.pricing,
             "told": line.told,
         }
-        for pool in sorted(prices)
-        for line in prices[pool]
+        for line in sorted({line.key: line for lines in prices.values() for line in lines}.values(), key=_order)
     ]
     return Table(name="prices", title="Prices", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows))

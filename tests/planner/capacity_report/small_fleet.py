@@ -76,7 +76,7 @@ def small_report() -> CapacityReport:
             period=OCTOBER,
             covered=OCTOBER.slots,
             records=records,
-            prices={each.accounted.pool: price(each, 3.43 if each.accounted.pool[0] == "eu-1" else 6.88)
+            prices={each.accounted.name: price(each, 3.43 if each.accounted.pool[0] == "eu-1" else 6.88)
                     for each in records},
             currency="EUR",
             made_on=date(2026, 11, 1),
