@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from planner.capacity_report.usage_line import NOT_STATED, UsageLine
+from planner.capacity_report.document import CapacityReport
+from planner.capacity_report.usage_line import NOT_STATED, UsageLine, usage_lines
 from planner.price_fields import Pricing
 
 VERSION = "1.2"
@@ -24,6 +25,12 @@ CATEGORIES = {Pricing.ON_DEMAND: "Standard", Pricing.RENTAL: "Standard", Pricing
 """PricingCategory; what is no price that anybody asks is "Other"."""
 _TO = Decimal(1).scaleb(-12)
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def focus_report(report: CapacityReport) -> str:
+    """The rows of a whole report, as CSV; what has no price is in none, but among the report's holes."""
+    period = datetime.fromisoformat(report.start), datetime.fromisoformat(report.end)
+    return focus_csv(focus_rows(usage_lines(report), period=period))
 
 
 def focus_rows(

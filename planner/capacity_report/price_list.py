@@ -18,6 +18,8 @@ _COLUMNS = (
     Column(key="discount", title="Discount", kind=Kind.SHARE),
     Column(key="price", title="Effective price", kind=Kind.PRICE, meaning="list price × (1 − discount)"),
     Column(key="pricing", title="Terms"),
+    Column(key="cloud", title="Cloud"),
+    Column(key="region", title="Region"),
     Column(key="told", title="Where from, as of when"),
 )
 
@@ -36,6 +38,9 @@ class PriceLine:
     """As a share of the list price."""
     pricing: str
     told: str
+    cloud: str = ""
+    """Whose price it is."""
+    region: str = ""
 
     @property
     def effective(self) -> float | None:
@@ -69,6 +74,8 @@ def prices_table(prices: PriceList) -> Table:
             "discount": line.discount,
             "price": line.effective,
             "pricing": line.pricing,
+            "cloud": line.cloud,
+            "region": line.region,
             "told": line.told,
         }
         for line in sorted({line.key: line for lines in prices.values() for line in lines}.values(), key=_order)

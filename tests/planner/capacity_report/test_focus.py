@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from models.errors import InvalidInput
 from planner.capacity_report.document import CapacityReport
-from planner.capacity_report.focus import COLUMNS, decimal_text, focus_csv, focus_rows
+from planner.capacity_report.focus import COLUMNS, decimal_text, focus_csv, focus_report, focus_rows
 from planner.capacity_report.usage_line import Provider, UsageLine, usage_lines
 from planner.price_fields import Pricing
 from scripts.focus_check import check
 from scripts.focus_validator import ValidatorMissing
-from tests.planner.capacity_report.small_fleet import OCTOBER, small_report
+from tests.planner.capacity_report.small_fleet import small_report
 
 PERIOD = datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)
 AWS = Provider(name="aws", region="us-east-1")
@@ -152,20 +152,22 @@ def test_times_are_of_utc():
 
 
 def test_the_rows_add_up_to_the_report(report):
-    lines = [*usage_lines(report, {"eu-1": AWS})]
-    rows = focus_rows(lines, period=(OCTOBER.start, OCTOBER.end))
+    text = focus_report(report)
+    rows = [*csv.DictReader(io.StringIO(text))]
     ledger = report.table("ledger")
     assert sum(float(each["EffectiveCost"]) for each in rows) == pytest.approx(ledger.total("allocated_cost"), rel=1e-9)
     assert sum(float(each["ConsumedQuantity"]) for each in rows) == pytest.approx(ledger.total("allocated_gpu_h"))
-    assert [each["ProviderName"] for each in rows] == ["aws", "aws", "us-1"]
-    assert focus_csv(rows).splitlines()[0] == ",".join(COLUMNS)
+    assert {each["BillingPeriodStart"] for each in rows} == {"2026-09-30T22:00:00Z"}  # Berlin's midnight
+    assert [each["ProviderName"] for each in rows] == ["eu-1", "eu-1", "us-1"]  # nobody says whose prices they are
+    assert text == focus_csv(rows) == focus_report(report)
 
 
 def test_a_line_without_a_price_is_in_no_row(report):
     prices = report.table("prices")
     unpriced = replace(prices, rows=tuple({**each, "list_price": None, "price": None} for each in prices.rows))
     tables = tuple(unpriced if table.name == "prices" else table for table in report.tables)
-    assert [*usage_lines(replace(report, tables=tables), {})] == []
+    assert [*usage_lines(replace(report, tables=tables))] == []
+    assert focus_report(replace(report, tables=tables)) == ",".join(COLUMNS) + "\n"
 
 
 @pytest.mark.parametrize("fields", [{"end": PERIOD[0]}, {"gpu_hours": Decimal(-1)}, {"list_per_h": Decimal("-0.1")}])
