@@ -1,8 +1,8 @@
 """FOCUS 1.2 cost-and-usage rows: one for each line of usage and charge period, as FinOps tools read them.
 
 The FinOps Open Cost and Usage Specification, version 1.2 (https://focus.finops.org, May 2025); names of columns and
-allowed values are its. Each row is usage that is accounted for inside, on no invoice: InvoiceId is null. What is billed,
-contracted and effective is the price after discounts; the list price stands beside it.
+allowed values are its. Each row is usage that is accounted for inside, on no invoice: InvoiceId is null. What is
+billed, contracted and effective is the price after discounts; the list price stands beside it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from planner.capacity_report.usage_line import NOT_STATED, UsageLine
+from planner.capacity_report.document import CapacityReport
+from planner.capacity_report.usage_line import NOT_STATED, UsageLine, usage_lines
 from planner.price_fields import Pricing
 
 VERSION = "1.2"
@@ -24,6 +25,12 @@ CATEGORIES = {Pricing.ON_DEMAND: "Standard", Pricing.RENTAL: "Standard", Pricing
 """PricingCategory; what is no price that anybody asks is "Other"."""
 _TO = Decimal(1).scaleb(-12)
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def focus_report(report: CapacityReport) -> str:
+    """The rows of a whole report, as CSV; what has no price is in none, but among the report's holes."""
+    period = datetime.fromisoformat(report.start), datetime.fromisoformat(report.end)
+    return focus_csv(focus_rows(usage_lines(report), period=period))
 
 
 def focus_rows(
@@ -113,7 +120,7 @@ def _names(line: UsageLine) -> dict[str, str]:
         "ResourceType": "Inference service",
         "ServiceCategory": "AI and Machine Learning",
         "ServiceName": "GPU inference",
-        "ServiceSubcategory": "Generative AI",
+        "ServiceSubcategory": "AI Platforms",
         "SkuId": sku,
         "SkuMeter": "GPU hours",
         "SkuPriceDetails": json.dumps({"GpuCount": 1, "x_GpuType": line.gpu, "x_Pricing": line.pricing.value}),
