@@ -28,7 +28,9 @@ SPOT = st.none() | st.builds(
     extra_hours=st.sampled_from([0.0, 0.2]),
 )
 EXISTING = st.lists(
-    st.builds(ExistingCommitment, gpus=st.integers(0, 2), days_left=st.sampled_from([0.25 * YEAR, YEAR, 1.5 * YEAR, math.inf])),
+    st.builds(
+        ExistingCommitment, gpus=st.integers(0, 2), days_left=st.sampled_from([0.25 * YEAR, YEAR, 1.5 * YEAR, math.inf])
+    ),
     max_size=2,
 )
 
