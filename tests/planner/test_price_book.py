@@ -127,3 +127,16 @@ def test_an_unknown_currency_of_the_book_is_refused(tmp_path):
     path.write_text(HEAD.replace("EUR", "EURO") + OWNED.removeprefix("\n"), encoding="utf-8")
     with pytest.raises(InvalidInput, match=r"line 7: spec.currency is no currency of ISO 4217 \(did you mean EUR\?\)"):
         load_prices(path)
+
+
+def test_the_book_in_the_documents_is_as_they_say(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "price-book.md").read_text(encoding="utf-8")
+    path = tmp_path / "prices.yaml"
+    path.write_text(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1], encoding="utf-8")
+    book = load_prices(path)
+    owned = book.rows[-1]
+    assert f"comes to {owned.amount.normalize()} EUR" in text
+    told = re.sub(r"\s+", " ", text)
+    assert ", ".join(f"{name} {amount.normalize()}" for name, amount in owned.owned.parts.items()) in told
+    assert len(book.rows) == 7
+    assert {row.currency for row in book.rows} == {"USD", "EUR"}
