@@ -48,6 +48,8 @@ class Column:
     """How the figure comes about, for whoever audits it."""
     summed: bool = False
     """Whether the rows' sum means something."""
+    formula: str = ""
+    """The figure from others of its row, as `{needed_gpu_h} * {price}` (column_formula.py); the spreadsheet's too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +130,11 @@ class CapacityReport:
                 for each in self.tables
             },
         }
+
+
+def number(value: Cell) -> float:
+    """What a cell adds to a sum or takes of a figure: 0 where it is not known, or no number."""
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _plain(row: Row) -> dict[str, Any]:

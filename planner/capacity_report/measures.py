@@ -27,7 +27,8 @@ QUANTITIES = (
     Column(key="allocated_gpu_h", title="Allocated GPU-h", kind=Kind.GPU_HOURS, summed=True,
            meaning="GPU-hours that replicas held"),
     Column(key="idle_gpu_h", title="Idle GPU-h", kind=Kind.GPU_HOURS, summed=True,
-           meaning="allocated − used − unexplained; the causes beside it add up to it"),
+           meaning="allocated − used − unexplained; the causes beside it add up to it",
+           formula="{allocated_gpu_h} - {used_gpu_h} - {unexplained_gpu_h}"),
     *(Column(key=f"{cause}_gpu_h", title=f"Idle: {title}", kind=Kind.GPU_HOURS, summed=True, meaning=meaning)
       for cause, (title, meaning) in CAUSES.items()),
     Column(key="unexplained_gpu_h", title="Unexplained GPU-h", kind=Kind.GPU_HOURS, summed=True,
@@ -37,13 +38,17 @@ QUANTITIES = (
 )  # fmt: skip
 
 MONEY = (
-    Column(key="allocated_cost", title="Cost", kind=Kind.MONEY, summed=True, meaning="allocated GPU-hours × price"),
-    Column(key="needed_cost", title="Needed cost", kind=Kind.MONEY, summed=True, meaning="needed GPU-hours × price"),
-    Column(key="idle_cost", title="Idle cost", kind=Kind.MONEY, summed=True, meaning="idle GPU-hours × price"),
+    Column(key="allocated_cost", title="Cost", kind=Kind.MONEY, summed=True, meaning="allocated GPU-hours × price",
+           formula="{allocated_gpu_h} * {price}"),
+    Column(key="needed_cost", title="Needed cost", kind=Kind.MONEY, summed=True, meaning="needed GPU-hours × price",
+           formula="{needed_gpu_h} * {price}"),
+    Column(key="idle_cost", title="Idle cost", kind=Kind.MONEY, summed=True, meaning="idle GPU-hours × price",
+           formula="{idle_gpu_h} * {price}"),
     *(Column(key=f"{cause}_cost", title=f"Idle cost: {title}", kind=Kind.MONEY, summed=True,
-             meaning=f"{title} GPU-hours × price") for cause, (title, _) in CAUSES.items()),
+             meaning=f"{title} GPU-hours × price", formula=f"{{{cause}_gpu_h}} * {{price}}")
+      for cause, (title, _) in CAUSES.items()),
     Column(key="unexplained_cost", title="Unexplained cost", kind=Kind.MONEY, summed=True,
-           meaning="unexplained GPU-hours × price"),
+           meaning="unexplained GPU-hours × price", formula="{unexplained_gpu_h} * {price}"),
 )  # fmt: skip
 
 SERVICE_LEVEL = (
@@ -56,13 +61,15 @@ SERVICE_LEVEL = (
 
 RATIOS = (
     Column(key="attainment", title="SLO attainment", kind=Kind.SHARE,
-           meaning="1 − breach minutes / judged minutes"),
+           meaning="1 − breach minutes / judged minutes", formula="1 - {breach_minutes} / {judged_minutes}"),
     Column(key="utilisation", title="Utilisation", kind=Kind.SHARE,
-           meaning="used / (allocated − unexplained) GPU-hours"),
+           meaning="used / (allocated − unexplained) GPU-hours",
+           formula="{used_gpu_h} / ({allocated_gpu_h} - {unexplained_gpu_h})"),
     Column(key="per_million_tokens", title="Cost of 1M tokens", kind=Kind.PRICE,
-           meaning="cost / (input + output tokens) × 1,000,000"),
+           meaning="cost / (input + output tokens) × 1,000,000",
+           formula="{allocated_cost} / ({input_tokens} + {output_tokens}) * 1000000"),
     Column(key="per_thousand_requests", title="Cost of 1k requests", kind=Kind.PRICE,
-           meaning="cost / requests × 1,000"),
+           meaning="cost / requests × 1,000", formula="{allocated_cost} / {requests} * 1000"),
 )  # fmt: skip
 
 SUMMED = tuple(each.key for each in (*QUANTITIES, *MONEY, *SERVICE_LEVEL))

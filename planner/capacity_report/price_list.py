@@ -16,12 +16,13 @@ _COLUMNS = (
     Column(key="end", title="To"),
     Column(key="list_price", title="List price", kind=Kind.PRICE, meaning="of a GPU for an hour"),
     Column(key="discount", title="Discount", kind=Kind.SHARE),
-    Column(key="price", title="Effective price", kind=Kind.PRICE, meaning="list price × (1 − discount)"),
+    Column(key="price", title="Effective price", kind=Kind.PRICE, meaning="list price × (1 − discount)",
+           formula="{list_price} * (1 - {discount})"),
     Column(key="pricing", title="Terms"),
     Column(key="cloud", title="Cloud"),
     Column(key="region", title="Region"),
     Column(key="told", title="Where from, as of when"),
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
