@@ -68,6 +68,7 @@ test: check tests  ## check, then every test
 # Where it cannot be built, the tests that need it fail and say so; the others run all the same.
 tests: $(VENV)/.installed-dev  ## every test, without the checks
 	@$(run) -m scripts.control_plane > /dev/null || true
+	@$(run) -m scripts.focus_validator > /dev/null || true
 	$(run) -m pytest $(PYTEST_ARGS)
 
 control-plane: $(VENV)/.installed-dev  ## build what the tests start for real (Kubernetes, Prometheus), once, into the user's cache
@@ -79,6 +80,7 @@ test-cluster: $(VENV)/.installed-dev  ## the tests on a real control plane; K8S=
 
 unit: $(VENV)/.installed-dev  ## the tests that need no Kubernetes
 	@$(run) -m scripts.control_plane prometheus > /dev/null || true
+	@$(run) -m scripts.focus_validator > /dev/null || true
 	$(run) -m pytest --ignore=tests/cluster $(PYTEST_ARGS)
 
 fuzz: $(VENV)/.installed-dev  ## the property tests with new random examples, many of them
