@@ -16,7 +16,7 @@ CHARTS = "Charts"
 """Name of their sheet."""
 _WIDE, _HALF, _HEIGHT = 1080, 534, 330
 _COLOURS = {"used": "#2A7F9E", "needed": "#D98E04", "allocated": ACCENT, "idle": "#D9B382"}
-_MOST_BARS = 15
+_MOST_BARS = 10
 _MOST_DAYS = 62
 _DATA_ROW = 3
 
@@ -139,7 +139,9 @@ def _dress(chart: Any, title: str, *, width: int) -> None:
 def _bars(chart: Any) -> None:
     """The first row of the table on top."""
     chart.set_x_axis({**_axis(), "num_format": "#,##0", "min": 0, "major_gridlines": _gridlines()})
-    chart.set_y_axis({**_axis(), "reverse": True, "crossing": "max", "major_gridlines": {"visible": False}})
+    chart.set_y_axis(
+        {**_axis(), "reverse": True, "crossing": "max", "interval_unit": 1, "major_gridlines": {"visible": False}}
+    )
 
 
 def _axis() -> dict[str, Any]:
