@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from planner.capacity_report.delimited import guarded
 from planner.capacity_report.document import CapacityReport
 from planner.capacity_report.usage_line import NOT_STATED, UsageLine, usage_lines
 from planner.price_fields import Pricing
@@ -24,7 +25,6 @@ CATEGORIES = {Pricing.ON_DEMAND: "Standard", Pricing.RENTAL: "Standard", Pricing
               Pricing.RESERVED: "Committed"}  # fmt: skip
 """PricingCategory; what is no price that anybody asks is "Other"."""
 _TO = Decimal(1).scaleb(-12)
-_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def focus_report(report: CapacityReport) -> str:
@@ -64,7 +64,7 @@ def _row(line: UsageLine, period: tuple[datetime, datetime], account: str) -> di
         **_commitment(line),
         **_names(line),
     }
-    return {column: _plain(cells.get(column, "")) for column in COLUMNS}
+    return {column: guarded(cells.get(column, "")) for column in COLUMNS}
 
 
 def _money(line: UsageLine) -> dict[str, str]:
@@ -139,11 +139,6 @@ def decimal_text(value: Decimal) -> str:
 
 def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _plain(cell: str) -> str:
-    """A name that a spreadsheet would run as a formula, with an apostrophe before it."""
-    return f"'{cell}" if cell.startswith(_STARTS_A_FORMULA) else cell
 
 
 COLUMNS = (
