@@ -12,7 +12,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from planner.capacity_report.delimited import guarded
 from planner.capacity_report.document import CapacityReport
@@ -24,7 +24,7 @@ UNIT = "GPU-Hours"
 CATEGORIES = {Pricing.ON_DEMAND: "Standard", Pricing.RENTAL: "Standard", Pricing.SPOT: "Dynamic",
               Pricing.RESERVED: "Committed"}  # fmt: skip
 """PricingCategory; what is no price that anybody asks is "Other"."""
-_TO = Decimal(1).scaleb(-12)
+_TO, _WIDE = Decimal(1).scaleb(-12), Context(prec=60)
 
 
 def focus_report(report: CapacityReport) -> str:
@@ -133,7 +133,7 @@ def _names(line: UsageLine) -> dict[str, str]:
 
 def decimal_text(value: Decimal) -> str:
     """A decimal as FOCUS wants it: to 12 places, no exponent, and never a whole number, which is no decimal to it."""
-    text = f"{value.quantize(_TO):f}".rstrip("0")
+    text = f"{value.quantize(_TO, context=_WIDE):f}".rstrip("0")
     return f"{text}0" if text.endswith(".") else text
 
 
