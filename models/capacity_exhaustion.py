@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.demand_growth import DAYS_PER_YEAR, DemandScenario
+from models.demand_scenario import DAYS_PER_YEAR, DemandScenario
 from models.errors import InvalidInput
 from models.need_law import NeedLaw
 from models.purchase_offers import ExistingCommitment

@@ -1,4 +1,4 @@
-"""How demand grows over the years: from its own history, or as stated. A forecast can take the same place.
+"""How demand grows over the years, from its own history.
 
 The trend of a history is a straight line of the logarithm, robust to days out of the ordinary: the median of the slopes
 of all pairs (Theil 1950; Sen 1968, JASA 63, 1379-1389, whose confidence band comes from Kendall's tau). Days of a week
@@ -22,76 +22,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from models.demand_scenario import DAYS_PER_YEAR, GrowthScenarios, SteadyGrowth
 from models.errors import InvalidInput
 
 Array = NDArray[np.float64]
 
 LEAST_WEEKS = 8
 LEAST_DAYS_A_WEEK = 4
-DAYS_PER_YEAR = 365.25
 _MOST_RHO = 0.95
 _MOST_DAYS = 4000
 _MOST_ZERO_SHARE = 0.1
-
-
-class DemandScenario(Protocol):
-    """A way that demand may take. A forecast or a replay of a backtest is one too, with seasons if it likes."""
-
-    @property
-    def name(self) -> str:
-        """What the report calls it: low, base, high …"""
-
-    @property
-    def quantile(self) -> float | None:
-        """The chance that demand grows no more than this, where it is known."""
-
-    def factor(self, years: ArrayLike) -> Array:
-        """Demand so many years after the end of the history, over that of the history's end."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SteadyGrowth:
-    """The same rate of growth all the time."""
-
-    name: str
-    yearly_rate: float
-    """0.5: half as much again after a year; above −1."""
-    quantile: float | None = None
-
-    def __post_init__(self) -> None:
-        if not -1.0 < self.yearly_rate <= 1e6:
-            raise InvalidInput(
-                f"growth of scenario {self.name} must be above -1 a year, is {self.yearly_rate}",
-                remedy="0.5 is 50 % more a year, -0.2 a fifth less",
-            )
-
-    def factor(self, years: ArrayLike) -> Array:
-        """`(1 + rate)^years`."""
-        grown: Array = np.exp(np.minimum(math.log1p(self.yearly_rate) * np.asarray(years, dtype=float), 700.0))
-        return grown
-
-
-@dataclass(frozen=True, kw_only=True)
-class GrowthScenarios:
-    """Low, base and high."""
-
-    low: SteadyGrowth
-    base: SteadyGrowth
-    high: SteadyGrowth
-
-    def __post_init__(self) -> None:
-        if not self.low.yearly_rate <= self.base.yearly_rate <= self.high.yearly_rate:
-            raise InvalidInput("growth must not fall from low over base to high")
-
-    @property
-    def each(self) -> tuple[SteadyGrowth, SteadyGrowth, SteadyGrowth]:
-        """In that order."""
-        return self.low, self.base, self.high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,15 +55,6 @@ class GrowthTrend(GrowthScenarios):
     def may_be_season(self) -> bool:
         """Less than a year: growth and season are one."""
         return self.days_used + self.days_missing + self.days_without_demand < DAYS_PER_YEAR
-
-
-def stated_growth(*, low: float, base: float, high: float) -> GrowthScenarios:
-    """Yearly rates that someone states; they are no quantiles."""
-    return GrowthScenarios(
-        low=SteadyGrowth(name="low", yearly_rate=low),
-        base=SteadyGrowth(name="base", yearly_rate=base),
-        high=SteadyGrowth(name="high", yearly_rate=high),
-    )
 
 
 def trend_growth(days: Sequence[int], totals: Sequence[float], *, quantile: float = 0.9) -> GrowthTrend:

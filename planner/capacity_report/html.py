@@ -45,11 +45,11 @@ def to_html(report: CapacityReport) -> str:
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: plain_text(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["plain"] = plain_text
     unbroken = Markup('<span class="nb">GPU-h</span>')
     environment.filters["unbroken"] = lambda text: escape(text).replace("GPU-h", unbroken)
     page = environment.get_template("report.html.jinja")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from planner.capacity_report.document import CapacityReport, Cell, Kind, Row, Table
-from planner.capacity_report.shown import NOT_KNOWN, is_text, shown, shown_with_unit
+from planner.capacity_report.shown import NOT_KNOWN, is_text, plain_text, shown, shown_with_unit
 from planner.capacity_report.spending import spending
 from planner.capacity_report.summary import days_told, glossary, lede, span, trust
 from planner.capacity_report.table_parts import Part, parts
@@ -37,8 +37,8 @@ def to_markdown(report: CapacityReport) -> str:
 
 
 def escaped(text: str) -> str:
-    """The text as it is, whatever Markdown or HTML would make of it."""
-    return _SPECIAL.sub(lambda found: f"\\{found[0]}" if found[0] not in "<>&" else _ENTITIES[found[0]], text)
+    """The text in one line as it is, whatever Markdown or HTML would make of it."""
+    return _SPECIAL.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), plain_text(text))
 
 
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}

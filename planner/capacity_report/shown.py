@@ -57,7 +57,7 @@ def is_text(column: Column) -> bool:
 
 def plain_text(text: str) -> str:
     """The text in one line, with characters that control a terminal or turn the direction of reading made visible."""
-    return "".join(_visible(each) for each in text)
+    return text if text.isprintable() else "".join(_visible(each) for each in text)
 
 
 def _visible(character: str) -> str:

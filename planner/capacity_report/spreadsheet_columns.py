@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from planner.capacity_report.column_formula import with_references
 from planner.capacity_report.document import Column, Row, Table
+from planner.capacity_report.spreadsheet_formulas import key_column
 from planner.capacity_report.spreadsheet_layout import Layout, Place, is_grouping
 
 _COLUMNS = (
@@ -49,7 +50,7 @@ def _formula(place: Place, column: Column) -> str:
     """In the titles of columns."""
     if column.summed and is_grouping(place):
         return "sum over the lines of the ledger with that name"
-    if column.key == "price" and place.has("price_key") and not column.formula:
+    if place.has(key_column(column)) and not column.formula:
         return "effective price of the price key, from the table of prices"
     titles = {each.key: each.title for each in place.table.columns}
     spelled = with_references(column.formula, lambda key: titles.get(key, key))

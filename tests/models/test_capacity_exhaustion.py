@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
 from models.capacity_exhaustion import exhaustion, need_of_demand
-from models.demand_growth import SteadyGrowth
+from models.demand_scenario import SteadyGrowth
 from models.errors import InvalidInput
 from models.purchase_offers import ExistingCommitment
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.demand_growth import DemandScenario, GrowthTrend, SteadyGrowth, stated_growth, trend_growth
+from models.demand_growth import GrowthTrend, trend_growth
+from models.demand_scenario import DemandScenario, SteadyGrowth, stated_growth
 from models.errors import InvalidInput
 
 WEEKDAYS = np.exp([0.1, 0.0, 0.05, 0.0, -0.1, -0.7, -0.5])
