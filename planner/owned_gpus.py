@@ -81,7 +81,7 @@ class OwnedGpus(Dated):
         """Of a GPU-hour, part by part."""
         yearly = yearly_capital_cost(
             self.capital,
-            residual=self.capital * self.residual_percent / 100.0,
+            residual=min(self.capital, self.capital * self.residual_percent / 100.0),
             years=self.years,
             cost_of_capital=self.cost_of_capital_percent / 100.0,
         )

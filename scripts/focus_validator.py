@@ -74,6 +74,10 @@ def validator() -> Validator:
     for release in RELEASES:
         if python := _python(release.pythons):
             return Validator(python=_environment(python, release), focus=release.focus)
+    if own := os.environ.get(VARIABLE):
+        raise ValidatorMissing(
+            f"{VARIABLE} names {own}, which is no Python 3.11 or newer with venv; name one, or unset it"
+        )
     raise ValidatorMissing(
         "there is no Python 3.12 or newer on the path, among pyenv's versions or as this one, and no 3.11 with a "
         f"working venv: install one (`pyenv install 3.12`, `apt install python3-venv`), or let {VARIABLE} name it"

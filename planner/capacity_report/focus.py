@@ -12,8 +12,9 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 
+from planner.capacity_report.delimited import guarded
 from planner.capacity_report.document import CapacityReport
 from planner.capacity_report.usage_line import NOT_STATED, UsageLine, usage_lines
 from planner.price_fields import Pricing
@@ -23,8 +24,7 @@ UNIT = "GPU-Hours"
 CATEGORIES = {Pricing.ON_DEMAND: "Standard", Pricing.RENTAL: "Standard", Pricing.SPOT: "Dynamic",
               Pricing.RESERVED: "Committed"}  # fmt: skip
 """PricingCategory; what is no price that anybody asks is "Other"."""
-_TO = Decimal(1).scaleb(-12)
-_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_TO, _WIDE = Decimal(1).scaleb(-12), Context(prec=60)
 
 
 def focus_report(report: CapacityReport) -> str:
@@ -64,7 +64,7 @@ def _row(line: UsageLine, period: tuple[datetime, datetime], account: str) -> di
         **_commitment(line),
         **_names(line),
     }
-    return {column: _plain(cells.get(column, "")) for column in COLUMNS}
+    return {column: guarded(cells.get(column, "")) for column in COLUMNS}
 
 
 def _money(line: UsageLine) -> dict[str, str]:
@@ -133,17 +133,12 @@ def _names(line: UsageLine) -> dict[str, str]:
 
 def decimal_text(value: Decimal) -> str:
     """A decimal as FOCUS wants it: to 12 places, no exponent, and never a whole number, which is no decimal to it."""
-    text = f"{value.quantize(_TO):f}".rstrip("0")
+    text = f"{value.quantize(_TO, context=_WIDE):f}".rstrip("0")
     return f"{text}0" if text.endswith(".") else text
 
 
 def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _plain(cell: str) -> str:
-    """A name that a spreadsheet would run as a formula, with an apostrophe before it."""
-    return f"'{cell}" if cell.startswith(_STARTS_A_FORMULA) else cell
 
 
 COLUMNS = (

@@ -120,7 +120,8 @@ def _between_changes(search: Search, start: datetime, end: datetime) -> Iterator
     zone = start.tzinfo
     assert zone is not None
     first, last = start.astimezone(UTC), end.astimezone(UTC)
-    inside = sorted({moment for day in _changes(search) if first < (moment := _midnight(day, zone)) < last})
+    days = {day for day in _changes(search) if start.date() <= day <= last.astimezone(zone).date()}
+    inside = sorted({moment for day in days if first < (moment := _midnight(day, zone)) < last})
     edges = [first, *inside, last]
     for at, edge in enumerate(edges[:-1]):
         yield edge, edges[at + 1], edge.astimezone(zone).date()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from models.errors import InvalidInput
 from planner.capacity_report.delimited import csv_archive, ledger_csv
 from planner.capacity_report.document import CapacityReport
-from planner.capacity_report.focus import focus_csv, focus_rows
+from planner.capacity_report.focus import focus_report
 from planner.capacity_report.html import require_jinja2, to_html
 from planner.capacity_report.json_document import to_json
 from planner.capacity_report.markdown import to_markdown
-from planner.capacity_report.usage_line import usage_lines
 from planner.files import require_writable, write_atomically
 
 _WHAT = "the report"
@@ -67,11 +65,6 @@ def _text(render: Callable[[CapacityReport], str]) -> Callable[[CapacityReport],
     return lambda report: render(report).encode()
 
 
-def _focus(report: CapacityReport) -> bytes:
-    period = (datetime.fromisoformat(report.start), datetime.fromisoformat(report.end))
-    return focus_csv(focus_rows(usage_lines(report), period=period)).encode()
-
-
 def _xlsx(report: CapacityReport) -> bytes:
     from planner.capacity_report.spreadsheet import write_xlsx
 
@@ -89,7 +82,7 @@ FORMATS = (
     Format(suffix=".html", told="one page", render=_text(to_html), require=require_jinja2),
     Format(suffix=".md", told="Markdown", render=_text(to_markdown)),
     Format(suffix=".json", told="every table and digit", render=_text(to_json)),
-    Format(suffix=".focus.csv", told="rows of FOCUS", render=_focus),
+    Format(suffix=".focus.csv", told="rows of FOCUS", render=_text(focus_report)),
     Format(suffix=".csv.zip", told="a CSV file a table", render=csv_archive),
     Format(suffix=".csv", told="the ledger", render=_text(ledger_csv)),
 )

@@ -176,6 +176,10 @@ def test_usage_that_means_nothing_is_refused(fields):
         line(**fields)
 
 
+def test_sums_beyond_all_reason_are_written_too():
+    assert decimal_text(Decimal(10) ** 30) == "1" + "0" * 30 + ".0"
+
+
 @given(st.decimals(0, 10**12, places=9), st.decimals(0, 1000, places=6))
 def test_every_decimal_has_its_point_and_costs_are_products(hours, price):
     found = row(gpu_hours=hours, list_per_h=price, effective_per_h=price)

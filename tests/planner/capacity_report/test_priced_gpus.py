@@ -64,6 +64,13 @@ def test_a_price_that_changes_inside_the_period_changes_at_midnight_of_its_zone(
     )
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
+def test_days_at_the_ends_of_the_calendar_are_days_like_others(zone):
+    always = row(4.0, **{"from": "0001-01-01"}, until="9999-12-31")
+    (found,) = october(book(always), zone=ZoneInfo(zone))
+    assert found.list_per_h == 4
+
+
 def test_where_a_price_is_from_is_told_with_every_step():
     prices = book(
         row(4.0),
