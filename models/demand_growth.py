@@ -73,7 +73,7 @@ def trend_growth(days: Sequence[int], totals: Sequence[float], *, quantile: floa
     weeks, logs = _weeks(number[positive], np.log(demand[positive]))
     slope, low, high, rho = _band(weeks, logs, quantile)
     return GrowthTrend(
-        low=_steady("low", low, 1.0 - quantile),
+        low=_steady("low", low, round(1.0 - quantile, 9)),
         base=_steady("base", slope, 0.5),
         high=_steady("high", high, quantile),
         days_used=int(positive.sum()),

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
-from models.capacity_exhaustion import exhaustion, need_of_demand
+from models.capacity_exhaustion import exhaustion
 from models.demand_scenario import SteadyGrowth
 from models.errors import InvalidInput
+from models.need_curve import need_of_demand
 from models.purchase_offers import ExistingCommitment
 
 
