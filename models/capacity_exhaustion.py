@@ -1,9 +1,8 @@
 """The day on which what is needed passes what is committed, as demand grows and commitments end.
 
-Needs do not follow demand in proportion (a larger pool queues less, GPUs are whole), so demand is scaled and the need's
-own curve asked. What is needed at a quantile of the slots never falls when all demand grows by a factor. So of the days
-with one commitment, those fail whose factor is beyond a limit, which bisection among their factors finds: some ten
-questions, whatever way the scenario takes, up, down or by seasons.
+What is needed at a quantile of the slots never falls when all demand grows by a factor. So of the days with one
+commitment, those fail whose factor is beyond a limit, which bisection among their factors finds: some ten questions,
+whatever way the scenario takes, up, down or by seasons.
 """
 
 from __future__ import annotations
@@ -13,17 +12,16 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from models.demand_growth import DAYS_PER_YEAR, DemandScenario
+from models.demand_scenario import DAYS_PER_YEAR, DemandScenario
 from models.errors import InvalidInput
+from models.need_curve import NeedAt
 from models.need_law import NeedLaw
 from models.purchase_offers import ExistingCommitment
 
 Array = NDArray[np.float64]
 
-NeedAt: TypeAlias = Callable[[float], ArrayLike]
-"""GPUs needed in each slot of the history were its demand this many times as large; must not fall with it."""
 Cause: TypeAlias = Literal["already", "growth", "a commitment ends"]
 
 THREE_YEARS = 1096
@@ -47,19 +45,6 @@ class Exhaustion:
     factor: float
     """Of demand, on that day too."""
     cause: Cause | None
-
-
-def need_of_demand(rates_per_s: ArrayLike, gpus_needed: Callable[[Array], ArrayLike]) -> NeedAt:
-    """The need of one service: its rates slot by slot (NaN is no data), and how many GPUs it needs at a rate."""
-    rates = np.asarray(rates_per_s, dtype=float)
-    known = ~np.isnan(rates)
-
-    def need_at(factor: float) -> Array:
-        need = np.full(rates.shape, np.nan)
-        need[known] = gpus_needed(rates[known] * factor)
-        return need
-
-    return need_at
 
 
 def exhaustion(

@@ -16,6 +16,7 @@ from models.errors import InvalidInput
 Array = NDArray[np.float64]
 
 _WHOLE = 1e-9
+_SAME = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ class RiskFrontier:
         if not 0.0 <= cost_per_breach_minute < np.inf:
             raise InvalidInput(f"what a breach minute costs must not be negative, is {cost_per_breach_minute}")
         total = self.cost_per_hour * self.hours + cost_per_breach_minute * self.minutes_short
-        cheapest = np.flatnonzero(total <= total.min() * (1.0 + _WHOLE) + _WHOLE * self.worthwhile)
+        cheapest = np.flatnonzero(total <= total.min() * (1.0 + _SAME))
         return self.point(int(cheapest[np.argmin(self.minutes_short[cheapest])]))
 
 
@@ -104,7 +105,7 @@ def risk_frontier(
     beyond = _sums_from(ascending)[first] - counts * short
     return RiskFrontier(
         gpus=counts,
-        cost_per_hour=np.asarray(counts * price_per_gpu_hour, dtype=np.float64),
+        cost_per_hour=counts.astype(np.float64) * price_per_gpu_hour,
         share_short=short / ascending.size,
         gpu_hours_short=np.maximum(beyond, 0.0) * slot_s / 3600.0,
         requests_short=_sums_from(arriving)[first],
@@ -120,7 +121,7 @@ def _checked(needed: ArrayLike, requests: ArrayLike | None) -> tuple[Array, Arra
         raise InvalidInput("needs and requests must be given for the same slots")
     if np.all(np.isnan(need)):
         raise InvalidInput("no slot tells how many GPUs were needed", remedy="give a period with history")
-    if np.any(need < 0.0) or np.any(np.isinf(need)) or np.any(arrivals < 0.0):
+    if np.any(need < 0.0) or np.any(np.isinf([need, arrivals])) or np.any(arrivals < 0.0):
         raise InvalidInput("needs and requests must be finite and not negative")
     return need, arrivals
 

@@ -1,4 +1,4 @@
-"""How demand grows over the years: from its own history, or as stated. A forecast can take the same place.
+"""How demand grows over the years, from its own history.
 
 The trend of a history is a straight line of the logarithm, robust to days out of the ordinary: the median of the slopes
 of all pairs (Theil 1950; Sen 1968, JASA 63, 1379-1389, whose confidence band comes from Kendall's tau). Days of a week
@@ -12,7 +12,7 @@ bias `−(2 + 4ρ)/n` (Shaman & Stine 1988, JASA 83, 842-848, with a trend).
 Low and high are quantiles of where the slope lies, given that one exponential trend goes on: not of demand, whose
 variation from slot to slot is in the need's own law, and not of a change of the trend. Of simulated histories of 56 to
 730 days (a tenth missing, weekdays, daily autocorrelation) the true slope lies below the high one of quantile 0.9, and
-above the low one, in 82 to 93 % up to an autocorrelation of 0.8; at 0.95 in 72 to 82 % of short histories (56 and 90
+above the low one, in 81 to 93 % up to an autocorrelation of 0.8; at 0.95 in 72 to 81 % of short histories (56 and 90
 days, too few to tell a wander from a trend) and in 82 to 91 % of longer ones.
 A history of less than a year cannot tell growth from season.
 """
@@ -22,76 +22,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from models.demand_scenario import DAYS_PER_YEAR, GrowthScenarios, SteadyGrowth
 from models.errors import InvalidInput
 
 Array = NDArray[np.float64]
 
 LEAST_WEEKS = 8
 LEAST_DAYS_A_WEEK = 4
-DAYS_PER_YEAR = 365.25
 _MOST_RHO = 0.95
 _MOST_DAYS = 4000
 _MOST_ZERO_SHARE = 0.1
-
-
-class DemandScenario(Protocol):
-    """A way that demand may take. A forecast or a replay of a backtest is one too, with seasons if it likes."""
-
-    @property
-    def name(self) -> str:
-        """What the report calls it: low, base, high …"""
-
-    @property
-    def quantile(self) -> float | None:
-        """The chance that demand grows no more than this, where it is known."""
-
-    def factor(self, years: ArrayLike) -> Array:
-        """Demand so many years after the end of the history, over that of the history's end."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SteadyGrowth:
-    """The same rate of growth all the time."""
-
-    name: str
-    yearly_rate: float
-    """0.5: half as much again after a year; above −1."""
-    quantile: float | None = None
-
-    def __post_init__(self) -> None:
-        if not -1.0 < self.yearly_rate <= 1e6:
-            raise InvalidInput(
-                f"growth of scenario {self.name} must be above -1 a year, is {self.yearly_rate}",
-                remedy="0.5 is 50 % more a year, -0.2 a fifth less",
-            )
-
-    def factor(self, years: ArrayLike) -> Array:
-        """`(1 + rate)^years`."""
-        grown: Array = np.exp(np.minimum(math.log1p(self.yearly_rate) * np.asarray(years, dtype=float), 700.0))
-        return grown
-
-
-@dataclass(frozen=True, kw_only=True)
-class GrowthScenarios:
-    """Low, base and high."""
-
-    low: SteadyGrowth
-    base: SteadyGrowth
-    high: SteadyGrowth
-
-    def __post_init__(self) -> None:
-        if not self.low.yearly_rate <= self.base.yearly_rate <= self.high.yearly_rate:
-            raise InvalidInput("growth must not fall from low over base to high")
-
-    @property
-    def each(self) -> tuple[SteadyGrowth, SteadyGrowth, SteadyGrowth]:
-        """In that order."""
-        return self.low, self.base, self.high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,15 +57,6 @@ class GrowthTrend(GrowthScenarios):
         return self.days_used + self.days_missing + self.days_without_demand < DAYS_PER_YEAR
 
 
-def stated_growth(*, low: float, base: float, high: float) -> GrowthScenarios:
-    """Yearly rates that someone states; they are no quantiles."""
-    return GrowthScenarios(
-        low=SteadyGrowth(name="low", yearly_rate=low),
-        base=SteadyGrowth(name="base", yearly_rate=base),
-        high=SteadyGrowth(name="high", yearly_rate=high),
-    )
-
-
 def trend_growth(days: Sequence[int], totals: Sequence[float], *, quantile: float = 0.9) -> GrowthTrend:
     """Growth from totals of whole days; `days` are running numbers, ascending; NaN and absent days are missing.
 
@@ -138,7 +73,7 @@ def trend_growth(days: Sequence[int], totals: Sequence[float], *, quantile: floa
     weeks, logs = _weeks(number[positive], np.log(demand[positive]))
     slope, low, high, rho = _band(weeks, logs, quantile)
     return GrowthTrend(
-        low=_steady("low", low, 1.0 - quantile),
+        low=_steady("low", low, round(1.0 - quantile, 9)),
         base=_steady("base", slope, 0.5),
         high=_steady("high", high, quantile),
         days_used=int(positive.sum()),
@@ -179,17 +114,17 @@ def _too_short(have: str) -> InvalidInput:
 
 
 def _weeks(days: Array, logs: Array) -> tuple[Array, Array]:
-    """Numbers of weeks (counted from the last day back) and the median of their days without what is the weekday's."""
-    weekday = (days % 7.0).astype(int)
-    rest = logs - _slope_of_equal_weekdays(days, logs) * days
+    """Numbers of weeks, from the last day back, and the level of each: of its days in the median, weekdays aside."""
+    weekday, slope = (days % 7.0).astype(int), _slope_of_equal_weekdays(days, logs)
+    rest = logs - slope * days
     usual = np.array([np.median(rest[weekday == day]) if (weekday == day).any() else 0.0 for day in range(7)])
-    plain = logs - usual[weekday]
+    plain = rest - usual[weekday]
     weeks, which = np.unique(np.floor((days - days[-1] - 1.0) / 7.0), return_inverse=True)
-    enough = np.bincount(which) >= LEAST_DAYS_A_WEEK
-    if enough.sum() < LEAST_WEEKS:
-        raise _too_short(f"{days.size} days of history with {int(enough.sum())} such weeks")
-    medians = np.array([np.median(plain[which == number]) for number in np.flatnonzero(enough)])
-    return weeks[enough], medians
+    enough = np.flatnonzero(np.bincount(which) >= LEAST_DAYS_A_WEEK)
+    if enough.size < LEAST_WEEKS:
+        raise _too_short(f"{days.size} days of history with {enough.size} such weeks")
+    medians = np.array([np.median(plain[which == number]) for number in enough])
+    return weeks[enough], medians + slope * 7.0 * weeks[enough]
 
 
 def _slope_of_equal_weekdays(days: Array, logs: Array) -> float:

@@ -13,14 +13,15 @@ price with what interruptions cost, `s`. So the k-th committed GPU spares `s·P(
 falls with k as long as `s ≤ p`: cost is convex, and layers can be judged one by one.
 
 Over years with a law of need each, a layer takes the cheapest sequence of terms. That is the least cost of all mixes
-where terms are one year and the whole horizon (what is bought can then always be laid in layers); with a term between
-those it is the least where no commitment changes its layer. All prices stay as they are; money has no interest; later
+where terms are one year and the whole horizon, as what is bought can then always be laid in layers; terms between those
+need a linear programme (models/purchase_programme.py). All prices stay as they are; money has no interest; later
 purchases are planned today, not adapted to what is known by then, so that short terms are worth a bit more than here.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -37,7 +38,8 @@ from models.purchase_offers import (
     covered_years,
     standing,
 )
-from models.purchase_plans import Plan, plans_of
+from models.purchase_plans import Contract, layered, one_a_term
+from models.purchase_programme import programmed
 
 Array = NDArray[np.float64]
 
@@ -102,13 +104,12 @@ def best_mix(
     """
     laws = horizon(laws, options)
     values = _values(laws, options, existing)
-    plans = plans_of(options, len(laws), first_purchase)
-    chosen = _cheapest(plans, values, options.on_demand_per_gpu_hour * _SAME)
-    purchases = _purchases(plans, chosen, values)
-    committed = [sum(int((chosen == i).sum()) for i, plan in enumerate(plans) if plan.covers[y]) for y in _each(laws)]
+    purchases = _purchases(_counts(options, values, first_purchase), values)
     return PurchaseMix(
         purchases=purchases,
-        years=tuple(mix_year(laws[y], standing(existing, y), committed[y], options) for y in _each(laws)),
+        years=tuple(
+            mix_year(law, standing(existing, y), _committed(purchases, y), options) for y, law in enumerate(laws)
+        ),
         reserved_per_hour=sum(_price(each) for each in purchases) / len(laws),
         options=options,
     )
@@ -126,8 +127,9 @@ def horizon(laws: Sequence[NeedLaw], options: PurchaseOptions) -> list[NeedLaw]:
     return list(laws) * years if len(laws) == 1 else list(laws)
 
 
-def _each(laws: Sequence[NeedLaw]) -> range:
-    return range(len(laws))
+def _committed(purchases: Sequence[Purchase], year: int) -> int:
+    """GPUs of all purchases that cover a year."""
+    return sum(each.gpus for each in purchases if each.year <= year < each.year + len(each.avoided_per_hour))
 
 
 def _price(purchase: Purchase) -> float:
@@ -156,32 +158,33 @@ def _beyond(law: NeedLaw, parts: Sequence[tuple[float, int]]) -> NeedLaw:
     return mixed([law.beyond(stands) for _, stands in parts], [share for share, _ in parts])
 
 
-def _cheapest(plans: Sequence[Plan], values: Array, tie: float) -> NDArray[np.int64]:
-    """For each GPU the number of the cheapest plan, the first of those that cost the same."""
-    chosen = np.zeros(values.shape[1], dtype=np.int64)
-    best = np.full(values.shape[1], np.inf)
-    for number, plan in enumerate(plans):
-        cost = plan.cost + values[~np.array(plan.covers)].sum(axis=0)
-        cheaper = cost < best - tie
-        chosen[cheaper], best[cheaper] = number, cost[cheaper]
-    return chosen
+def _counts(options: PurchaseOptions, values: Array, first: int) -> Counter[Contract]:
+    """GPUs of each contract: layer by layer, or all together where terms overlap and that is cheaper."""
+    offers, tie = one_a_term(options), options.on_demand_per_gpu_hour * _SAME
+    counts = layered(offers, values, first=first, tie=tie)
+    if not any(1 < covered_years(offer) < values.shape[0] for offer in offers):
+        return counts
+    other = programmed(offers, values, first=first)
+    return other if _cost(other, values) < _cost(counts, values) * (1.0 - _SAME) else counts
 
 
-def _purchases(plans: Sequence[Plan], chosen: NDArray[np.int64], values: Array) -> tuple[Purchase, ...]:
-    """The contracts of all GPUs together, by year and offer."""
-    layers: dict[tuple[int, str], list[Array]] = {}
-    offers: dict[str, ReservedOffer] = {}
-    for number, plan in enumerate(plans):
-        mine = values[:, chosen == number]
-        for offer, year in plan.contracts if mine.size else ():
-            offers[offer.name] = offer
-            layers.setdefault((year, offer.name), []).append(mine[year : year + covered_years(offer)])
-    return tuple(
-        Purchase(
-            offer=offers[name],
-            year=year,
-            gpus=sum(part.shape[1] for part in parts),
-            avoided_per_hour=tuple(float(value) for value in sum(part.sum(axis=1) for part in parts)),
-        )
-        for (year, name), parts in sorted(layers.items())
-    )
+def _cost(counts: Counter[Contract], values: Array) -> float:
+    """Of an hour of each year together: the contracts, and what GPUs beyond them spare nothing of."""
+    covered = [
+        sum(n for (o, begin), n in counts.items() if begin <= y < begin + covered_years(o)) for y in range(len(values))
+    ]
+    paid = sum(offer.price_per_gpu_hour * covered_years(offer) * number for (offer, _), number in counts.items())
+    return paid + sum(float(values[year, count:].sum()) for year, count in enumerate(covered))
+
+
+def _purchases(counts: Counter[Contract], values: Array) -> tuple[Purchase, ...]:
+    """The contracts with what they spare: those of long terms carry the need that is most constant."""
+    below = [0] * values.shape[0]
+    purchases = []
+    for (offer, begin), gpus in sorted(counts.items(), key=lambda item: (-item[0][0].term_years, item[0][1])):
+        years = range(begin, begin + covered_years(offer))
+        avoided = tuple(float(values[year, below[year] : below[year] + gpus].sum()) for year in years)
+        purchases.append(Purchase(offer=offer, year=begin, gpus=gpus, avoided_per_hour=avoided))
+        for year in years:
+            below[year] += gpus
+    return tuple(sorted(purchases, key=lambda each: (each.year, each.offer.term_years)))

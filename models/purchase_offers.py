@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.demand_growth import DAYS_PER_YEAR
+from models.demand_scenario import DAYS_PER_YEAR
 from models.errors import InvalidInput
 
 Array = NDArray[np.float64]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.demand_growth import DAYS_PER_YEAR
+from models.demand_scenario import DAYS_PER_YEAR
 from models.errors import InvalidInput
 from models.need_law import NeedLaw
 from models.purchase_mix import Purchase, PurchaseMix, best_mix, horizon

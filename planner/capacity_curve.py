@@ -9,8 +9,9 @@ random stay Poisson, and one number tells of all.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,20 +65,37 @@ class CapacityCurve:
 
 def capacity_curve(service: Service, objectives: Sequence[Objective], *, highest_per_s: float) -> CapacityCurve:
     """The curve up to a rate. Raises NoFeasiblePlan where even a trickle of requests breaks an objective."""
-    one = _greatest(service, objectives, 1, guess_per_s=0.7 * service.capacity_per_s)
-    known = {1: one}
+    known = _known(_identity(service), tuple(str(each) for each in objectives))
+    if 1 not in known:
+        known[1] = _greatest(service, objectives, 1, guess_per_s=0.7 * service.capacity_per_s)
+    one = known[1]
     if service.routing is not Routing.RANDOM or service.arrivals.burstiness != 1.0:
         count = 1
         while known[count] < highest_per_s and count < MAX_REPLICAS:
             rate = known[count] / count
             count = max(count + 1, math.floor(count * _STRIDE))
-            known[count] = _greatest(service, objectives, count, guess_per_s=rate * count)
-    most = min(MAX_REPLICAS, max(*known, math.ceil(highest_per_s / one) + 1))
+            if count not in known:
+                known[count] = _greatest(service, objectives, count, guess_per_s=rate * count)
+    most = min(MAX_REPLICAS, max([*known, math.ceil(highest_per_s / one) + 1]))
     counts = np.arange(1, most + 1, dtype=float)
     asked = np.array(sorted(known), dtype=float)
     each = np.array([known[int(count)] for count in asked]) / asked
     rates = counts * np.interp(np.log(counts), np.log(asked), each)
     return CapacityCurve(rates_per_s=np.maximum.accumulate(rates), capacity_per_s=service.capacity_per_s)
+
+
+@lru_cache(maxsize=2000)
+def _known(_identity: Hashable, _objectives: tuple[str, ...]) -> dict[int, float]:
+    """Points that are known so far: services that differ in their rate alone share them.
+
+    Which numbers are asked, in which order and from which guess, does not depend on who asked first.
+    """
+    return {}
+
+
+def _identity(service: Service) -> Hashable:
+    spec = service.profile.spec.model_dump_json()
+    return spec, service.arrivals.burstiness, service.lengths, service.prefix_hit_rate, service.routing
 
 
 def _greatest(service: Service, objectives: Sequence[Objective], replicas: int, *, guess_per_s: float) -> float:

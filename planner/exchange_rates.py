@@ -46,5 +46,5 @@ def rate_between(rates: Sequence[ExchangeRate], from_currency: str, to_currency:
 def missing_rate(rates: Sequence[ExchangeRate], from_currency: str, to_currency: str) -> str:
     """In words, that a rate is missing, and what there is that does not stand in for it."""
     inverse = rate_between(rates, to_currency, from_currency)
-    other = f"; it has {to_currency} to {from_currency}, which is not turned round silently" if inverse else ""
-    return f"no exchange rate from {from_currency} to {to_currency}{other}: state it under exchangeRates"
+    other = f"the one from {to_currency} to {from_currency} is not turned round; " if inverse else ""
+    return f"no exchange rate from {from_currency} to {to_currency} ({other}state it under exchangeRates)"

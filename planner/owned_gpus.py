@@ -81,7 +81,7 @@ class OwnedGpus(Dated):
         """Of a GPU-hour, part by part."""
         yearly = yearly_capital_cost(
             self.capital,
-            residual=self.capital * self.residual_percent / 100.0,
+            residual=min(self.capital, self.capital * self.residual_percent / 100.0),
             years=self.years,
             cost_of_capital=self.cost_of_capital_percent / 100.0,
         )
@@ -123,11 +123,15 @@ class OwnedCost:
         return {"capital": self.capital, "power": self.power, "space": self.space, "operations": self.operations}
 
     def __str__(self) -> str:
-        parts = " + ".join(f"{name} {amount:f}" for name, amount in self.parts.items())
+        parts = " + ".join(f"{name} {_text(amount)}" for name, amount in self.parts.items())
         return (
-            f"{parts}; power {self.power_at_load:f} at load, {self.power_idle:f} idle, "
-            f"under load {self.load_share * 100:f} % of the time"
+            f"{parts}; power {_text(self.power_at_load)} at load, {_text(self.power_idle)} idle, "
+            f"under load {_text(self.load_share * 100)} % of the time"
         )
+
+
+def _text(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"
 
 
 def _exact(amount: float) -> Decimal:

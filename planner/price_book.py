@@ -67,6 +67,17 @@ class PriceBook(FileModel):
         owned = (of_owned(each, ("spec", "owned", at), money) for at, each in enumerate(self.spec.owned))
         return *stated, *owned
 
+    def rows_of(self, gpu: str) -> tuple[PriceRow, ...]:
+        """Those of a GPU type, whatever the case."""
+        return self._by_gpu.get(gpu.strip().lower(), ())
+
+    @cached_property
+    def _by_gpu(self) -> dict[str, tuple[PriceRow, ...]]:
+        found: dict[str, list[PriceRow]] = {}
+        for row in self.rows:
+            found.setdefault(row.gpu.lower(), []).append(row)
+        return {gpu: tuple(rows) for gpu, rows in found.items()}
+
 
 def load_prices(path: Path | None) -> PriceBook:
     """The book in a file, or the newest one that ships. Raises InvalidInput with the place of the first mistake."""

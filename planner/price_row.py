@@ -53,7 +53,8 @@ class PriceRow:
     @property
     def days(self) -> str:
         """From when to when, in words."""
-        return f"from {self.from_day or 'ever'} until {self.until or 'further notice'}"
+        stated = (("from", self.from_day), ("until", self.until))
+        return " ".join(f"{word} {day}" for word, day in stated if day) or "at all times"
 
     @property
     def told(self) -> str:

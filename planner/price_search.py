@@ -56,9 +56,9 @@ class Search:
     currency: str
 
     @property
-    def rows(self) -> list[PriceRow]:
+    def rows(self) -> tuple[PriceRow, ...]:
         """All of that GPU, wherever."""
-        return [row for row in self.book.rows if row.gpu.lower() == self.gpu.strip().lower()]
+        return self.book.rows_of(self.gpu)
 
     def here(self, day: date | None, kind: Pricing) -> list[PriceRow]:
         """The rows of a kind that hold on a day, those alone that say most exactly where."""

@@ -69,4 +69,6 @@ def _evaluated(node: ast.expr, known: Mapping[str, float]) -> float:
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_evaluated(left, known), _evaluated(right, known))
         case _:
-            raise ValueError(f"{ast.unparse(node)!r} is no part of a column's formula: numbers, {{keys}}, + - * / and ()")
+            raise ValueError(
+                f"{ast.unparse(node)!r} is no part of a column's formula: numbers, {{keys}}, + - * / and ()"
+            )

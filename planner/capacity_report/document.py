@@ -49,7 +49,7 @@ class Column:
     summed: bool = False
     """Whether the rows' sum means something."""
     formula: str = ""
-    """The figure from others of its row, `{needed_gpu_h} * {price}` (column_formula.py): the spreadsheet computes it."""
+    """The figure from others of its row, as `{needed_gpu_h} * {price}` (column_formula.py); the spreadsheet's too."""
 
 
 @dataclass(frozen=True, kw_only=True)

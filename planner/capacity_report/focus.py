@@ -1,8 +1,8 @@
 """FOCUS 1.2 cost-and-usage rows: one for each line of usage and charge period, as FinOps tools read them.
 
 The FinOps Open Cost and Usage Specification, version 1.2 (https://focus.finops.org, May 2025); names of columns and
-allowed values are its. Each row is usage that is accounted for inside, on no invoice: InvoiceId is null. What is billed,
-contracted and effective is the price after discounts; the list price stands beside it.
+allowed values are its. Each row is usage that is accounted for inside, on no invoice: InvoiceId is null. What is
+billed, contracted and effective is the price after discounts; the list price stands beside it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 
-from planner.capacity_report.usage_line import NOT_STATED, UsageLine
+from planner.capacity_report.delimited import guarded
+from planner.capacity_report.document import CapacityReport
+from planner.capacity_report.usage_line import NOT_STATED, UsageLine, usage_lines
 from planner.price_fields import Pricing
 
 VERSION = "1.2"
@@ -22,8 +24,13 @@ UNIT = "GPU-Hours"
 CATEGORIES = {Pricing.ON_DEMAND: "Standard", Pricing.RENTAL: "Standard", Pricing.SPOT: "Dynamic",
               Pricing.RESERVED: "Committed"}  # fmt: skip
 """PricingCategory; what is no price that anybody asks is "Other"."""
-_TO = Decimal(1).scaleb(-12)
-_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_TO, _WIDE = Decimal(1).scaleb(-12), Context(prec=60)
+
+
+def focus_report(report: CapacityReport) -> str:
+    """The rows of a whole report, as CSV; what has no price is in none, but among the report's holes."""
+    period = datetime.fromisoformat(report.start), datetime.fromisoformat(report.end)
+    return focus_csv(focus_rows(usage_lines(report), period=period))
 
 
 def focus_rows(
@@ -57,7 +64,7 @@ def _row(line: UsageLine, period: tuple[datetime, datetime], account: str) -> di
         **_commitment(line),
         **_names(line),
     }
-    return {column: _plain(cells.get(column, "")) for column in COLUMNS}
+    return {column: guarded(cells.get(column, "")) for column in COLUMNS}
 
 
 def _money(line: UsageLine) -> dict[str, str]:
@@ -113,7 +120,7 @@ def _names(line: UsageLine) -> dict[str, str]:
         "ResourceType": "Inference service",
         "ServiceCategory": "AI and Machine Learning",
         "ServiceName": "GPU inference",
-        "ServiceSubcategory": "Generative AI",
+        "ServiceSubcategory": "AI Platforms",
         "SkuId": sku,
         "SkuMeter": "GPU hours",
         "SkuPriceDetails": json.dumps({"GpuCount": 1, "x_GpuType": line.gpu, "x_Pricing": line.pricing.value}),
@@ -126,17 +133,12 @@ def _names(line: UsageLine) -> dict[str, str]:
 
 def decimal_text(value: Decimal) -> str:
     """A decimal as FOCUS wants it: to 12 places, no exponent, and never a whole number, which is no decimal to it."""
-    text = f"{value.quantize(_TO):f}".rstrip("0")
+    text = f"{value.quantize(_TO, context=_WIDE):f}".rstrip("0")
     return f"{text}0" if text.endswith(".") else text
 
 
 def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _plain(cell: str) -> str:
-    """A name that a spreadsheet would run as a formula, with an apostrophe before it."""
-    return f"'{cell}" if cell.startswith(_STARTS_A_FORMULA) else cell
 
 
 COLUMNS = (

@@ -15,7 +15,7 @@ from planner.capacity_report.service_record import Accounted, ServiceRecord, rec
 from planner.capacity_report.sources.decisions import Doings, decision_history
 from planner.capacity_report.sources.prometheus import Scraped, prometheus_history
 from planner.capacity_report.sources.stated import stated_replicas
-from planner.capacity_report.sources.table import table_history
+from planner.capacity_report.sources.table import forget_tables, table_history
 from planner.capacity_report.sources.trace import trace_history
 from planner.fleet_file import FleetFile, HistorySource, WorkloadFields
 from planner.metrics_server import MetricsServer
@@ -74,6 +74,7 @@ def records(services: Iterable[Accounted], gathering: Gathering) -> Iterator[Ser
             yield record(each, history, gathering.period)
         except InvalidInput as error:
             raise InvalidInput(f"workload {each.name!r}: {error}", remedy=error.remedy) from None
+    forget_tables()
 
 
 def _history(accounted: Accounted, gathering: Gathering) -> History:

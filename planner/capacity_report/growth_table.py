@@ -8,7 +8,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from models.capacity_exhaustion import exhaustion
-from models.demand_growth import GrowthScenarios, stated_growth, trend_growth
+from models.demand_growth import trend_growth
+from models.demand_scenario import GrowthScenarios, stated_growth
 from models.errors import InvalidInput
 from models.purchase_offers import ExistingCommitment
 from planner.capacity_report.document import Column, Kind, Table, rows_of

@@ -19,6 +19,8 @@ _COLUMNS = (
     Column(key="price", title="Effective price", kind=Kind.PRICE, meaning="list price × (1 − discount)",
            formula="{list_price} * (1 - {discount})"),
     Column(key="pricing", title="Terms"),
+    Column(key="cloud", title="Cloud"),
+    Column(key="region", title="Region"),
     Column(key="told", title="Where from, as of when"),
 )  # fmt: skip
 
@@ -37,6 +39,9 @@ class PriceLine:
     """As a share of the list price."""
     pricing: str
     told: str
+    cloud: str = ""
+    """Whose price it is."""
+    region: str = ""
 
     @property
     def effective(self) -> float | None:
@@ -70,6 +75,8 @@ def prices_table(prices: PriceList) -> Table:
             "discount": line.discount,
             "price": line.effective,
             "pricing": line.pricing,
+            "cloud": line.cloud,
+            "region": line.region,
             "told": line.told,
         }
         for line in sorted({line.key: line for lines in prices.values() for line in lines}.values(), key=_order)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal
 
@@ -29,6 +29,10 @@ class PricedStretch:
     """Share of the list price."""
     effective_per_h: Decimal
     pricing: str
+    cloud: str
+    """Whose price it is."""
+    region: str | None
+    """None where the price is one of every region."""
     told: str
     """Where it is from, with its date."""
 
@@ -67,18 +71,32 @@ def price_lines(
     stretches = priced_stretches(book, gpu, place, start=period.start, end=period.end, currency=currency)
     several = len(stretches) > 1
     return tuple(
-        PriceLine(
-            key=f"{cluster}/{gpu}" + (f"/{at}" if several else ""),
-            cluster=cluster,
-            gpu=gpu,
-            start_s=each.start.timestamp(),
-            end_s=each.end.timestamp(),
-            list_price=float(each.list_per_h) if isinstance(each, PricedStretch) else None,
-            discount=float(each.discount) if isinstance(each, PricedStretch) else 0.0,
-            pricing=each.pricing if isinstance(each, PricedStretch) else "",
-            told=each.told,
-        )
+        _price_line(each, key=f"{cluster}/{gpu}" + (f"/{at}" if several else ""), cluster=cluster, gpu=gpu)
         for at, each in enumerate(stretches, start=1)
+    )
+
+
+def _price_line(stretch: PricedStretch | PriceHole, *, key: str, cluster: str, gpu: str) -> PriceLine:
+    line = PriceLine(
+        key=key,
+        cluster=cluster,
+        gpu=gpu,
+        start_s=stretch.start.timestamp(),
+        end_s=stretch.end.timestamp(),
+        list_price=None,
+        discount=0.0,
+        pricing="",
+        told=stretch.told,
+    )
+    if isinstance(stretch, PriceHole):
+        return line
+    return replace(
+        line,
+        list_price=float(stretch.list_per_h),
+        discount=float(stretch.discount),
+        pricing=stretch.pricing,
+        cloud=stretch.cloud,
+        region=stretch.region or "",
     )
 
 
@@ -102,7 +120,8 @@ def _between_changes(search: Search, start: datetime, end: datetime) -> Iterator
     zone = start.tzinfo
     assert zone is not None
     first, last = start.astimezone(UTC), end.astimezone(UTC)
-    inside = sorted({moment for day in _changes(search) if first < (moment := _midnight(day, zone)) < last})
+    days = {day for day in _changes(search) if start.date() <= day <= last.astimezone(zone).date()}
+    inside = sorted({moment for day in days if first < (moment := _midnight(day, zone)) < last})
     edges = [first, *inside, last]
     for at, edge in enumerate(edges[:-1]):
         yield edge, edges[at + 1], edge.astimezone(zone).date()
@@ -124,7 +143,7 @@ def _midnight(day: date, zone: tzinfo) -> datetime:
 def _part(search: Search, start: datetime, end: datetime, day: date) -> PricedStretch | PriceHole:
     quote = search.best(day)
     if quote is None:
-        return PriceHole(start=start, end=end, told=f"{search.missing(day)}")
+        return PriceHole(start=start, end=end, told=search.missing(day))
     return PricedStretch(
         start=start,
         end=end,
@@ -132,14 +151,14 @@ def _part(search: Search, start: datetime, end: datetime, day: date) -> PricedSt
         discount=quote.discount,
         effective_per_h=quote.per_h,
         pricing=quote.row.pricing.value,
+        cloud=quote.row.cloud,
+        region=quote.row.region or search.place.region,
         told=quote.told,
     )
 
 
 def _joined(parts: Sequence[PricedStretch | PriceHole]) -> Iterator[PricedStretch | PriceHole]:
     """Neighbours that say the same as one."""
-    from dataclasses import replace
-
     kept = parts[0]
     for part in parts[1:]:
         if type(part) is type(kept) and replace(part, start=kept.start, end=kept.end) == kept:

@@ -138,7 +138,7 @@ def _rows(buying: Buying, mix: PurchaseMix) -> Iterator[dict[str, Any]]:
         yield _reserved_row(buying, mix, offer)
     mean_price = options.on_demand_per_gpu_hour
     yield {"pool": name, "what": "on demand", "gpus": first.on_demand_gpus, "price": mean_price,
-           "cost_per_year": HOURS_PER_YEAR * _mean(mix, "on_demand_gpus") * mean_price, 
+           "cost_per_year": HOURS_PER_YEAR * _mean(mix, "on_demand_gpus") * mean_price,
            "told": on_demand.told}  # fmt: skip
     if options.spot is not None:
         spot = offers.of(Pricing.SPOT)

@@ -26,7 +26,14 @@ def _length(text: str) -> int:
 
 
 def write_cell(
-    sheet: Any, at: tuple[int, int], value: Cell, formats: Formats, *, kind: Kind, formula: str | None = None, **look: Any
+    sheet: Any,
+    at: tuple[int, int],
+    value: Cell,
+    formats: Formats,
+    *,
+    kind: Kind,
+    formula: str | None = None,
+    **look: Any,
 ) -> None:
     """Write a figure, date or text; with a formula, the value is what a viewer without an engine shows."""
     row, column = at

@@ -16,13 +16,15 @@ CHARTS = "Charts"
 """Name of their sheet."""
 _WIDE, _HALF, _HEIGHT = 1080, 534, 330
 _COLOURS = {"used": "#2A7F9E", "needed": "#D98E04", "allocated": ACCENT, "idle": "#D9B382"}
-_MOST_BARS = 15
+_MOST_BARS = 10
+_MOST_DAYS = 62
 _DATA_ROW = 3
 
 
 def write_charts(writing: Writing, sheet: Any) -> None:
     """Write those that the report has figures for; the ledger has lines."""
     formats = writing.formats
+    sheet.set_row(0, 22.0)
     sheet.write_string(0, 0, CHARTS, formats.title)
     sheet.write_url(1, 0, f"internal:{quoted(writing.front)}!A1", formats.link, f"← {writing.front}")
     _causes(writing, sheet)
@@ -73,9 +75,18 @@ def _day_by_day(writing: Writing, days: Place) -> Any:
             "line": {"color": _COLOURS[name], "width": 2.0, "dash_type": "dash" if name == "needed" else "solid"},
         })  # fmt: skip
     _dress(chart, "GPU-hours day by day", width=_WIDE)
-    chart.set_x_axis({**_axis(), "date_axis": True, "num_format": "d mmm", "major_gridlines": {"visible": False}})
+    chart.set_x_axis(
+        {**_axis(), "date_axis": True, "major_gridlines": {"visible": False}, **_dates(len(days.table.rows))}
+    )
     chart.set_y_axis({**_axis(), "num_format": "#,##0", "min": 0, "major_gridlines": _gridlines()})
     return chart
+
+
+def _dates(days: int) -> dict[str, Any]:
+    """As many as can be read beside each other."""
+    if days > _MOST_DAYS:
+        return {"num_format": "mmm yyyy", "major_unit": 1, "major_unit_type": "months"}
+    return {"num_format": "d mmm", "major_unit": 1 + days // 16, "major_unit_type": "days"}
 
 
 def _idle(writing: Writing) -> Any:
@@ -127,8 +138,10 @@ def _dress(chart: Any, title: str, *, width: int) -> None:
 
 def _bars(chart: Any) -> None:
     """The first row of the table on top."""
-    chart.set_x_axis({**_axis(), "reverse": True, "major_gridlines": {"visible": False}})
-    chart.set_y_axis({**_axis(), "num_format": "#,##0", "min": 0, "crossing": "max", "major_gridlines": _gridlines()})
+    chart.set_x_axis({**_axis(), "num_format": "#,##0", "min": 0, "major_gridlines": _gridlines()})
+    chart.set_y_axis(
+        {**_axis(), "reverse": True, "crossing": "max", "interval_unit": 1, "major_gridlines": {"visible": False}}
+    )
 
 
 def _axis() -> dict[str, Any]:

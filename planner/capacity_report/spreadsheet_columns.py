@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from planner.capacity_report.column_formula import with_references
 from planner.capacity_report.document import Column, Row, Table
-from planner.capacity_report.spreadsheet_layout import Layout, Place
+from planner.capacity_report.spreadsheet_formulas import key_column
+from planner.capacity_report.spreadsheet_layout import Layout, Place, is_grouping
 
 _COLUMNS = (
     Column(key="sheet", title="Sheet"),
@@ -28,12 +29,17 @@ def columns_table(layout: Layout) -> Table:
 
 
 def _rows(places: Iterable[Place]) -> Iterable[Row]:
+    groupings = False
     for place in places:
+        if is_grouping(place):
+            if groupings:
+                continue
+            groupings = True
         for column in place.table.columns:
             formula = _formula(place, column)
             if column.meaning or formula:
                 yield {
-                    "sheet": place.sheet,
+                    "sheet": "By …" if is_grouping(place) else place.sheet,
                     "column": column.title,
                     "meaning": column.meaning or None,
                     "formula": formula or None,
@@ -42,9 +48,9 @@ def _rows(places: Iterable[Place]) -> Iterable[Row]:
 
 def _formula(place: Place, column: Column) -> str:
     """In the titles of columns."""
-    if column.summed and place.table.name.startswith("by_"):
-        return "sum of the ledger's lines of that name"
-    if column.key == "price" and place.has("price_key") and not column.formula:
+    if column.summed and is_grouping(place):
+        return "sum over the lines of the ledger with that name"
+    if place.has(key_column(column)) and not column.formula:
         return "effective price of the price key, from the table of prices"
     titles = {each.key: each.title for each in place.table.columns}
     spelled = with_references(column.formula, lambda key: titles.get(key, key))

@@ -57,7 +57,8 @@ class Formats:
 
     def figure(self, kind: Kind, **properties: Any) -> Any:
         """Of a number or a date."""
-        return self.of(num_format=number_format(kind, self._currency), align="right", **properties)
+        side = {"align": "left"} if kind is Kind.DATE else {"align": "right", "indent": 1}
+        return self.of(num_format=number_format(kind, self._currency), **side, **properties)
 
     def text(self, text: str, **properties: Any) -> Any:
         """Of a text, which stays one when somebody edits it: marked as such where it looks like a formula."""
@@ -78,14 +79,14 @@ class Formats:
     @property
     def link(self) -> Any:
         """To another sheet."""
-        return self.of(font_color=ACCENT, underline=1)
+        return self.of(font_color=ACCENT, underline=1, **self.cell)
 
     def header(self, kind: Kind = Kind.TEXT) -> Any:
         """Of a column, on the side where its cells stand."""
-        align = "left" if kind is Kind.TEXT else "right"
+        side = {"align": "left"} if kind in (Kind.TEXT, Kind.DATE) else {"align": "right", "indent": 1}
         return self.of(
-            bold=True, font_color="#FFFFFF", bg_color=ACCENT, text_wrap=True, align=align, valign="vcenter",
-            border=1, border_color=ACCENT,
+            bold=True, font_color="#FFFFFF", bg_color=ACCENT, text_wrap=True, valign="vcenter", border=1,
+            border_color=ACCENT, **side,
         )  # fmt: skip
 
     @property

@@ -7,11 +7,11 @@ Names are compared by EXACT, never by SUMIFS or MATCH: those take `<5`, `*` and 
 from __future__ import annotations
 
 from planner.capacity_report.column_formula import inputs_of, may_divide_by_zero, with_references
-from planner.capacity_report.document import Column, Row
+from planner.capacity_report.document import Column
 from planner.capacity_report.spreadsheet_checks import check_formula
-from planner.capacity_report.spreadsheet_layout import FIRST_ROW, TOTAL_ROW, Layout, Place
+from planner.capacity_report.spreadsheet_layout import FIRST_ROW, TOTAL_ROW, Layout, Place, is_grouping
 
-_LEDGER, _PRICES, _CHECKS, _GROUPING = "ledger", "prices", "checks", "by_"
+_LEDGER, _PRICES, _CHECKS = "ledger", "prices", "checks"
 
 
 def cell_formula(place: Place, column: Column, index: int, layout: Layout) -> str | None:
@@ -21,10 +21,10 @@ def cell_formula(place: Place, column: Column, index: int, layout: Layout) -> st
         return None
     if place.table.name == _CHECKS:
         return check_formula(place, column, index, layout)
-    if column.summed and place.table.name.startswith(_GROUPING):
+    if column.summed and is_grouping(place):
         return _group_sum(place, column, index, layout)
-    if column.key == "price" and place.table.name != _PRICES:
-        return _price(place, row, index, layout)
+    if place.has(key_column(column)) and place.table.name != _PRICES:
+        return _price(place, column, index, layout)
     return _of_its_row(place, column, FIRST_ROW + index)
 
 
@@ -73,14 +73,18 @@ def _group_sum(place: Place, column: Column, index: int, layout: Layout) -> str 
     return _sum_where(names, place.cell(key, FIRST_ROW + index), figures)
 
 
-def _price(place: Place, row: Row, index: int, layout: Layout) -> str | None:
-    """The effective price of the row's price key, where the table of prices has it."""
-    prices = layout.place(_PRICES)
-    if prices is None or not place.has("price_key"):
+def key_column(column: Column) -> str:
+    """The column that would name the price in this one: `price_key` beside `price`."""
+    return f"{column.key}_key"
+
+
+def _price(place: Place, column: Column, index: int, layout: Layout) -> str | None:
+    """The effective price that the key names, where the table of prices has that very price."""
+    row, named = place.table.rows[index], key_column(column)
+    key = row[named]
+    if key not in layout.prices or layout.prices[str(key)] != row[column.key]:
         return None
-    if row["price_key"] not in {each["price_key"] for each in prices.table.rows}:
-        return None
-    return _sum_where(f"{_PRICES}_price_key", place.cell("price_key", FIRST_ROW + index), f"{_PRICES}_price")
+    return _sum_where(f"{_PRICES}_price_key", place.cell(named, FIRST_ROW + index), f"{_PRICES}_price")
 
 
 def _sum_where(names: str, name: str, figures: str) -> str:

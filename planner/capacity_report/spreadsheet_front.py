@@ -11,7 +11,7 @@ from planner.capacity_report.spreadsheet_cells import cell_text, write_cell
 from planner.capacity_report.spreadsheet_checks import all_checks_formula
 from planner.capacity_report.spreadsheet_formats import BAD, BAD_PAPER, GOOD, GOOD_PAPER
 from planner.capacity_report.spreadsheet_formulas import whole_formula
-from planner.capacity_report.spreadsheet_layout import Place, quoted
+from planner.capacity_report.spreadsheet_layout import Place, is_grouping, quoted
 from planner.capacity_report.spreadsheet_tables import Writing, page
 
 FRONT = "Summary"
@@ -29,7 +29,14 @@ _HEADLINE = {
     "Cost of 1k requests": "per_thousand_requests",
 }
 """The column of the ledger that a figure of the headline sums up, by its label."""
-_WIDTHS = (30, 34, 96)
+_HOLDS = {
+    "days": "used, needed and allocated GPU-hours of each day",
+    "prices": "what the costs look up: list prices and discounts are inputs",
+    "assumptions": "what every figure rests on, with sources and dates",
+    "holes": "what is not known, and what that leaves out",
+}
+"""Of tables without a note."""
+_WIDTHS = (28, 24, 90)
 
 
 def write_front(writing: Writing, report: CapacityReport, sheet: Any, further: Sequence[tuple[str, str]]) -> None:
@@ -37,6 +44,7 @@ def write_front(writing: Writing, report: CapacityReport, sheet: Any, further: S
     formats = writing.formats
     for at, width in enumerate(_WIDTHS):
         sheet.set_column(at, at, width)
+    sheet.set_row(0, 22.0)
     sheet.write_string(0, 0, cell_text(report.title), formats.title)
     made = f"Made on {report.made_on.isoformat()} by Replicast {report.version}"
     sheet.write_string(1, 0, made, formats.note)
@@ -45,6 +53,7 @@ def write_front(writing: Writing, report: CapacityReport, sheet: Any, further: S
     row = _contents(writing, sheet, row + 1, further)
     sheet.write_string(row + 1, 0, "Unknown figures are empty cells, never 0, and are in no sum.", formats.note)
     page(sheet, report.title, _WIDTHS)
+    sheet.fit_to_pages(1, 1)
 
 
 def _about(writing: Writing, report: CapacityReport, sheet: Any, row: int) -> int:
@@ -77,7 +86,9 @@ def _checks(writing: Writing, report: CapacityReport, sheet: Any, row: int) -> i
     sheet.write_string(row, 2, "the report against itself: every difference must be 0", writing.formats.note)
     for criteria, ink, paper in (("begins with", GOOD, GOOD_PAPER), ("not containing", BAD, BAD_PAPER)):
         look = writing.workbook.add_format({"font_color": ink, "bg_color": paper})
-        sheet.conditional_format(row, 1, row, 1, {"type": "text", "criteria": criteria, "value": "all ", "format": look})
+        sheet.conditional_format(
+            row, 1, row, 1, {"type": "text", "criteria": criteria, "value": "all ", "format": look}
+        )
     writing.workbook.define_name("checks_status", f"={quoted(FRONT)}!$B${row + 1}")
     return row + 1
 
@@ -136,4 +147,8 @@ def _contents(writing: Writing, sheet: Any, row: int, further: Sequence[tuple[st
 
 
 def _tables(places: Sequence[Place]) -> list[tuple[str, int | None, str]]:
-    return [(each.sheet, len(each.table.rows), each.table.note) for each in places]
+    return [(each.sheet, len(each.table.rows), each.table.note or _held(each)) for each in places]
+
+
+def _held(place: Place) -> str:
+    return "sums of the ledger, the dearest first" if is_grouping(place) else _HOLDS.get(place.table.name, "")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from planner.capacity_report.document import Table
+from planner.capacity_report.document import Cell, Table
 
 TITLE_ROW, NOTE_ROW, TOTAL_ROW, HEADER_ROW, FIRST_ROW = range(5)
 """Counted from 0, as on every sheet of a table: totals stand above the header, where no filter hides and no sort moves
@@ -73,6 +74,14 @@ class Layout:
         """Of a table that has rows."""
         return next((each for each in self.places if each.table.name == name and each.table.rows), None)
 
+    @cached_property
+    def prices(self) -> Mapping[str, Cell]:
+        """Effective prices by those keys that stand for one price each: what can be looked up."""
+        place = self.place("prices")
+        rows = () if place is None else place.table.rows
+        count = Counter(row["price_key"] for row in rows)
+        return {str(row["price_key"]): row["price"] for row in rows if count[row["price_key"]] == 1}
+
     def range_of(self, name: str, key: str) -> str | None:
         """A column as formulas write it: by its name where it has one."""
         place = self.place(name)
@@ -94,13 +103,18 @@ def layout_of(tables: Iterable[Table], *, taken: Sequence[str]) -> Layout:
 
 def _sheet_name(title: str, used: set[str]) -> str:
     """At most 31 characters, without those that a sheet's name may not have, unlike any other in whatever case."""
-    clean = _NOT_IN_SHEET_NAMES.sub(" ", title).strip(" '") or "Table"
+    clean = " ".join(_NOT_IN_SHEET_NAMES.sub(" ", title).split()).strip(" '") or "Table"
     wanted, count = clean[:SHEET_NAME_LENGTH].strip(" '"), 1
     while wanted.casefold() in used or wanted.casefold() == "history":
         count += 1
         ending = f" ({count})"
         wanted = clean[: SHEET_NAME_LENGTH - len(ending)].rstrip() + ending
     return wanted
+
+
+def is_grouping(place: Place) -> bool:
+    """Whether its figures are sums of the ledger by the name in the first column."""
+    return place.table.name.startswith("by_")
 
 
 def quoted(sheet: str) -> str:

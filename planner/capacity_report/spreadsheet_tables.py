@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,9 +27,11 @@ from planner.capacity_report.spreadsheet_layout import (
 INPUTS = {"prices": ("list_price", "discount")}
 """What a reader may change, to see everything else move."""
 _INPUT_NOTE = "Yellow cells are inputs: change a list price or a discount, and every cost of the workbook follows."
+_TOTAL = "Total shown"
 _LEAST_WIDTH, _GREATEST_WIDTH, _SAMPLE = 9, 60, 400
-_PAGE_WIDTH = 190
-"""Characters on a page of A4 across, at a size that can be read."""
+_GREATEST_HEIGHT, _LOOKED_AT = 400.0, 3000
+_ONE_PAGE, _PAGE_WIDTH = 240, 145
+"""Characters across a page of A4: the most on one page, and on each where one is too few."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +67,7 @@ def write_table(writing: Writing, place: Place, sheet: Any) -> None:
             )  # fmt: skip
     if table.name in INPUTS:
         _guard_inputs(place, sheet)
-    sheet.set_row(HEADER_ROW, 15.0 * _header_lines(table, wide))
+    _heights(table, sheet, wide)
     sheet.autofilter(HEADER_ROW, 0, place.last_row, len(table.columns) - 1)
     sheet.freeze_panes(FIRST_ROW, 1)
     page(sheet, writing.title, wide)
@@ -79,7 +82,7 @@ def _look(formats: Formats, table: Table, column: Column, width: int) -> dict[st
 
 
 def _totals(writing: Writing, place: Place, sheet: Any) -> None:
-    """Sums of the rows that are shown, and what follows from them."""
+    """Sums of the rows that a filter shows, and what follows from them."""
     table = place.table
     if not any(each.summed for each in table.columns):
         return
@@ -88,7 +91,7 @@ def _totals(writing: Writing, place: Place, sheet: Any) -> None:
         formula = total_formula(place, column)
         value = sums[column.key] if column.summed else value_of(column.formula, sums) if formula else None
         write_cell(
-            sheet, (TOTAL_ROW, at), "Total of the rows shown" if at == 0 else value, writing.formats,
+            sheet, (TOTAL_ROW, at), _TOTAL if at == 0 else value, writing.formats,
             kind=column.kind, formula=formula, **writing.formats.total,
         )  # fmt: skip
 
@@ -112,16 +115,18 @@ def _guard_inputs(place: Place, sheet: Any) -> None:
 
 def widths(table: Table) -> list[int]:
     """Of columns, in characters: of the longest of the first cells, within limits."""
-    return [_width(column, table.rows[:_SAMPLE], table) for column in table.columns]
+    return [_width(column, table) for column in table.columns]
 
 
-def _width(column: Column, rows: Sequence[Any], table: Table) -> int:
-    longest = max((_shown_length(row[column.key], column.kind) for row in rows), default=0)
+def _width(column: Column, table: Table) -> int:
+    longest = max((_shown_length(row[column.key], column.kind) for row in table.rows[:_SAMPLE]), default=0)
     if column.summed:
         longest = max(longest, _shown_length(table.total(column.key), column.kind) + 1)
-    word = max((len(each) for each in column.title.split()), default=0) + 3
-    first = 24 if column is table.columns[0] and any(each.summed for each in table.columns) else 0
-    return min(_GREATEST_WIDTH, max(_LEAST_WIDTH, longest + 2, word, first, math.ceil(len(column.title) / 3)))
+    # A hyphen would break the line, as in "GPU-\nh".
+    words = [column.title] if column.title.endswith("-h") else column.title.split()
+    if column is table.columns[0]:
+        words = [*words, _TOTAL]
+    return min(_GREATEST_WIDTH, max(_LEAST_WIDTH, longest + 2, *(len(each) + 3 for each in words)))
 
 
 def _shown_length(value: Cell, kind: Kind) -> int:
@@ -133,8 +138,21 @@ def _shown_length(value: Cell, kind: Kind) -> int:
     return digits + {Kind.MONEY: 7, Kind.PRICE: 9, Kind.COUNT: 0, Kind.MINUTES: 0, Kind.NUMBER: 7}.get(kind, 2)
 
 
-def _header_lines(table: Table, wide: Sequence[int]) -> int:
-    return max(math.ceil((len(each.title) + 3) / width) for each, width in zip(table.columns, wide, strict=True))
+def _heights(table: Table, sheet: Any, wide: Sequence[int]) -> None:
+    """Of the header and of rows with long texts: not every program finds them by itself."""
+    sheet.set_row(TITLE_ROW, 22.0)
+    columns = list(zip(table.columns, wide, strict=True))
+    sheet.set_row(HEADER_ROW, 15.0 * max(_lines(each.title, width - 2) for each, width in columns))
+    long = [each.key for each, width in columns if width >= _GREATEST_WIDTH]
+    for index, row in enumerate(table.rows):
+        lines = max((_lines(str(row[key] or ""), _GREATEST_WIDTH + 6) for key in long), default=1)
+        if lines > 1:
+            sheet.set_row(FIRST_ROW + index, min(_GREATEST_HEIGHT, 13.5 * lines))
+
+
+def _lines(text: str, width: int) -> int:
+    """That a text takes, broken between words."""
+    return sum(max(1, len(textwrap.wrap(line, max(1, width)))) for line in text[:_LOOKED_AT].split("\n"))
 
 
 def page(sheet: Any, title: str, wide: Sequence[int]) -> None:
@@ -142,7 +160,7 @@ def page(sheet: Any, title: str, wide: Sequence[int]) -> None:
     sheet.set_landscape()
     sheet.set_paper(9)
     sheet.set_margins(left=0.4, right=0.4, top=0.6, bottom=0.6)
-    pages = max(1, math.ceil(sum(wide) / _PAGE_WIDTH))
+    pages = 1 if sum(wide) <= _ONE_PAGE else math.ceil(sum(wide) / _PAGE_WIDTH)
     sheet.fit_to_pages(pages, 0)
     if pages > 1:
         sheet.repeat_columns(0)

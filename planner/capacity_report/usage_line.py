@@ -18,7 +18,7 @@ NOT_STATED = "(none)"
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
-    """Who lets the GPUs of a cluster, and where."""
+    """Whose the GPUs are, and where."""
 
     name: str
     region: str | None = None
@@ -55,21 +55,19 @@ class UsageLine:
             raise InvalidInput(f"usage of {self.service} is negative", remedy="hours and prices are at least 0")
 
 
-def usage_lines(report: CapacityReport, providers: Mapping[str, Provider]) -> Iterator[UsageLine]:
+def usage_lines(report: CapacityReport) -> Iterator[UsageLine]:
     """The lines of the report's ledger that have hours and a price; the others are among the report's holes.
 
-    `providers` are by cluster; a cluster that is not in it is its own provider.
+    The provider is whose price it is; where nobody says so, the cluster.
     """
     prices = {row["price_key"]: row for row in report.table("prices").rows}
     for row in report.table("ledger").rows:
         priced = prices[row["price_key"]]
         if row["allocated_gpu_h"] is not None and priced["list_price"] is not None:
-            yield _line(row, priced, providers, report.currency)
+            yield _line(row, priced, report.currency)
 
 
-def _line(
-    row: Mapping[str, Any], priced: Mapping[str, Any], providers: Mapping[str, Provider], currency: str
-) -> UsageLine:
+def _line(row: Mapping[str, Any], priced: Mapping[str, Any], currency: str) -> UsageLine:
     return UsageLine(
         service=row["service"],
         team=row["team"],
@@ -77,7 +75,7 @@ def _line(
         environment=row["environment"],
         cluster=row["cluster"],
         gpu=row["gpu"],
-        provider=providers.get(row["cluster"]) or Provider(name=row["cluster"]),
+        provider=Provider(name=priced["cloud"] or row["cluster"], region=priced["region"] or None),
         start=datetime.fromisoformat(row["start"]),
         end=datetime.fromisoformat(row["end"]),
         gpu_hours=_exact(row["allocated_gpu_h"]),

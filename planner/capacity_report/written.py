@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from models.errors import InvalidInput
 from planner.capacity_report.delimited import csv_archive, ledger_csv
 from planner.capacity_report.document import CapacityReport
-from planner.capacity_report.focus import focus_csv, focus_rows
+from planner.capacity_report.focus import focus_report
 from planner.capacity_report.html import require_jinja2, to_html
 from planner.capacity_report.json_document import to_json
 from planner.capacity_report.markdown import to_markdown
-from planner.capacity_report.usage_line import Provider, usage_lines
 from planner.files import require_writable, write_atomically
 
 _WHAT = "the report"
-Providers = Mapping[str, Provider]
 
 
-def write_report(
-    report: CapacityReport, paths: Sequence[Path], *, providers: Providers | None = None
-) -> tuple[Path, ...]:
-    """Write each file whole, and name them. `providers` are by cluster, for FOCUS.
-
-    Raises InvalidInput where one is not possible, before any is written.
-    """
+def write_report(report: CapacityReport, paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Write each file whole, and name them. Raises InvalidInput where one is not possible, before any is written."""
     require_formats(paths)
-    made = [(path, format_of(path).render(report, providers or {})) for path in paths]
+    made = [(path, format_of(path).render(report)) for path in paths]
     for path, data in made:
         write_atomically(path, data)
     return tuple(paths)
@@ -54,7 +46,7 @@ class Format:
     suffix: str
     told: str
     """What is in the file, for those who choose."""
-    render: Callable[[CapacityReport, Providers], bytes]
+    render: Callable[[CapacityReport], bytes]
     require: Callable[[], None] = lambda: None
     """Raises InvalidInput where a library is missing."""
 
@@ -69,16 +61,11 @@ def format_of(path: Path) -> Format:
     raise InvalidInput(f"{_WHAT} {path} {suffix}", remedy=f"end it in one of {possible}; for PDF, print the page")
 
 
-def _text(render: Callable[[CapacityReport], str]) -> Callable[[CapacityReport, Providers], bytes]:
-    return lambda report, _: render(report).encode()
+def _text(render: Callable[[CapacityReport], str]) -> Callable[[CapacityReport], bytes]:
+    return lambda report: render(report).encode()
 
 
-def _focus(report: CapacityReport, providers: Providers) -> bytes:
-    period = (datetime.fromisoformat(report.start), datetime.fromisoformat(report.end))
-    return focus_csv(focus_rows(usage_lines(report, providers), period=period)).encode()
-
-
-def _xlsx(report: CapacityReport, _: Providers) -> bytes:
+def _xlsx(report: CapacityReport) -> bytes:
     from planner.capacity_report.spreadsheet import write_xlsx
 
     return write_xlsx(report)
@@ -95,8 +82,8 @@ FORMATS = (
     Format(suffix=".html", told="one page", render=_text(to_html), require=require_jinja2),
     Format(suffix=".md", told="Markdown", render=_text(to_markdown)),
     Format(suffix=".json", told="every table and digit", render=_text(to_json)),
-    Format(suffix=".focus.csv", told="rows of FOCUS", render=_focus),
-    Format(suffix=".csv.zip", told="a CSV file a table", render=lambda report, _: csv_archive(report)),
+    Format(suffix=".focus.csv", told="rows of FOCUS", render=_text(focus_report)),
+    Format(suffix=".csv.zip", told="a CSV file a table", render=csv_archive),
     Format(suffix=".csv", told="the ledger", render=_text(ledger_csv)),
 )
 """The first whose suffix fits counts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -128,7 +129,7 @@ def _gathered(services: Sequence[Accounted], gathering: Gathering) -> list[Servi
         services,
         label="reading histories",
         item_show_func=lambda each: "" if each is None else each.name[:40],
-        file=click.get_text_stream("stderr"),
-        hidden=not click.get_text_stream("stderr").isatty(),
+        file=sys.stderr,
+        hidden=not sys.stderr.isatty(),
     ) as shown:
         return list(records(shown, gathering))

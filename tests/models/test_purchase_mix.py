@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models.errors import InvalidInput
@@ -28,7 +28,9 @@ SPOT = st.none() | st.builds(
     extra_hours=st.sampled_from([0.0, 0.2]),
 )
 EXISTING = st.lists(
-    st.builds(ExistingCommitment, gpus=st.integers(0, 2), days_left=st.sampled_from([0.25 * YEAR, YEAR, 1.5 * YEAR, math.inf])),
+    st.builds(
+        ExistingCommitment, gpus=st.integers(0, 2), days_left=st.sampled_from([0.25 * YEAR, YEAR, 1.5 * YEAR, math.inf])
+    ),
     max_size=2,
 )
 
@@ -69,10 +71,15 @@ def cost_of(
 
 
 def cheapest_of_all(
-    years: Sequence[Sequence[int]], options: PurchaseOptions, existing: Sequence[ExistingCommitment]
+    years: Sequence[Sequence[int]],
+    options: PurchaseOptions,
+    existing: Sequence[ExistingCommitment],
+    first: int = 0,
 ) -> float:
     ways = [
-        (offer, year) for offer in options.reserved for year in range(len(years) - max(1, round(offer.term_years)) + 1)
+        (offer, year)
+        for offer in options.reserved
+        for year in range(first, len(years) - max(1, round(offer.term_years)) + 1)
     ]
     most = max(map(max, years))
     return min(
@@ -113,6 +120,17 @@ def test_no_mix_of_two_terms_is_cheaper_where_the_need_changes_over_the_years(
     assert mix.cost_per_hour == pytest.approx(cheapest_of_all(years, options, existing))
     assert mix.cost_per_hour == pytest.approx(cost_of(bought(mix), years, options, existing))
     assert mix.saving_per_hour >= -1e-12
+
+
+@settings(max_examples=30)
+@given(years=st.lists(FEW, min_size=3, max_size=3), prices=st.tuples(PRICES, PRICES, PRICES), first=st.integers(0, 1))
+@example(years=[[1], [0], [1]], prices=(0.75, 0.25, 0.5), first=0)
+@example(years=[[1], [2], [1]], prices=(1.0, 0.5, 1.0), first=0)  # two GPUs for two years each, a year apart
+def test_no_mix_of_terms_that_overlap_is_cheaper(years: list[list[int]], prices: tuple[float, ...], first: int):
+    options = PurchaseOptions(on_demand_per_gpu_hour=1.0, reserved=offers_of([1.0, 2.0, 3.0], prices))
+    mix = best_mix([NeedLaw.of_slots(needs) for needs in years], options, first_purchase=first)
+    assert mix.cost_per_hour == pytest.approx(cheapest_of_all(years, options, [], first))
+    assert mix.cost_per_hour == pytest.approx(cost_of(bought(mix), years, options, []))
 
 
 @given(needs=st.lists(st.integers(0, 300), min_size=1, max_size=50), price=st.floats(0.01, 0.99))
@@ -165,6 +183,14 @@ def test_growth_is_bought_year_by_year_above_what_is_needed_throughout():
     assert shrinking.bought_now == {"1 y": 20, "3 y": 10}  # 3·0.5 > 2·0.7
 
 
+def test_what_commitments_spare_is_told_apart_by_the_need_that_they_carry():
+    mix = best_mix([NeedLaw.of_slots(needs) for needs in ([8, 10], [6, 8], [6, 8])], market(0.4, 0.35))
+    assert [(each.offer.name, each.year, each.gpus, each.avoided_per_hour) for each in mix.purchases] == [
+        ("1 y", 0, 2, (pytest.approx(1.0),)),
+        ("3 y", 0, 8, (pytest.approx(8.0), pytest.approx(7.0), pytest.approx(7.0))),
+    ]
+
+
 def test_spot_is_taken_within_its_share_of_what_runs():
     spot = SpotOffer(price_per_gpu_hour=0.25, greatest_share=0.3, extra_hours=0.2)
     mix = best_mix([DAY_AND_NIGHT], market(0.7, spot=spot))  # the 8th spares 0.3 at night and 1 by day: 0.65
@@ -196,6 +222,12 @@ def test_what_was_bought_before_is_used_first_until_it_ends():
     assert quarter.bought_now == {"1 y": 10}
 
 
+def test_a_fleet_that_needs_nothing_buys_nothing():
+    options = PurchaseOptions(on_demand_per_gpu_hour=1.0, reserved=offers_of([1.0, 2.0, 3.0], [0.5, 0.4, 0.3]))
+    mix = best_mix([NeedLaw.of_slots([0])], options)
+    assert (mix.purchases, mix.cost_per_hour, mix.saving_per_hour) == ((), 0.0, 0.0)
+
+
 def test_break_even_is_the_ratio_of_the_prices():
     options = market(0.6, 1.3)
     assert [options.break_even_use(offer) for offer in options.reserved] == [pytest.approx(0.6), None]
@@ -213,7 +245,7 @@ def test_slots_without_data_are_left_out_and_scenarios_weighed():
     assert NeedLaw.of_slots([1.0, math.nan, 3.0]).mean == 2.0
     assert NeedLaw.of_slots([[1, 1], [5, 5]], [[0.75], [0.25]]).mean == 2.0
     assert mixed([NeedLaw.of_slots([0]), NeedLaw.of_slots([4])], [1.0, 3.0]).mean == 3.0
-    assert NeedLaw.of_slots([5, 10]).scaled(1.2).gpus.tolist() == [6.0, 12.0]
+    assert NeedLaw.of_slots([5, 7]).scaled(1.2).gpus.tolist() == [6.0, 9.0]
 
 
 @pytest.mark.parametrize("needed", [[], [math.nan], [-1.0], [math.inf], [1e9]])

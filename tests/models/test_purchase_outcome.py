@@ -75,6 +75,8 @@ def test_a_commitment_that_is_hardly_used_never_pays_back():
     found = payback(bought(offer, 1.0, 0.4, 0.0))
     assert (found.upfront_months, found.commitment_months) == (pytest.approx(12 * 0.3 / 0.6), None)
     assert payback(bought(offer, 0.4, 0.4, 0.4)).upfront_months is None
+    half_a_year = ReservedOffer(name="6 m", term_years=0.5, price_per_gpu_hour=0.6)
+    assert payback(bought(half_a_year, 0.5)).commitment_months is None  # it would have after 0.6 of a year
 
 
 def test_regret_by_hand():

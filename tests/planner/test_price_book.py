@@ -62,7 +62,7 @@ def test_gpus_of_ones_own_cost_what_a_hand_calculation_says(tmp_path):
         "operations": "0.2",
     }
     assert row.amount == sum(row.owned.parts.values()) == Decimal("1.637873")
-    assert "power 0.338 at load, 0.104 idle, under load 50.0 % of the time" in row.told
+    assert "power 0.338 at load, 0.104 idle, under load 50 % of the time" in row.told
 
 
 def test_a_price_in_the_books_currency_is_one_in_dollars_by_a_stated_rate_alone(tmp_path):
@@ -72,11 +72,11 @@ def test_a_price_in_the_books_currency_is_one_in_dollars_by_a_stated_rate_alone(
     stated = f"  prices: [{{{PRICE}}}]\n"
     told = dollars(stated).told
     assert dollars(stated).usd_per_h is None
-    assert "no exchange rate from EUR to USD: state it under exchangeRates" in told
+    assert "no exchange rate from EUR to USD (state it under exchangeRates)" in told
     assert dollars(stated + f"  exchangeRates: [{RATE}]\n").usd_per_h == 1.1
     inverse = dollars(stated + "  exchangeRates: [{from: USD, to: EUR, rate: 0.9, asOf: 2026-10-01, source: ECB}]\n")
     assert inverse.usd_per_h is None
-    assert "which is not turned round silently" in inverse.told
+    assert "the one from USD to EUR is not turned round" in inverse.told
 
 
 @pytest.mark.parametrize(
@@ -127,3 +127,16 @@ def test_an_unknown_currency_of_the_book_is_refused(tmp_path):
     path.write_text(HEAD.replace("EUR", "EURO") + OWNED.removeprefix("\n"), encoding="utf-8")
     with pytest.raises(InvalidInput, match=r"line 7: spec.currency is no currency of ISO 4217 \(did you mean EUR\?\)"):
         load_prices(path)
+
+
+def test_the_book_in_the_documents_is_as_they_say(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "price-book.md").read_text(encoding="utf-8")
+    path = tmp_path / "prices.yaml"
+    path.write_text(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1], encoding="utf-8")
+    book = load_prices(path)
+    owned = book.rows[-1]
+    assert f"comes to {owned.amount.normalize()} EUR" in text
+    told = re.sub(r"\s+", " ", text)
+    assert ", ".join(f"{name} {amount.normalize()}" for name, amount in owned.owned.parts.items()) in told
+    assert len(book.rows) == 7
+    assert {row.currency for row in book.rows} == {"USD", "EUR"}

@@ -91,6 +91,11 @@ def _spacing(path: Path, rows: _Rows, period: Period) -> float:
     return float(gaps[early])
 
 
+def forget_tables() -> None:
+    """Drop what is kept of files that have been read, as it may be large."""
+    _read.cache_clear()
+
+
 @lru_cache(maxsize=16)
 def _read(path: Path) -> tuple[dict[str, _Rows], bool]:
     lines: dict[str, array[int]] = {}

@@ -59,9 +59,16 @@ def test_a_price_that_changes_inside_the_period_changes_at_midnight_of_its_zone(
     ]
     assert found[-1].end == datetime(2026, 10, 31, 23, tzinfo=UTC)
     assert found[1].told == (
-        "no price of H100-SXM5-80GB (on_demand, cloud aws, region us-east-1, cluster us-1) in ours on these days; it has "
-        "one from ever until 2026-10-25, one from 2026-10-26 until further notice (until is the first day without it)"
+        "no price of H100-SXM5-80GB (on_demand, cloud aws, region us-east-1, cluster us-1) in ours on these days; it "
+        "has one until 2026-10-25, one from 2026-10-26 (until is the first day without it)"
     )
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
+def test_days_at_the_ends_of_the_calendar_are_days_like_others(zone):
+    always = row(4.0, **{"from": "0001-01-01"}, until="9999-12-31")
+    (found,) = october(book(always), zone=ZoneInfo(zone))
+    assert found.list_per_h == 4
 
 
 def test_where_a_price_is_from_is_told_with_every_step():
@@ -100,9 +107,9 @@ def test_rates_are_neither_turned_round_nor_chained():
     rates = [rate("USD", "GBP", 0.8), rate("EUR", "USD", 1.1)]
     (hole,) = october(book(row(4.0), exchangeRates=rates), currency="EUR")
     assert isinstance(hole, PriceHole)
-    assert "it has EUR to USD, which is not turned round silently" in hole.told
+    assert "the one from EUR to USD is not turned round" in hole.told
     (hole,) = october(book(row(4.0), currency="EUR", exchangeRates=rates), currency="GBP")
-    assert hole.told.endswith("in ours: no exchange rate from EUR to GBP: state it under exchangeRates")
+    assert hole.told.endswith("in ours: no exchange rate from EUR to GBP (state it under exchangeRates)")
 
 
 def test_the_row_that_names_the_very_place_goes_before_a_cheaper_general_one():
@@ -147,9 +154,9 @@ def test_lines_of_the_report_say_the_same():
     period = parse_period("2026-10", time_zone="Europe/Berlin")
     prices = book(row(6.0, until="2026-10-20"), discounts=[{"percent": 25, "source": "a"}])
     lines = price_lines(prices, cluster="us-1", gpu=H100, place=HERE, period=period, currency="USD")
-    assert [(each.key, each.list_price, each.discount, each.effective) for each in lines] == [
-        (f"us-1/{H100}/1", 6.0, 0.25, 4.5),
-        (f"us-1/{H100}/2", None, 0.0, None),
+    assert [(each.key, each.cloud, each.region, each.list_price, each.discount, each.effective) for each in lines] == [
+        (f"us-1/{H100}/1", "aws", "us-east-1", 6.0, 0.25, 4.5),
+        (f"us-1/{H100}/2", "", "", None, 0.0, None),
     ]
     assert (lines[0].start_s, lines[0].end_s, lines[1].end_s) == (period.start_s, lines[1].start_s, period.end_s)
 
