@@ -17,7 +17,7 @@ from planner.capacity_report.assumptions import (
 )
 from planner.capacity_report.checks import checks_table
 from planner.capacity_report.days import days_table
-from planner.capacity_report.document import CapacityReport, Cell, Kind, Row, Table
+from planner.capacity_report.document import CapacityReport, Kind, Row, Table
 from planner.capacity_report.holes import Hole, holes_of, holes_table
 from planner.capacity_report.ledger import GROUPINGS, grouped, iso, ledger_table, lines
 from planner.capacity_report.measures import summed
@@ -85,22 +85,23 @@ def capacity_report(material: Material) -> CapacityReport:
 
 
 def _headline(whole: Mapping[str, Any], holes: Sequence[Hole]) -> tuple[Row, ...]:
-    def figure(label: str, value: Cell, kind: Kind, note: str = "") -> Row:
-        return {"label": label, "value": value, "kind": kind.value, "note": note}
+    def figure(key: str, label: str, kind: Kind, note: str = "") -> Row:
+        return {"key": key, "label": label, "value": whole[key], "kind": kind.value, "note": note}
 
     idle = None if not whole["allocated_cost"] else (whole["idle_cost"] or 0.0) / whole["allocated_cost"]
-    over = whole["over_provisioned_cost"]
     return (
-        figure("Cost", whole["allocated_cost"], Kind.MONEY, "allocated GPU-hours × price"),
-        figure("Idle cost", whole["idle_cost"], Kind.MONEY,
+        figure("allocated_cost", "Cost", Kind.MONEY, "allocated GPU-hours × price"),
+        figure("idle_cost", "Idle cost", Kind.MONEY,
                "" if idle is None else f"{idle:.0%} of the cost; its causes are beside it"),
-        figure("Over-provisioning", over, Kind.MONEY, "idle for no cause that an objective or a policy gives"),
-        figure("Allocated GPU-hours", whole["allocated_gpu_h"], Kind.GPU_HOURS),
-        figure("Needed GPU-hours", whole["needed_gpu_h"], Kind.GPU_HOURS, "at the objectives, by the queueing model"),
-        figure("Short GPU-hours", whole["shortfall_gpu_h"], Kind.GPU_HOURS, "needed and not there"),
-        figure("SLO attainment", whole["attainment"], Kind.SHARE),
-        figure("Breach minutes", whole["breach_minutes"], Kind.MINUTES),
-        figure("Cost of 1M tokens", whole["per_million_tokens"], Kind.PRICE),
-        figure("Cost of 1k requests", whole["per_thousand_requests"], Kind.PRICE),
-        figure("Holes", len(holes), Kind.COUNT, "what is not known, by name; see the table"),
+        figure("over_provisioned_cost", "Over-provisioning", Kind.MONEY,
+               "idle for no cause that an objective or a policy gives"),
+        figure("allocated_gpu_h", "Allocated GPU-hours", Kind.GPU_HOURS),
+        figure("needed_gpu_h", "Needed GPU-hours", Kind.GPU_HOURS, "at the objectives, by the queueing model"),
+        figure("shortfall_gpu_h", "Short GPU-hours", Kind.GPU_HOURS, "needed and not there"),
+        figure("attainment", "SLO attainment", Kind.SHARE),
+        figure("breach_minutes", "Breach minutes", Kind.MINUTES),
+        figure("per_million_tokens", "Cost of 1M tokens", Kind.PRICE),
+        figure("per_thousand_requests", "Cost of 1k requests", Kind.PRICE),
+        {"key": "holes", "label": "Holes", "value": len(holes), "kind": Kind.COUNT.value,
+         "note": "what is not known, by name; see the table"},
     )  # fmt: skip

@@ -90,7 +90,7 @@ class CapacityReport:
     made_on: date
     version: str
     headline: tuple[Row, ...]
-    """`label`, `value`, `kind`, `note`: the few figures that come first."""
+    """`key`, `label`, `value`, `kind`, `note`: the few figures that come first; the key is that of a column."""
     tables: tuple[Table, ...]
 
     def table(self, name: str) -> Table:

@@ -16,19 +16,6 @@ from planner.capacity_report.spreadsheet_tables import Writing, page
 
 FRONT = "Summary"
 """Its name."""
-_HEADLINE = {
-    "Cost": "allocated_cost",
-    "Idle cost": "idle_cost",
-    "Over-provisioning": "over_provisioned_cost",
-    "Allocated GPU-hours": "allocated_gpu_h",
-    "Needed GPU-hours": "needed_gpu_h",
-    "Short GPU-hours": "shortfall_gpu_h",
-    "SLO attainment": "attainment",
-    "Breach minutes": "breach_minutes",
-    "Cost of 1M tokens": "per_million_tokens",
-    "Cost of 1k requests": "per_thousand_requests",
-}
-"""The column of the ledger that a figure of the headline sums up, by its label."""
 _HOLDS = {
     "days": "used, needed and allocated GPU-hours of each day",
     "prices": "what the costs look up: list prices and discounts are inputs",
@@ -111,12 +98,12 @@ def _headline(writing: Writing, report: CapacityReport, sheet: Any, row: int) ->
 
 
 def _column(figure: Row) -> Column | None:
-    key = _HEADLINE.get(str(figure["label"]))
-    return next((each for each in (*QUANTITIES, *MONEY, *SERVICE_LEVEL, *RATIOS) if each.key == key), None)
+    """Of the ledger, that the figure sums up."""
+    return next((each for each in (*QUANTITIES, *MONEY, *SERVICE_LEVEL, *RATIOS) if each.key == figure.get("key")), None)
 
 
 def _formula(writing: Writing, figure: Row, column: Column | None) -> str | None:
-    if figure["label"] == "Holes":
+    if figure.get("key") == "holes":
         holes = writing.layout.range_of("holes", "what")
         return None if holes is None else f"ROWS({holes})"
     return None if column is None else whole_formula(column, writing.layout)
@@ -126,7 +113,7 @@ def _note(writing: Writing, figure: Row, sheet: Any, row: int) -> None:
     """As text; the share that idle time has of the cost moves with the prices."""
     note, formats = str(figure["note"] or ""), writing.formats
     cost, idle = "SUM(ledger_allocated_cost)", "SUM(ledger_idle_cost)"
-    if figure["label"] == "Idle cost" and writing.layout.place("ledger") is not None:
+    if figure.get("key") == "idle_cost" and writing.layout.place("ledger") is not None:
         rest = (note.partition("%")[2] or " of the cost").replace('"', '""')
         share = f'IF({cost}=0,"",TEXT({idle}/{cost},"0%")&"{rest}")'
         sheet.write_formula(row, 2, f"={share}", formats.of(**formats.cell), note)
@@ -147,7 +134,13 @@ def _contents(writing: Writing, sheet: Any, row: int, further: Sequence[tuple[st
 
 
 def _tables(places: Sequence[Place]) -> list[tuple[str, int | None, str]]:
-    return [(each.sheet, len(each.table.rows), each.table.note or _held(each)) for each in places]
+    return [(each.sheet, len(each.table.rows), _first(each.table.note) or _held(each)) for each in places]
+
+
+def _first(note: str) -> str:
+    """Its first sentence, shortened: the whole note is on the sheet."""
+    sentence = note.partition(". ")[0]
+    return sentence if len(sentence) <= _WIDTHS[2] else f"{sentence[: _WIDTHS[2] - 1].rpartition(' ')[0]} …"
 
 
 def _held(place: Place) -> str:
