@@ -55,9 +55,7 @@ def test_nothing_is_written_where_one_format_fails(tmp_path, monkeypatch):
         raise InvalidInput("no", remedy="none")
 
     formats = tuple(
-        written.Format(suffix=each.suffix, told=each.told, render=failing)
-        if each.suffix == ".md"
-        else each
+        written.Format(suffix=each.suffix, told=each.told, render=failing) if each.suffix == ".md" else each
         for each in FORMATS
     )
     monkeypatch.setattr(written, "FORMATS", formats)
