@@ -2,8 +2,8 @@
 
     python -m benchmarks.report_speed [--write docs/report-speed.md] [--services N]
 
-The fleet is drawn with a fixed seed: five shipped profiles, demand with a daily cycle and noise, stated replicas. Goals:
-60 s and 500 MB for the year with a spreadsheet and a page, 30 s for the example.
+The fleet is drawn with a fixed seed: five shipped profiles, demand with a daily cycle and noise, stated replicas.
+Goals: 60 s and 500 MB for the year with a spreadsheet and a page, 30 s for the example.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +50,7 @@ def main() -> None:
         )  # fmt: skip
     text = f"""# Speed of `planner report`
 
-Written by `make bench-report` on {date.today().isoformat()}: {machine()}. Load of the machine at the start: {load()}.
+Written by `make bench-report` on {datetime.now(UTC).date().isoformat()}: {machine()}. Load of the machine at the start: {load()}.
 
 | report | wall, s | CPU, s | memory, MB | goal |
 | --- | --: | --: | --: | --- |
@@ -110,6 +110,7 @@ def make_fleet(folder: Path, services: int) -> None:
     fleet = {
         "objectives": ["ttft:p99<=2s"],
         "growth": {"low": 0.1, "base": 0.3, "high": 0.6},
+        "clusters": {f"c{at}": {} for at in range(4)},
         "workloads": workloads,
     }
     (folder / "fleet.yaml").write_text(yaml.safe_dump(fleet), encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from planner.capacity_report.column_formula import value_of
 from planner.capacity_report.document import Column, Kind
 
 CAUSES = {
@@ -49,6 +50,13 @@ MONEY = (
       for cause, (title, _) in CAUSES.items()),
     Column(key="unexplained_cost", title="Unexplained cost", kind=Kind.MONEY, summed=True,
            meaning="unexplained GPU-hours × price", formula="{unexplained_gpu_h} * {price}"),
+    # What is not known times 0 is not known: lines without requests or tokens have no such cost.
+    Column(key="request_cost", title="Cost with requests", kind=Kind.MONEY, summed=True,
+           meaning="cost of the lines whose requests are known",
+           formula="{allocated_gpu_h} * {price} + 0 * {requests}"),
+    Column(key="token_cost", title="Cost with tokens", kind=Kind.MONEY, summed=True,
+           meaning="cost of the lines whose tokens are known",
+           formula="{allocated_gpu_h} * {price} + 0 * {input_tokens} + 0 * {output_tokens}"),
 )  # fmt: skip
 
 SERVICE_LEVEL = (
@@ -66,10 +74,10 @@ RATIOS = (
            meaning="used / (allocated − unexplained) GPU-hours",
            formula="{used_gpu_h} / ({allocated_gpu_h} - {unexplained_gpu_h})"),
     Column(key="per_million_tokens", title="Cost of 1M tokens", kind=Kind.PRICE,
-           meaning="cost / (input + output tokens) × 1,000,000",
-           formula="{allocated_cost} / ({input_tokens} + {output_tokens}) * 1000000"),
+           meaning="cost with tokens / (input + output tokens) × 1,000,000",
+           formula="{token_cost} / ({input_tokens} + {output_tokens}) * 1000000"),
     Column(key="per_thousand_requests", title="Cost of 1k requests", kind=Kind.PRICE,
-           meaning="cost / requests × 1,000", formula="{allocated_cost} / {requests} * 1000"),
+           meaning="cost with requests / requests × 1,000", formula="{request_cost} / {requests} * 1000"),
 )  # fmt: skip
 
 SUMMED = tuple(each.key for each in (*QUANTITIES, *MONEY, *SERVICE_LEVEL))
@@ -77,34 +85,13 @@ SUMMED = tuple(each.key for each in (*QUANTITIES, *MONEY, *SERVICE_LEVEL))
 
 def with_ratios(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row with its ratios; None where what it is divided by is not known or 0."""
-    cost, known = row["allocated_cost"], row["allocated_gpu_h"]
-    judged = row["judged_minutes"]
-    tokens = None
-    if row["input_tokens"] is not None and row["output_tokens"] is not None:
-        tokens = row["input_tokens"] + row["output_tokens"]
-    told = None if known is None else known - (row["unexplained_gpu_h"] or 0.0)
-    return {
-        **row,
-        "attainment": None if not judged else 1.0 - row["breach_minutes"] / judged,
-        "utilisation": None if not told else row["used_gpu_h"] / told,
-        "per_million_tokens": _per(cost, tokens, 1e6),
-        "per_thousand_requests": _per(cost, row["requests"], 1e3),
-    }
-
-
-def _per(cost: float | None, amount: float | None, many: float) -> float | None:
-    return None if cost is None or not amount else cost / amount * many
+    return {**row, **{each.key: value_of(each.formula, row) for each in RATIOS}}
 
 
 def priced(row: Mapping[str, Any], price: float | None) -> dict[str, Any]:
     """The row with its money; None without a price."""
-
-    def money(key: str) -> float | None:
-        hours = row[f"{key}_gpu_h"]
-        return None if price is None or hours is None else hours * price
-
-    names = ("allocated", "needed", "idle", *CAUSES, "unexplained")
-    return {**row, **{f"{name}_cost": money(name) for name in names}}
+    known = {**row, "price": price}
+    return {**row, **{each.key: value_of(each.formula, known) for each in MONEY}}
 
 
 def summed(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

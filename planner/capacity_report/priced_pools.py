@@ -20,6 +20,8 @@ from planner.price_book import PriceBook, load_prices
 from planner.price_fields import Pricing
 from planner.price_place import Place
 
+_UNPLACED = "the fleet file does not say where cluster {} is: describe it under `clusters:`"
+
 
 @dataclass(frozen=True, kw_only=True)
 class PricedPools:
@@ -41,10 +43,28 @@ class PricedPools:
 
     def mean_price(self, cluster: str, gpu: str) -> float | None:
         """Effective, over the period; None where it is not known all the time."""
-        return _mean_price(self, cluster, gpu)
+        total = 0.0
+        for line in self.lines(cluster, gpu):
+            if line.effective is None:
+                return None
+            total += line.effective * (line.end_s - line.start_s)
+        return total / (self.period.end_s - self.period.start_s)
+
+    def lines(self, cluster: str, gpu: str, *, team: str | None = None) -> tuple[PriceLine, ...]:
+        """The prices of a GPU type in a cluster, for a team, through the period."""
+        if not self._is_placed(cluster, gpu):
+            return (_unplaced(cluster, gpu, self.period),)
+        place = replace(self.place(cluster), team=team)
+        return price_lines(self.book, cluster=cluster, gpu=gpu, place=place, period=self.period, currency=self.currency)
+
+    def _is_placed(self, cluster: str, gpu: str) -> bool:
+        """Whether the fleet file says where a cluster is, or the price book has prices of that very cluster."""
+        return cluster in self.places or any(row.cluster == cluster for row in self.book.rows_of(gpu))
 
     def offers(self, cluster: str, gpu: str, on: date) -> Offers:
         """How GPUs of a type can be had in a cluster on a day."""
+        if not self._is_placed(cluster, gpu):
+            return Offers(found=(), holes=(_UNPLACED.format(cluster),))
         return offers_for(self.book, gpu, self.place(cluster), on=on, currency=self.currency)
 
     def holes(self, services: Sequence[Accounted]) -> list[Hole]:
@@ -53,13 +73,11 @@ class PricedPools:
         for each in services:
             for line in self.prices[each.name]:
                 if line.list_price is None:
-                    found[line.key] = Hole(
-                        subject=line.key, what="price", text=f"{line.told}: give it in the file of --prices"
-                    )
+                    found[line.key] = Hole(subject=line.key, what="price", text=_remedied(line.told))
         return list(found.values())
 
     def place(self, cluster: str) -> Place:
-        """Where a cluster is; one that the fleet does not describe may be anywhere."""
+        """Where a cluster is."""
         return self.places.get(cluster) or Place(cluster=cluster)
 
 
@@ -95,23 +113,26 @@ def _place(name: str, fleet: FleetFile) -> Place:
 def _lines(pools: PricedPools, service: Accounted) -> tuple[PriceLine, ...]:
     """A team's own discounts make a line of its own; else the pool's is shared."""
     cluster, gpu = service.pool
-    shared = _pool_lines(pools.book, pools.place(cluster), cluster, gpu, pools.period, pools.currency)
-    team = replace(pools.place(cluster), team=service.fields.team)
-    own = _pool_lines(pools.book, team, cluster, gpu, pools.period, pools.currency)
+    shared, own = pools.lines(cluster, gpu), pools.lines(cluster, gpu, team=service.fields.team)
     if own == shared:
         return shared
     return tuple(replace(line, key=f"{line.key} for {service.fields.team}") for line in own)
 
 
-def _pool_lines(
-    book: PriceBook, place: Place, cluster: str, gpu: str, period: Period, currency: str
-) -> tuple[PriceLine, ...]:
-    return price_lines(book, cluster=cluster, gpu=gpu, place=place, period=period, currency=currency)
+def _remedied(told: str) -> str:
+    return told if "clusters:" in told else f"{told}: give it in the file of --prices"
 
 
-def _mean_price(pools: PricedPools, cluster: str, gpu: str) -> float | None:
-    lines = _pool_lines(pools.book, pools.place(cluster), cluster, gpu, pools.period, pools.currency)
-    parts = [(each.effective, each.end_s - each.start_s) for each in lines]
-    if any(price is None for price, _ in parts):
-        return None
-    return sum((price or 0.0) * seconds for price, seconds in parts) / sum(seconds for _, seconds in parts)
+def _unplaced(cluster: str, gpu: str, period: Period) -> PriceLine:
+    """Without a price where nobody says in which cloud a cluster is: the cheapest of all would be a guess."""
+    return PriceLine(
+        key=f"{cluster}/{gpu}",
+        cluster=cluster,
+        gpu=gpu,
+        start_s=period.start_s,
+        end_s=period.end_s,
+        list_price=None,
+        discount=0.0,
+        pricing="",
+        told=_UNPLACED.format(cluster),
+    )

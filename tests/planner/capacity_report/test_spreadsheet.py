@@ -158,7 +158,7 @@ def test_a_fleet_without_prices_has_charts_in_gpu_hours():
     one = record(accounted("chat"), history(10.0, 2.0), OCTOBER)
     report = capacity_report(
         Material(
-            period=OCTOBER, covered=OCTOBER.slots, records=(one,), prices={one.accounted.pool: price(one, None)},
+            period=OCTOBER, covered=OCTOBER.slots, records=(one,), prices={one.accounted.name: price(one, None)},
             currency="EUR", made_on=date(2026, 11, 1),
         )
     )  # fmt: skip

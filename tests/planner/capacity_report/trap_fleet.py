@@ -26,7 +26,7 @@ def trap_report(*, factor: float = 1.0) -> CapacityReport:
         one = replace(day, accounted=replace(day.accounted, fields=fields))
         cluster, gpu = one.accounted.pool
         records.append(one)
-        prices[cluster, gpu] = (
+        prices[name] = (
             PriceLine(
                 key=name, cluster=cluster, gpu=gpu, start_s=OCTOBER.start_s, end_s=OCTOBER.end_s,
                 list_price=None if count == 2 else factor * (1.0 + count), discount=0.01 * count, pricing="=on+demand",
