@@ -9,7 +9,7 @@ pip := $(run) -m pip --disable-pip-version-check --quiet
 pythons := python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-cluster demo-report check format lint types layers control-plane test tests test-cluster unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching bench-variants bench-layouts bench-packing bench-pipelines bench-controller bench-report networks networks-batching docs crds wheel clean
+.PHONY: help setup demo demo-cluster demo-report check format lint types layers control-plane test tests test-cluster unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching bench-variants bench-layouts bench-packing bench-pipelines bench-controller bench-report bench-growth networks networks-batching docs crds wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -136,6 +136,9 @@ bench-report: $(VENV)/.installed-dev  ## a year of 200 models, and the example: 
 
 bench-controller: $(VENV)/.installed-dev  ## a thousand policies over ten thousand pods: docs/controller-speed.md (ten minutes)
 	OMP_NUM_THREADS=1 $(run) -m benchmarks.controller_speed --write docs/controller-speed.md
+
+bench-growth: $(VENV)/.installed-dev  ## growth read from a history against simulated histories: docs/growth-accuracy.md
+	OMP_NUM_THREADS=1 $(run) -m benchmarks.growth_band --write docs/growth-accuracy.md
 
 networks-batching: $(VENV)/.installed-dev  ## learn models/learned_batching.py again from simulations (ten minutes)
 	OMP_NUM_THREADS=1 $(run) -m scripts.fit_batching

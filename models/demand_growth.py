@@ -1,13 +1,13 @@
 """How demand grows over the years, from its own history.
 
 The trend of a history is a straight line of the logarithm, robust to days out of the ordinary: the median of the slopes
-of all pairs (Theil 1950; Sen 1968, JASA 63, 1379-1389, whose confidence band comes from Kendall's tau). Days of a week
-differ: each weekday's median difference from the trend of equal weekdays (Hirsch, Slack & Smith 1982, Water Resources
-Research 18, 107-121) is taken off. What is left hangs together from day to day, so weeks count, by the median of their
-days, where at least four days are known. What still hangs together from week to week widens the band: by the deviation
-of a least-squares slope under a first-order autoregression with the autocorrelation of the ranks of what is left, over
-that without it (cf. Hamed & Rao 1998, Journal of Hydrology 204, 182-196), the autocorrelation freed of its small-sample
-bias `−(2 + 4ρ)/n` (Shaman & Stine 1988, JASA 83, 842-848, with a trend).
+of all pairs, with Sen's band (models/pair_slopes.py). Days of a week differ: each weekday's median difference from the
+trend of equal weekdays (Hirsch, Slack & Smith 1982, Water Resources Research 18, 107-121) is taken off. What is left
+hangs together from day to day, so weeks count, by the median of their days, where at least four days are known. What
+still hangs together from week to week widens the band: by the deviation of a least-squares slope under a first-order
+autoregression with the autocorrelation of the ranks of what is left, over that without it (cf. Hamed & Rao 1998,
+Journal of Hydrology 204, 182-196), the autocorrelation freed of its small-sample bias `−(2 + 4ρ)/n` (Shaman & Stine
+1988, JASA 83, 842-848, with a trend).
 
 Low and high are quantiles of where the slope lies, given that one exponential trend goes on: not of demand, whose
 variation from slot to slot is in the need's own law, and not of a change of the trend. Of simulated histories of 56 to
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from models.demand_scenario import DAYS_PER_YEAR, GrowthScenarios, SteadyGrowth
 from models.errors import InvalidInput
+from models.pair_slopes import mid_ranks, pair_slope
 
 Array = NDArray[np.float64]
 
@@ -136,23 +137,19 @@ def _slope_of_equal_weekdays(days: Array, logs: Array) -> float:
 
 def _band(weeks: Array, logs: Array, quantile: float) -> tuple[float, float, float, float]:
     """Slope a week, its quantiles either way, and the autocorrelation that they were widened for."""
-    from scipy.stats import theilslopes
-
-    found = theilslopes(logs, weeks, 2.0 * quantile - 1.0)
+    found = pair_slope(weeks, logs, quantile=quantile)
     rho = _autocorrelation(weeks, logs - found.slope * weeks)
     centred = weeks - weeks.mean()
     together = rho ** np.abs(weeks[:, None] - weeks[None, :])
     wider = math.sqrt(float(centred @ together @ centred) / float(centred @ centred))
-    low = found.slope - wider * (found.slope - found.low_slope)
-    high = found.slope + wider * (found.high_slope - found.slope)
-    return float(found.slope), float(low), float(high), rho
+    low = found.slope - wider * (found.slope - found.low)
+    high = found.slope + wider * (found.high - found.slope)
+    return found.slope, low, high, rho
 
 
 def _autocorrelation(weeks: Array, rest: Array) -> float:
     """From week to week, of ranks, freed of bias; between 0 and 0.95."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(rest) - (rest.size + 1.0) / 2.0
+    ranks = mid_ranks(rest)
     following = np.flatnonzero(np.diff(weeks) == 1.0)
     variance = float(ranks @ ranks) / ranks.size
     if variance == 0.0 or not following.size:

@@ -92,7 +92,7 @@ def _headline(whole: Mapping[str, Any], holes: Sequence[Hole]) -> tuple[Row, ...
     return (
         figure("allocated_cost", "Cost", Kind.MONEY, "allocated GPU-hours × price"),
         figure("idle_cost", "Idle cost", Kind.MONEY,
-               "" if idle is None else f"{idle:.0%} of the cost; its causes are beside it"),
+               "" if idle is None else f"{idle:.0%} of the cost; its causes are told below"),
         figure("over_provisioned_cost", "Over-provisioning", Kind.MONEY,
                "idle for no cause that an objective or a policy gives"),
         figure("allocated_gpu_h", "Allocated GPU-hours", Kind.GPU_HOURS),

@@ -140,7 +140,7 @@ def ledger_table(rows: Iterable[Mapping[str, Any]]) -> Table:
 
 def grouped(rows: Sequence[Mapping[str, Any]], key: str) -> Table:
     """Sums of the ledger by one of its names, the dearest first."""
-    columns = (Column(key=key, title=GROUPINGS[key].removeprefix("By ").capitalize()), *QUANTITIES, *MONEY,
+    columns = (Column(key=key, title=next(each.title for each in NAMES if each.key == key)), *QUANTITIES, *MONEY,
                *SERVICE_LEVEL, *RATIOS)  # fmt: skip
     parts: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:

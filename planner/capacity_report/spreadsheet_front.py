@@ -99,7 +99,9 @@ def _headline(writing: Writing, report: CapacityReport, sheet: Any, row: int) ->
 
 def _column(figure: Row) -> Column | None:
     """Of the ledger, that the figure sums up."""
-    return next((each for each in (*QUANTITIES, *MONEY, *SERVICE_LEVEL, *RATIOS) if each.key == figure.get("key")), None)
+    return next(
+        (each for each in (*QUANTITIES, *MONEY, *SERVICE_LEVEL, *RATIOS) if each.key == figure.get("key")), None
+    )
 
 
 def _formula(writing: Writing, figure: Row, column: Column | None) -> str | None:
