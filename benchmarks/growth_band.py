@@ -107,7 +107,7 @@ def page() -> str:
         "| ---: | ---: | ---: | ---: | ---: | ---: |",
         *(_row(f"{days} | {rho}", held(days, steady(days), rho)) for rho in TOGETHER for days in DAYS),
         "",
-        f"Where demand takes no such trend:",
+        "Where demand takes no such trend:",
         "",
         "| history, days | demand | refused | truth below high | above low | high / low |",
         "| ---: | --- | ---: | ---: | ---: | ---: |",

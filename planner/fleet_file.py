@@ -37,6 +37,9 @@ Growth = Annotated[float, Field(gt=-1.0, le=100.0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+_KINDS = ("prometheus", "table", "trace", "decisions", "replicas", "qps")
+
+
 class HistorySource(FileModel):
     """Where one figure or more of a workload's history is told; one of its kinds."""
 
@@ -60,12 +63,14 @@ class HistorySource(FileModel):
     """Its policy, `namespace/name`."""
     replicas: Annotated[float, Field(ge=0.0, le=1e7, allow_inf_nan=False)] | None = None
     """The same number at all times, as somebody says."""
+    qps: Rate | None = None
+    """The same demand at all times, as a plan says, with the workload's inputTokens and outputTokens."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> HistorySource:
-        kinds = [name for name in ("prometheus", "table", "trace", "decisions", "replicas") if self._is_given(name)]
+        kinds = [name for name in _KINDS if self._is_given(name)]
         if len(kinds) != 1:
-            raise ValueError("needs one of prometheus, table, trace, decisions and replicas")
+            raise ValueError(f"needs one of {', '.join(_KINDS)}")
         if self.gpus is not None and self.prometheus is None:
             raise ValueError("needs `prometheus:` beside `gpus:`")
         if self.trace is not None and self.start is None:

@@ -1,7 +1,8 @@
-"""Build examples/capacity-report/october.csv: a month of a made-up fleet whose demand has the shape of recorded traffic.
+"""Build examples/capacity-report/october.csv: a month of a made-up fleet, its demand in the shape of recorded traffic.
 
-The shape is the week of 10-minute windows that ServeGen publishes (file beside it, see README.md there), begun anew each
-Monday of October 2026 and scaled. The replicas are invented: what a target of utilisation would have run an hour later.
+The shape is the week of 10-minute windows that ServeGen publishes (file beside it, see README.md there), begun anew
+each Monday of October 2026 and scaled. The replicas are invented: what a target of utilisation would have run an hour
+later.
 
 `python -m scripts.build_report_example`, or `--check` to compare only.
 """

@@ -14,7 +14,7 @@ from planner.capacity_report.period import Period
 from planner.capacity_report.service_record import Accounted, ServiceRecord, record
 from planner.capacity_report.sources.decisions import Doings, decision_history
 from planner.capacity_report.sources.prometheus import Scraped, prometheus_history
-from planner.capacity_report.sources.stated import stated_replicas
+from planner.capacity_report.sources.stated import stated_demand, stated_replicas
 from planner.capacity_report.sources.table import forget_tables, table_history
 from planner.capacity_report.sources.trace import trace_history
 from planner.fleet_file import FleetFile, HistorySource, WorkloadFields
@@ -97,6 +97,9 @@ def _of_source(source: HistorySource, accounted: Accounted, gathering: Gathering
         history, doings = decision_history(gathering.base / source.decisions, period, policy=source.policy)
         gathering.doings[accounted.name] = doings
         return history
+    if source.qps is not None:
+        fields = accounted.fields
+        return stated_demand(source.qps, period, input_tokens=fields.input_tokens, output_tokens=fields.output_tokens)
     if source.replicas is not None:
         return stated_replicas(source.replicas, period)
     return prometheus_history(_server(gathering), _scraped(source, accounted), period, covered=gathering.covered)

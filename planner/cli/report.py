@@ -65,6 +65,7 @@ def report(
     from planner.capacity_report.gathered import Gathering, accounted_services
     from planner.capacity_report.period import parse_period
     from planner.capacity_report.priced_pools import priced_pools
+    from planner.capacity_report.summary import lede
     from planner.capacity_report.written import require_formats, write_report
     from planner.fleet_file import read_fleet_file
     from planner.units import parse_seconds
@@ -93,8 +94,12 @@ def report(
         holes=priced.holes(services),
         advice=advice_tables(fleet, records, priced, gathering.doings, period=period, covered=covered),
     )
-    for path in write_report(capacity_report(material), outputs):
+    document = capacity_report(material)
+    for path in write_report(document, outputs):
         click.echo(f"written: {path}", err=True)
+    click.echo(lede(document))
+    if holes := document.table("holes").rows:
+        click.echo(f"{len(holes)} things are not known: see the report's holes")
 
 
 def _end_of(as_of: datetime | None) -> datetime:
@@ -108,7 +113,7 @@ def _covered(period: Period, until: datetime) -> int:
     covered = period.until(until)
     if covered == 0:
         raise InvalidInput(
-            f"--period {period.name} has not begun on {until.date().isoformat()}", remedy="name one that has"
+            f"--period {period.name} has not begun before {until:%Y-%m-%d %H:%M} UTC", remedy="name one that has"
         )
     return covered
 
