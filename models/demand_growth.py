@@ -9,12 +9,11 @@ autoregression with the autocorrelation of the ranks of what is left, over that 
 Journal of Hydrology 204, 182-196), the autocorrelation freed of its small-sample bias `−(2 + 4ρ)/n` (Shaman & Stine
 1988, JASA 83, 842-848, with a trend).
 
-Low and high are quantiles of where the slope lies, given that one exponential trend goes on: not of demand, whose
-variation from slot to slot is in the need's own law, and not of a change of the trend. Of simulated histories of 56 to
-730 days (a tenth missing, weekdays, daily autocorrelation) the true slope lies below the high one of quantile 0.9, and
-above the low one, in 81 to 93 % up to an autocorrelation of 0.8; at 0.95 in 72 to 81 % of short histories (56 and 90
-days, too few to tell a wander from a trend) and in 82 to 91 % of longer ones.
-A history of less than a year cannot tell growth from season.
+Low and high are quantiles of what demand has grown by at a time: for a slope that is not known exactly, by the wider of
+that band and the slope's variance in a level that wanders, and for the wander itself (models/level_wander.py). What
+demand varies by from slot to slot is in the need's own law. They hold the truth about as often as they say
+(docs/growth-accuracy.md), but where demand grows in a straight line or bends, which `recent_yearly_rate` shows. A
+history of less than a year cannot tell growth from season.
 """
 
 from __future__ import annotations
@@ -26,14 +25,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.demand_scenario import DAYS_PER_YEAR, GrowthScenarios, SteadyGrowth
+from models.demand_scenario import DAYS_PER_YEAR, GrowthScenarios, SteadyGrowth, WanderingGrowth
 from models.errors import InvalidInput
+from models.level_wander import Wander, wander
 from models.pair_slopes import mid_ranks, pair_slope
 
 Array = NDArray[np.float64]
 
 LEAST_WEEKS = 8
 LEAST_DAYS_A_WEEK = 4
+_WEEKS_PER_YEAR = DAYS_PER_YEAR / 7.0
+_MOST_LOG = 13.8
+"""Of yearly growth: a million times as much."""
 _MOST_RHO = 0.95
 _MOST_DAYS = 4000
 _MOST_ZERO_SHARE = 0.1
@@ -50,7 +53,9 @@ class GrowthTrend(GrowthScenarios):
     """Known to be zero; a logarithm cannot hold them, they are left out too."""
     weeks: int
     week_to_week: float
-    """Autocorrelation that widened the band."""
+    """Autocorrelation that widened the slope's band."""
+    recent_yearly_rate: float | None
+    """The trend of the later half of the weeks, where they are sixteen at least: beside base it shows a bend."""
 
     @property
     def may_be_season(self) -> bool:
@@ -61,7 +66,7 @@ class GrowthTrend(GrowthScenarios):
 def trend_growth(days: Sequence[int], totals: Sequence[float], *, quantile: float = 0.9) -> GrowthTrend:
     """Growth from totals of whole days; `days` are running numbers, ascending; NaN and absent days are missing.
 
-    Base is the median slope, high its `quantile`, low that of `1 − quantile`.
+    Base is the median slope, high the `quantile` of demand, low that of `1 − quantile`.
     """
     number, demand = _checked(days, totals, quantile)
     positive = demand > 0.0
@@ -73,21 +78,45 @@ def trend_growth(days: Sequence[int], totals: Sequence[float], *, quantile: floa
         )
     weeks, logs = _weeks(number[positive], np.log(demand[positive]))
     slope, low, high, rho = _band(weeks, logs, quantile)
+    law = wander(weeks, logs, slope)
     return GrowthTrend(
-        low=_steady("low", low, round(1.0 - quantile, 9)),
-        base=_steady("base", slope, 0.5),
-        high=_steady("high", high, quantile),
+        low=_scenario("low", round(1.0 - quantile, 9), slope, slope - low, law),
+        base=_steady(slope),
+        high=_scenario("high", quantile, slope, high - slope, law),
         days_used=int(positive.sum()),
         days_missing=int(number[-1] - number[0]) + 1 - demand.size,
         days_without_demand=zeros,
         weeks=weeks.size,
         week_to_week=rho,
+        recent_yearly_rate=_recent(weeks, logs),
     )
 
 
-def _steady(name: str, slope_per_week: float, quantile: float) -> SteadyGrowth:
-    yearly = math.expm1(min(slope_per_week * DAYS_PER_YEAR / 7.0, 13.8))
-    return SteadyGrowth(name=name, yearly_rate=max(yearly, -1.0 + 1e-9), quantile=quantile)
+def _steady(slope: float) -> SteadyGrowth:
+    """Of a slope of the logarithm a week."""
+    yearly = math.expm1(min(slope * _WEEKS_PER_YEAR, _MOST_LOG))
+    return SteadyGrowth(name="base", yearly_rate=max(yearly, -1.0 + 1e-9), quantile=0.5)
+
+
+def _recent(weeks: Array, logs: Array) -> float | None:
+    half = weeks.size // 2
+    if half < LEAST_WEEKS:
+        return None
+    return _steady(pair_slope(weeks[half:], logs[half:], quantile=0.9).slope).yearly_rate
+
+
+def _scenario(name: str, quantile: float, slope: float, sen: float, law: Wander) -> WanderingGrowth:
+    """The slope as unsure as the wider of both bands says, and the level's wander."""
+    from scipy.special import ndtri
+
+    off = abs(float(ndtri(quantile)))
+    return WanderingGrowth(
+        name=name,
+        quantile=quantile,
+        steady_rate=_steady(slope).yearly_rate,
+        slope_spread=max(sen, off * math.sqrt(law.slope_variance)) * _WEEKS_PER_YEAR,
+        wander_spread=off * math.sqrt(law.step_variance * _WEEKS_PER_YEAR),
+    )
 
 
 def _checked(days: Sequence[int], totals: Sequence[float], quantile: float) -> tuple[Array, Array]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,7 @@ from models.errors import InvalidInput
 Array = NDArray[np.float64]
 
 DAYS_PER_YEAR = 365.25
+_SAME = 1e-9
 
 
 class DemandScenario(Protocol):
@@ -54,19 +55,50 @@ class SteadyGrowth:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WanderingGrowth:
+    """A quantile of demand about a steady rate that is not known exactly, with a level that wanders."""
+
+    name: str
+    quantile: float
+    steady_rate: float
+    """Of the middle, a year."""
+    slope_spread: float
+    """What the quantile is off for the slope: of the logarithm, a year."""
+    wander_spread: float
+    """What it is off for the wander in the first year; grows with the square root of time."""
+
+    @property
+    def yearly_rate(self) -> float:
+        """Over the first year."""
+        return float(self.factor(1.0)) - 1.0
+
+    def factor(self, years: ArrayLike) -> Array:
+        """The middle's, times both spreads, which are independent."""
+        time = np.maximum(np.asarray(years, dtype=float), 0.0)
+        off = np.hypot(self.slope_spread * time, self.wander_spread * np.sqrt(time))
+        sign = 1.0 if self.quantile > 0.5 else -1.0
+        grown: Array = np.exp(np.minimum(math.log1p(self.steady_rate) * time + sign * off, 700.0))
+        return grown
+
+
+YearlyGrowth: TypeAlias = SteadyGrowth | WanderingGrowth
+
+
+@dataclass(frozen=True, kw_only=True)
 class GrowthScenarios:
     """Low, base and high."""
 
-    low: SteadyGrowth
+    low: YearlyGrowth
     base: SteadyGrowth
-    high: SteadyGrowth
+    high: YearlyGrowth
 
     def __post_init__(self) -> None:
-        if not self.low.yearly_rate <= self.base.yearly_rate <= self.high.yearly_rate:
+        slack = _SAME * (1.0 + abs(self.base.yearly_rate))
+        if not self.low.yearly_rate - slack <= self.base.yearly_rate <= self.high.yearly_rate + slack:
             raise InvalidInput("growth must not fall from low over base to high")
 
     @property
-    def each(self) -> tuple[SteadyGrowth, SteadyGrowth, SteadyGrowth]:
+    def each(self) -> tuple[YearlyGrowth, SteadyGrowth, YearlyGrowth]:
         """In that order."""
         return self.low, self.base, self.high
 

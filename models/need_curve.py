@@ -39,6 +39,11 @@ def need_of_demand(rates_per_s: ArrayLike, gpus_needed: Callable[[Array], ArrayL
     return need_at
 
 
+def raised_to_the_end(rates_per_s: ArrayLike, years_before_the_end: ArrayLike, growth: DemandScenario) -> Array:
+    """The rates of a history as they would be with all the growth up to its end, which is what scenarios start from."""
+    return np.asarray(rates_per_s, dtype=float) * growth.factor(years_before_the_end)
+
+
 def need_together(services: Sequence[NeedAt]) -> NeedAt:
     """The need of services that share one pool of GPUs, all growing alike; not known where one of them is not."""
     if not services:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.demand_scenario import SteadyGrowth
 from models.errors import InvalidInput
-from models.need_curve import THREE_POINTS, laws_of_years, need_of_demand, need_together
+from models.need_curve import THREE_POINTS, laws_of_years, need_of_demand, need_together, raised_to_the_end
 
 
 def pooled(rates_per_s: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -21,6 +21,12 @@ def test_twice_the_demand_needs_less_than_twice_the_gpus():
     need_at = need_of_demand([4.0, math.nan, 100.0], pooled)
     assert np.asarray(need_at(1.0)) == pytest.approx([8.0, math.nan, 120.0], nan_ok=True)
     assert np.asarray(need_at(2.0)) == pytest.approx([14.0, math.nan, 229.0], nan_ok=True)
+
+
+def test_a_history_that_grew_is_raised_to_what_it_was_at_its_end():
+    double = SteadyGrowth(name="base", yearly_rate=1.0)
+    raised = raised_to_the_end([10.0, math.nan, 20.0], [1.0, 0.5, 0.0], double)
+    assert raised == pytest.approx([20.0, math.nan, 20.0], nan_ok=True)
 
 
 def test_a_pool_is_not_known_where_one_of_its_services_is_not():
