@@ -9,7 +9,7 @@ pip := $(run) -m pip --disable-pip-version-check --quiet
 pythons := python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-cluster check format lint types layers control-plane test tests test-cluster unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching bench-variants bench-layouts bench-packing bench-pipelines bench-controller networks networks-batching docs crds wheel clean
+.PHONY: help setup demo demo-cluster demo-report check format lint types layers control-plane test tests test-cluster unit fuzz test-pythons bench bench-accuracy bench-catalogue bench-fit bench-referee bench-histograms bench-batching bench-variants bench-layouts bench-packing bench-pipelines bench-controller bench-report bench-growth networks networks-batching docs crds wheel clean
 
 help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ {printf "  %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,12 @@ demo-cluster: $(VENV)/.installed-dev  ## the controller at work on a real contro
 	@$(run) -m scripts.control_plane > /dev/null
 	@$(run) -m scripts.demo_cluster $(DEMO_ARGS)
 
+demo-report: $(VENV)/.installed-dev  ## a capacity report of a month, as spreadsheet and page, out of examples/capacity-report
+	@mkdir -p build/demo-report
+	$(bin)/planner report --period 2026-10 --time-zone Europe/Berlin --as-of 2026-11-02 \
+	    --fleet examples/capacity-report/fleet.yaml --prices examples/capacity-report/prices.yaml \
+	    -o build/demo-report/report.xlsx -o build/demo-report/report.html
+
 check: lint types layers  ## lint, format, strict types and the direction of imports
 
 lint: $(VENV)/.installed-dev
@@ -68,6 +74,7 @@ test: check tests  ## check, then every test
 # Where it cannot be built, the tests that need it fail and say so; the others run all the same.
 tests: $(VENV)/.installed-dev  ## every test, without the checks
 	@$(run) -m scripts.control_plane > /dev/null || true
+	@$(run) -m scripts.focus_validator > /dev/null || true
 	$(run) -m pytest $(PYTEST_ARGS)
 
 control-plane: $(VENV)/.installed-dev  ## build what the tests start for real (Kubernetes, Prometheus), once, into the user's cache
@@ -79,6 +86,7 @@ test-cluster: $(VENV)/.installed-dev  ## the tests on a real control plane; K8S=
 
 unit: $(VENV)/.installed-dev  ## the tests that need no Kubernetes
 	@$(run) -m scripts.control_plane prometheus > /dev/null || true
+	@$(run) -m scripts.focus_validator > /dev/null || true
 	$(run) -m pytest --ignore=tests/cluster $(PYTEST_ARGS)
 
 fuzz: $(VENV)/.installed-dev  ## the property tests with new random examples, many of them
@@ -123,8 +131,14 @@ bench-packing: $(VENV)/.installed-dev  ## packing: time and gap of 50 models on 
 bench-pipelines: $(VENV)/.installed-dev  ## pipelines against their simulator, and write docs/pipeline-accuracy.md
 	OMP_NUM_THREADS=1 $(run) -m benchmarks.pipeline_accuracy
 
+bench-report: $(VENV)/.installed-dev  ## a year of 200 models, and the example: docs/report-speed.md (two minutes)
+	OMP_NUM_THREADS=1 $(run) -m benchmarks.report_speed --write docs/report-speed.md
+
 bench-controller: $(VENV)/.installed-dev  ## a thousand policies over ten thousand pods: docs/controller-speed.md (ten minutes)
 	OMP_NUM_THREADS=1 $(run) -m benchmarks.controller_speed --write docs/controller-speed.md
+
+bench-growth: $(VENV)/.installed-dev  ## growth read from a history against simulated histories: docs/growth-accuracy.md
+	OMP_NUM_THREADS=1 $(run) -m benchmarks.growth_band --write docs/growth-accuracy.md
 
 networks-batching: $(VENV)/.installed-dev  ## learn models/learned_batching.py again from simulations (ten minutes)
 	OMP_NUM_THREADS=1 $(run) -m scripts.fit_batching

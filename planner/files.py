@@ -35,6 +35,19 @@ class _UniqueKeys(_Loader):  # type: ignore[misc]
         return super().construct_mapping(node, deep)
 
 
+def _date(loader: Any, node: Any) -> Any:
+    """A date, or its line where there is no such day."""
+    try:
+        return loader.construct_yaml_timestamp(node)
+    except ValueError as error:
+        raise yaml.constructor.ConstructorError(
+            None, None, f"{node.value[:40]!r} is no date: {error}", node.start_mark
+        ) from None
+
+
+_UniqueKeys.add_constructor("tag:yaml.org,2002:timestamp", _date)
+
+
 def read_text(path: Path, *, what: str) -> str:
     """The text of a file of at most 64 MiB, which may be a pipe. `what` names it in errors."""
     try:

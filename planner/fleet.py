@@ -1,4 +1,4 @@
-"""A fleet file: many workloads to size at once."""
+"""The workloads of a fleet file, sized at once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from models.errors import InvalidInput, NoFeasiblePlan
@@ -19,12 +18,10 @@ from planner.batching_answer import BatchingQuestion
 from planner.batching_fields import plan_fields
 from planner.batching_request import batching_question
 from planner.batching_sizing import size_batching
-from planner.file_model import FileModel, first_problem
-from planner.files import parse_document, read_text
+from planner.fleet_file import FleetFile, WorkloadFields, read_fleet_file
 from planner.objective import as_written, parse_objectives
 from planner.plan import Plan, no_plan
 from planner.profile import EngineProfile, load_profile
-from planner.service_fields import Rate, Tokens, Variation
 from planner.sizing import MAX_REPLICAS
 from planner.sizing_request import SizingRequest, make_plan
 from planner.units import parse_seconds
@@ -32,37 +29,6 @@ from planner.workload import WorkloadOptions, build_workload
 
 MOST_WITH_RANGE = 200
 """Workloads of a fleet whose ranges are sized too; each takes twice as long again."""
-
-
-def _in_seconds(value: Any) -> Any:
-    """A plain number is a number of seconds."""
-    return f"{value}s" if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-Duration = Annotated[str, BeforeValidator(_in_seconds)]
-
-
-class _Entry(FileModel):
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    profile: str | None = None
-    qps: Rate | None = None
-    concurrency: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
-    think_time: Duration = "0s"
-    input_tokens: Tokens | None = None
-    output_tokens: Tokens | None = None
-    input_cv: Variation = 0.0
-    output_cv: Variation = 0.0
-    burstiness: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
-    prefix_hit_rate: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    routing: Routing | None = None
-    objectives: tuple[str, ...] = ()
-    gpu_price: Annotated[float, Field(ge=0.0, le=1e6)] | None = None
-
-
-class _Fleet(FileModel):
-    profile: str | None = None
-    objectives: tuple[str, ...] = ()
-    workloads: Annotated[tuple[_Entry, ...], Field(min_length=1, max_length=100_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,20 +55,11 @@ class FleetEntry:
 
 def read_fleet(path: Path, defaults: FleetDefaults) -> list[FleetEntry]:
     """All entries, validated before any is sized. Raises InvalidInput that names the entry."""
-    text = read_text(path, what="fleet")
-    document = parse_document(text, name=str(path), what="fleet")
-    try:
-        fleet = _Fleet.model_validate(document)
-    except ValidationError as error:
-        raise first_problem(error, _Fleet, text, f"fleet {path}") from None
+    fleet = read_fleet_file(path)
     profile_of = lru_cache(maxsize=None)(load_profile)
-    seen: set[str] = set()
     entries = []
     for entry in fleet.workloads:
         place = f"fleet {path}, workload {entry.name!r}"
-        if entry.name in seen:
-            raise InvalidInput(f"{place} is there twice", remedy="give each workload a name of its own")
-        seen.add(entry.name)
         try:
             request = _request(entry, fleet, defaults, profile_of)
         except InvalidInput as error:
@@ -188,7 +145,7 @@ def _field(option: re.Match[str]) -> str:
 
 
 def _request(
-    entry: _Entry, fleet: _Fleet, defaults: FleetDefaults, profile_of: Any
+    entry: WorkloadFields, fleet: FleetFile, defaults: FleetDefaults, profile_of: Any
 ) -> SizingRequest | BatchingQuestion:
     name = entry.profile or fleet.profile or defaults.profile
     if name is None:
@@ -222,7 +179,7 @@ def _request(
     )
 
 
-def _options(entry: _Entry) -> WorkloadOptions:
+def _options(entry: WorkloadFields) -> WorkloadOptions:
     return WorkloadOptions(
         qps=entry.qps,
         concurrency=entry.concurrency,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from planner.comparison import compare as compare_candidates
 from planner.comparison_fields import comparison_fields, comparison_rows
 from planner.comparison_row import Candidate, Load
 from planner.objective import parse_objectives, unit_warnings
-from planner.prices import PriceRule, Pricing, load_prices, price_rule
+from planner.price_book import load_prices
+from planner.price_fields import Pricing
+from planner.prices import PriceRule, price_rule
 from planner.profile import EngineProfile
 from planner.reports.comparison_table import comparison_table
 from planner.reports.structured import render
@@ -129,7 +132,8 @@ def compare(
             remedy=f"a month has {HOURS_A_MONTH:g} hours: give shorter builds, or fewer releases",
         )
     gains = () if trtllm_gain is None else parse_gain(trtllm_gain)
-    rule = price_rule(load_prices(prices), pricing=pricing, cloud=cloud, region=region, stated=gpu_price)
+    today = datetime.now(UTC).date()
+    rule = price_rule(load_prices(prices), pricing=pricing, cloud=cloud, region=region, stated=gpu_price, day=today)
     profiles = chosen_profiles(profile_names, model_names)
     load = _load(profiles, options, slo, max_replicas)
     candidates = candidates_of(profiles, variants, least_tokens=_least_tokens(load))

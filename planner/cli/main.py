@@ -25,6 +25,7 @@ _COMMANDS = {
     "pack": ("planner.cli.pack", "Several models on shared GPUs and MIG slices, for least cost."),
     "pipeline": ("planner.cli.pipeline", "Replicas of every stage of a pipeline (RAG, ensembles) for one objective."),
     "advise": ("planner.cli.advise", "Which engine and topology serve a set of needs, and why."),
+    "report": ("planner.cli.report", "GPU-hours and money of a month, quarter or year, and what to buy."),
     "render": ("planner.cli.render", "Kubernetes manifests of a plan."),
     "controller": ("planner.cli.controller", "The control loop that keeps replicas right, in a cluster."),
     "explain": ("planner.cli.explain", "The last decision on a policy, as a person would tell it."),

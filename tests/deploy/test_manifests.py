@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from controller.cluster_view import KINDS
 from controller.permissions import EVERYWHERE, LEASE, OWN_NAMESPACE
 from controller.snapshots import profile_of
 from planner.cli.controller import run
+from planner.cli.report import report
+from planner.fleet_file import read_fleet_file
+from planner.price_book import load_prices
 from planner.profile import load_profile
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 SAMPLES = [DEPLOY / "samples/vllm", DEPLOY / "samples/triton"]
-FOLDERS = [DEPLOY, DEPLOY / "components/kept-decisions", *SAMPLES]
+FOLDERS = [DEPLOY, DEPLOY / "components/kept-decisions", *SAMPLES, DEPLOY / "samples/report"]
 
 
 def documents(file: Path) -> list[dict[str, Any]]:
@@ -160,6 +164,20 @@ def test_the_vllm_sample_runs_with_the_limits_of_its_profile():
     assert f"--max-num-batched-tokens={profile.spec.limits.max_num_batched_tokens}" in arguments
     assert f"--model={profile.spec.model}" in arguments
     assert profile.spec.step_time == load_profile(profile.name).spec.step_time
+
+
+def test_the_report_s_job_runs_the_command_on_files_that_it_reads(tmp_path):
+    found = {each["kind"]: each for each in documents(DEPLOY / "samples/report/cronjob.yaml")}
+    (container,) = found["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    text = container["args"][0].partition("exec planner report ")[2].replace("\\\n", " ")
+    words = shlex.split(text.replace("$period", "2026-10").replace("/reports/", f"{tmp_path}/"))
+    options = report.make_context("report", words).params
+    assert {path.suffix for path in options["outputs"]} == {".xlsx", ".html", ".csv"}
+    for name, text in found["ConfigMap"]["data"].items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert read_fleet_file(tmp_path / "fleet.yaml").by_name["chat"].history[0].gpus == {"namespace": "serving"}
+    assert load_prices(tmp_path / "prices.yaml").rows
 
 
 def test_the_image_is_built_from_what_the_wheel_needs():

@@ -12,7 +12,8 @@ from planner.build_cost import HOURS_A_MONTH, BuildCost
 from planner.compared import sized
 from planner.comparison_row import Candidate, Load
 from planner.objective import parse_objectives
-from planner.prices import load_prices, price_rule
+from planner.price_book import load_prices
+from planner.prices import price_rule
 from planner.profile import load_profile
 
 PRICES = price_rule(load_prices(None), cloud=None, region=None, stated=("2",))

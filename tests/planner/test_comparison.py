@@ -23,7 +23,8 @@ from planner.compared import nodes_of, set_up_of
 from planner.comparison import compare
 from planner.comparison_row import Candidate, Load
 from planner.objective import parse_objectives
-from planner.prices import load_prices, price_rule
+from planner.price_book import load_prices
+from planner.prices import price_rule
 from planner.profile import ColdStart, load_profile
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "compare.txt"

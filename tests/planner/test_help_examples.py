@@ -62,6 +62,16 @@ models:
 gpus:
   - {type: A100-SXM4-80GB, count: 4, pricePerHour: 2.5, mig: [all]}
 """
+PRICES = """
+apiVersion: replicast.dev/v1alpha1
+kind: PriceBook
+metadata: {name: ours}
+spec:
+  asOf: 2026-10-01
+  currency: EUR
+  prices:
+  - {gpu: A100-SXM4-80GB, cloud: here, pricing: on_demand, perGpuHour: 2, asOf: 2026-10-01, source: our contract}
+"""
 BATCH_TIMES = """
 apiVersion: replicast.dev/v1alpha1
 kind: EngineProfile
@@ -81,6 +91,7 @@ FILES = {
     "closed_c*.json": RUN,
     "open_*.json": RUN,
     "fleet.yaml": FLEET,
+    "prices.yaml": PRICES,
     "requests.csv": TRACE,
     "my.yaml": PROFILE,
     "my-profile.yaml": PROFILE,

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from models.errors import InvalidInput
-from planner.prices import SHIPPED, PriceBook, PriceRule, Pricing, load_prices, price_rule, stated_prices
+from planner.price_book import SHIPPED, PriceBook, load_prices
+from planner.price_fields import Pricing
+from planner.prices import PriceRule, price_rule, stated_prices
 from scripts import build_prices
 
 BOOK = """

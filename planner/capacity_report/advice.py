@@ -1,0 +1,50 @@
+"""What to do about it: what-if rows, growth, purchases, risk; and what the controller did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from planner.capacity_report.document import Table
+from planner.capacity_report.doings_table import doings_table
+from planner.capacity_report.growth_table import commitments_of, growth_of, growth_table
+from planner.capacity_report.period import Period
+from planner.capacity_report.pools import pools_of
+from planner.capacity_report.priced_pools import PricedPools
+from planner.capacity_report.purchase_table import Buying, purchase_tables
+from planner.capacity_report.risk_table import risk_table
+from planner.capacity_report.service_record import ServiceRecord
+from planner.capacity_report.sources.decisions import Doings
+from planner.capacity_report.what_if import what_if_table
+from planner.fleet_file import FleetFile
+
+
+def advice_tables(
+    fleet: FleetFile,
+    records: Sequence[ServiceRecord],
+    priced: PricedPools,
+    doings: Mapping[str, Doings],
+    *,
+    period: Period,
+    covered: int,
+) -> tuple[Table, ...]:
+    """Every table of advice that has a row. A forecast's scenarios would join `growth_of`."""
+    pools = [pool for pool in pools_of(records, covered=covered) if pool.known]
+    today = min(period.end, period.moment(covered)).date()
+    buyings = [
+        Buying(
+            pool=pool,
+            offers=priced.offers(pool.cluster, pool.gpu, today),
+            growth=growth_of(pool, fleet, period),
+            existing=commitments_of(pool, fleet, today),
+            spot=fleet.spot,
+        )
+        for pool in pools
+    ]
+    tables = (
+        what_if_table(records, period, fleet.variants, priced.mean_price, covered=covered),
+        growth_table(pools, fleet, period, today=today),
+        *purchase_tables(buyings),
+        risk_table(pools, period, priced.mean_price, breach_minute_cost=fleet.breach_minute_cost),
+        doings_table(doings),
+    )
+    return tuple(table for table in tables if table.rows)

@@ -1,0 +1,107 @@
+"""The whole report of records and prices: the ledger, its sums, and all that explains them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import planner
+from planner.capacity_report.assumptions import (
+    Assumption,
+    assumptions_of,
+    assumptions_table,
+    method,
+    provenance,
+)
+from planner.capacity_report.checks import checks_table
+from planner.capacity_report.days import days_table
+from planner.capacity_report.document import CapacityReport, Kind, Row, Table
+from planner.capacity_report.holes import Hole, holes_of, holes_table
+from planner.capacity_report.ledger import GROUPINGS, grouped, iso, ledger_table, lines
+from planner.capacity_report.measures import summed
+from planner.capacity_report.period import Period
+from planner.capacity_report.price_list import PriceList, prices_table
+from planner.capacity_report.service_record import ServiceRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What a report is made of."""
+
+    period: Period
+    covered: int
+    """Slots that are over."""
+    records: Sequence[ServiceRecord]
+    prices: PriceList
+    currency: str
+    made_on: date
+    assumptions: Sequence[Assumption] = ()
+    """Beside those of every report."""
+    holes: Sequence[Hole] = ()
+    advice: Sequence[Table] = ()
+    """What-if, growth, purchases, risk, decisions."""
+
+
+def capacity_report(material: Material) -> CapacityReport:
+    """The report."""
+    period, covered = material.period, material.covered
+    ledger: list[dict[str, Any]] = []
+    holes = list(material.holes)
+    assumptions = [*method(period), *material.assumptions]
+    for record in material.records:
+        stretches = [line.stretch for line in material.prices[record.accounted.name]]
+        ledger += lines(record, period, stretches, covered=covered)
+        holes += holes_of(record, period, stretches, covered=covered)
+        assumptions += assumptions_of(record)
+    assumptions += provenance(record.accounted.profile for record in material.records)
+    sums = [grouped(ledger, key) for key in GROUPINGS]
+    days = days_table(material.records, period, covered=covered)
+    tables = (
+        *sums,
+        days,
+        *material.advice,
+        ledger_table(ledger),
+        prices_table(material.prices),
+        assumptions_table(assumptions),
+        holes_table(holes),
+        checks_table(ledger, [*sums, days]),
+    )
+    return CapacityReport(
+        title=f"GPU capacity, {period.name}",
+        period=period.name,
+        start=iso(period.start_s),
+        end=iso(period.end_s),
+        time_zone=period.time_zone,
+        hours=period.hours,
+        covered_hours=covered * period.slot_s / 3600.0,
+        currency=material.currency,
+        made_on=material.made_on,
+        version=planner.__version__,
+        headline=_headline(summed(ledger), holes),
+        tables=tables,
+    )
+
+
+def _headline(whole: Mapping[str, Any], holes: Sequence[Hole]) -> tuple[Row, ...]:
+    def figure(key: str, label: str, kind: Kind, note: str = "") -> Row:
+        return {"key": key, "label": label, "value": whole[key], "kind": kind.value, "note": note}
+
+    idle = None if not whole["allocated_cost"] else (whole["idle_cost"] or 0.0) / whole["allocated_cost"]
+    return (
+        figure("allocated_cost", "Cost", Kind.MONEY, "allocated GPU-hours × price"),
+        figure("idle_cost", "Idle cost", Kind.MONEY,
+               "" if idle is None else f"{idle:.0%} of the cost; its causes are told below"),
+        figure("over_provisioned_cost", "Over-provisioning", Kind.MONEY,
+               "idle for no cause that an objective or a policy gives"),
+        figure("allocated_gpu_h", "Allocated GPU-hours", Kind.GPU_HOURS),
+        figure("needed_gpu_h", "Needed GPU-hours", Kind.GPU_HOURS, "at the objectives, by the queueing model"),
+        figure("shortfall_gpu_h", "Short GPU-hours", Kind.GPU_HOURS, "needed and not there"),
+        figure("attainment", "SLO attainment", Kind.SHARE),
+        figure("breach_minutes", "Breach minutes", Kind.MINUTES),
+        figure("per_million_tokens", "Cost of 1M tokens", Kind.PRICE),
+        figure("per_thousand_requests", "Cost of 1k requests", Kind.PRICE),
+        {"key": "holes", "label": "Holes", "value": len(holes), "kind": Kind.COUNT.value,
+         "note": "what is not known, by name; see the table"},
+    )  # fmt: skip

@@ -1,0 +1,115 @@
+"""Growth: how demand may go on in three scenarios, and the day on which committed capacity runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from models.capacity_exhaustion import exhaustion
+from models.demand_growth import trend_growth
+from models.demand_scenario import GrowthScenarios, stated_growth
+from models.errors import InvalidInput
+from models.purchase_offers import ExistingCommitment
+from planner.capacity_report.document import Column, Kind, Table, rows_of
+from planner.capacity_report.period import Period
+from planner.capacity_report.pools import Pool
+from planner.fleet_file import CommitmentFields, FleetFile
+
+QUANTILE = 0.99
+"""Of the slots, in which what is committed must be enough."""
+_COLUMNS = (
+    Column(key="pool", title="Pool"),
+    Column(key="scenario", title="Scenario"),
+    Column(key="yearly_growth", title="Growth a year", kind=Kind.SHARE),
+    Column(key="needed_gpus", title="Needed now", kind=Kind.COUNT,
+           meaning="GPUs that are enough in 99 % of the period's slots, minimum replicas included"),
+    Column(key="committed_gpus", title="Committed now", kind=Kind.COUNT),
+    Column(key="runs_out", title="Runs out on", kind=Kind.DATE,
+           meaning="the first day on which 1 % of the slots need more than is committed"),
+    Column(key="needed_then", title="Needed then", kind=Kind.COUNT),
+    Column(key="cause", title="Why"),
+    Column(key="basis", title="Basis"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolGrowth:
+    """The scenarios of a pool, and what they rest on."""
+
+    scenarios: GrowthScenarios
+    basis: str
+    known: bool = True
+    """Whether somebody or something told of them; else demand stays as it is."""
+
+
+def growth_of(pool: Pool, fleet: FleetFile, period: Period) -> PoolGrowth:
+    """As the fleet file says, else by the trend of the period's days, else none."""
+    if fleet.growth is not None:
+        low, base, high = fleet.growth.low, fleet.growth.base, fleet.growth.high
+        return PoolGrowth(scenarios=stated_growth(low=low, base=base, high=high), basis="stated in the fleet file")
+    try:
+        trend = trend_growth(*pool.daily_requests(period))
+    except InvalidInput as error:
+        return PoolGrowth(
+            scenarios=stated_growth(low=0.0, base=0.0, high=0.0),
+            basis=f"demand as it is: {error}; state `growth:` in the fleet file",
+            known=False,
+        )
+    days = f"{trend.days_used} days" + (f", {trend.days_missing} missing" if trend.days_missing else "")
+    return PoolGrowth(
+        scenarios=trend,
+        basis=f"trend of {days}; low and high: 1 and 9 chances in 10 that growth is no more. "
+        "Less than a year cannot tell growth from season",
+    )
+
+
+def commitments_of(pool: Pool, fleet: FleetFile, today: date) -> list[ExistingCommitment]:
+    """What is bought already for a pool, from a day on."""
+
+    def is_of(each: CommitmentFields) -> bool:
+        return each.cluster == pool.cluster and each.gpu.lower() == pool.gpu.lower()
+
+    return [
+        ExistingCommitment(gpus=each.gpus, days_left=(each.until - today).days)
+        for each in fleet.commitments
+        if is_of(each) and each.until > today
+    ]
+
+
+def growth_table(pools: Sequence[Pool], fleet: FleetFile, period: Period, *, today: date) -> Table:
+    """A row for each pool and scenario."""
+    rows = [row for pool in pools if pool.known for row in _rows(pool, fleet, period, today)]
+    return Table(name="growth", title="When capacity runs out", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows))
+
+
+def _rows(pool: Pool, fleet: FleetFile, period: Period, today: date) -> list[dict[str, Any]]:
+    growth = growth_of(pool, fleet, period)
+    committed = commitments_of(pool, fleet, today)
+    scenarios = growth.scenarios.each if growth.known else (growth.scenarios.base,)
+    rows = []
+    for scenario in scenarios:
+        found = exhaustion(pool.needed, scenario, committed, quantile=QUANTILE)
+        now = exhaustion(pool.needed, scenario, committed, quantile=QUANTILE, horizon_days=1)
+        beyond = None if found.day is None else today + timedelta(days=found.day)
+        rows.append(
+            {
+                "pool": pool.name,
+                "scenario": scenario.name,
+                "yearly_growth": scenario.yearly_rate,
+                "needed_gpus": now.needed_gpus,
+                "committed_gpus": now.committed_gpus,
+                "runs_out": beyond if committed else None,
+                "needed_then": found.needed_gpus if committed else None,
+                "cause": _cause(found.cause, horizon_days=found.horizon_days) if committed else "nothing is committed",
+                "basis": growth.basis,
+            }
+        )
+    return rows
+
+
+def _cause(cause: str | None, *, horizon_days: int) -> str:
+    if cause is None:
+        return f"enough for {horizon_days} days"
+    return {"already": "it is too little already", "growth": "growth"}.get(cause, cause)

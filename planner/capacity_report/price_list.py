@@ -1,0 +1,84 @@
+"""Prices of the report: which held for which pool and when, and the table that the spreadsheet's costs look up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from planner.capacity_report.document import Column, Kind, Table, rows_of
+from planner.capacity_report.ledger import Stretch, iso
+
+_COLUMNS = (
+    Column(key="price_key", title="Price key"),
+    Column(key="cluster", title="Cluster"),
+    Column(key="gpu", title="GPU"),
+    Column(key="start", title="From"),
+    Column(key="end", title="To"),
+    Column(key="list_price", title="List price", kind=Kind.PRICE, meaning="of a GPU for an hour"),
+    Column(key="discount", title="Discount", kind=Kind.SHARE),
+    Column(key="price", title="Effective price", kind=Kind.PRICE, meaning="list price × (1 − discount)",
+           formula="{list_price} * (1 - {discount})"),
+    Column(key="pricing", title="Terms"),
+    Column(key="cloud", title="Cloud"),
+    Column(key="region", title="Region"),
+    Column(key="told", title="Where from, as of when"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceLine:
+    """A price of one pool in a stretch of time."""
+
+    key: str
+    cluster: str
+    gpu: str
+    start_s: float
+    end_s: float
+    list_price: float | None
+    discount: float
+    """As a share of the list price."""
+    pricing: str
+    told: str
+    cloud: str = ""
+    """Whose price it is."""
+    region: str = ""
+
+    @property
+    def effective(self) -> float | None:
+        """What is paid; None where the list price is not known."""
+        return None if self.list_price is None else self.list_price * (1.0 - self.discount)
+
+    @property
+    def stretch(self) -> Stretch:
+        """For the ledger."""
+        return Stretch(key=self.key, start_s=self.start_s, end_s=self.end_s, price=self.effective)
+
+
+PriceList = Mapping[str, Sequence[PriceLine]]
+"""By service; the lines of each cover the period without gap or overlap. Services of a pool share theirs."""
+
+
+def _order(line: PriceLine) -> tuple[str, str, float, str]:
+    return line.cluster, line.gpu, line.start_s, line.key
+
+
+def prices_table(prices: PriceList) -> Table:
+    """All prices that a line of the ledger names."""
+    rows = [
+        {
+            "price_key": line.key,
+            "cluster": line.cluster,
+            "gpu": line.gpu,
+            "start": iso(line.start_s),
+            "end": iso(line.end_s),
+            "list_price": line.list_price,
+            "discount": line.discount,
+            "price": line.effective,
+            "pricing": line.pricing,
+            "cloud": line.cloud,
+            "region": line.region,
+            "told": line.told,
+        }
+        for line in sorted({line.key: line for lines in prices.values() for line in lines}.values(), key=_order)
+    ]
+    return Table(name="prices", title="Prices", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows))

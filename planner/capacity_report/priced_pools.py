@@ -1,0 +1,138 @@
+"""What each service's GPUs cost through the period, out of one price book; and what else they could be had for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from models.errors import InvalidInput
+from planner.capacity_report.assumptions import Assumption
+from planner.capacity_report.gpu_offers import Offers, offers_for
+from planner.capacity_report.holes import Hole
+from planner.capacity_report.period import Period
+from planner.capacity_report.price_list import PriceLine, PriceList
+from planner.capacity_report.priced_gpus import price_lines, require_currency
+from planner.capacity_report.service_record import Accounted
+from planner.fleet_file import FleetFile
+from planner.price_book import PriceBook, load_prices
+from planner.price_fields import Pricing
+from planner.price_place import Place
+
+_UNPLACED = "the fleet file does not say where cluster {} is: describe it under `clusters:`"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PricedPools:
+    """The prices of a report."""
+
+    book: PriceBook
+    currency: str
+    period: Period
+    places: dict[str, Place]
+    """By cluster."""
+    prices: PriceList
+
+    @property
+    def assumptions(self) -> list[Assumption]:
+        """What the book says of itself."""
+        spec = self.book.spec
+        told = [f"price book {self.book.name}, as of {spec.as_of}", *spec.notes]
+        return [Assumption(topic="prices", text=text, source=self.book.name, date=str(spec.as_of)) for text in told]
+
+    def mean_price(self, cluster: str, gpu: str) -> float | None:
+        """Effective, over the period; None where it is not known all the time."""
+        total = 0.0
+        for line in self.lines(cluster, gpu):
+            if line.effective is None:
+                return None
+            total += line.effective * (line.end_s - line.start_s)
+        return total / (self.period.end_s - self.period.start_s)
+
+    def lines(self, cluster: str, gpu: str, *, team: str | None = None) -> tuple[PriceLine, ...]:
+        """The prices of a GPU type in a cluster, for a team, through the period."""
+        if not self._is_placed(cluster, gpu):
+            return (_unplaced(cluster, gpu, self.period),)
+        place = replace(self.place(cluster), team=team)
+        return price_lines(self.book, cluster=cluster, gpu=gpu, place=place, period=self.period, currency=self.currency)
+
+    def _is_placed(self, cluster: str, gpu: str) -> bool:
+        """Whether the fleet file says where a cluster is, or the price book has prices of that very cluster."""
+        return cluster in self.places or any(row.cluster == cluster for row in self.book.rows_of(gpu))
+
+    def offers(self, cluster: str, gpu: str, on: date) -> Offers:
+        """How GPUs of a type can be had in a cluster on a day."""
+        if not self._is_placed(cluster, gpu):
+            return Offers(found=(), holes=(_UNPLACED.format(cluster),))
+        return offers_for(self.book, gpu, self.place(cluster), on=on, currency=self.currency)
+
+    def holes(self, services: Sequence[Accounted]) -> list[Hole]:
+        """Why a price is not known, once a pool."""
+        found = {}
+        for each in services:
+            for line in self.prices[each.name]:
+                if line.list_price is None:
+                    found[line.key] = Hole(subject=line.key, what="price", text=_remedied(line.told))
+        return list(found.values())
+
+    def place(self, cluster: str) -> Place:
+        """Where a cluster is."""
+        return self.places.get(cluster) or Place(cluster=cluster)
+
+
+def priced_pools(
+    fleet: FleetFile, services: Sequence[Accounted], period: Period, *, prices: Path | None, currency: str | None
+) -> PricedPools:
+    """The prices of every service. Raises InvalidInput for what a file says wrong; a missing price is a hole."""
+    book = load_prices(prices)
+    places = {name: _place(name, fleet) for name in fleet.clusters}
+    pools = PricedPools(
+        book=book,
+        currency=require_currency(currency or book.spec.currency),
+        period=period,
+        places=places,
+        prices={},
+    )
+    found = {each.name: _lines(pools, each) for each in services}
+    return replace(pools, prices=found)
+
+
+def _place(name: str, fleet: FleetFile) -> Place:
+    fields = fleet.clusters[name]
+    try:
+        pricing = tuple(Pricing(kind) for kind in fields.pricing)
+    except ValueError:
+        raise InvalidInput(
+            f"cluster {name!r}: pricing {', '.join(fields.pricing)[:60]!r} is not known",
+            remedy=f"use {', '.join(kind.value for kind in Pricing)}",
+        ) from None
+    return Place(cloud=fields.cloud, region=fields.region, cluster=name, pricing=pricing or (Pricing.ON_DEMAND,))
+
+
+def _lines(pools: PricedPools, service: Accounted) -> tuple[PriceLine, ...]:
+    """A team's own discounts make a line of its own; else the pool's is shared."""
+    cluster, gpu = service.pool
+    shared, own = pools.lines(cluster, gpu), pools.lines(cluster, gpu, team=service.fields.team)
+    if own == shared:
+        return shared
+    return tuple(replace(line, key=f"{line.key} for {service.fields.team}") for line in own)
+
+
+def _remedied(told: str) -> str:
+    return told if "clusters:" in told else f"{told}: give it in the file of --prices"
+
+
+def _unplaced(cluster: str, gpu: str, period: Period) -> PriceLine:
+    """Without a price where nobody says in which cloud a cluster is: the cheapest of all would be a guess."""
+    return PriceLine(
+        key=f"{cluster}/{gpu}",
+        cluster=cluster,
+        gpu=gpu,
+        start_s=period.start_s,
+        end_s=period.end_s,
+        list_price=None,
+        discount=0.0,
+        pricing="",
+        told=_UNPLACED.format(cluster),
+    )

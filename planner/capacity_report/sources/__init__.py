@@ -1,0 +1,1 @@
+"""Where a history comes from: tables, traces, decision logs, Prometheus, or somebody's word."""

@@ -1,0 +1,91 @@
+"""One line of usage that money is paid for: what FOCUS rows are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from models.errors import InvalidInput
+from planner.capacity_report.document import CapacityReport
+from planner.price_fields import Pricing
+
+NOT_STATED = "(none)"
+"""What the fleet file takes for a name that nobody gave."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """Whose the GPUs are, and where."""
+
+    name: str
+    region: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageLine:
+    """GPUs that one service held from a moment to another, at one price."""
+
+    service: str
+    team: str
+    model: str
+    environment: str
+    cluster: str
+    gpu: str
+    provider: Provider
+    start: datetime
+    end: datetime
+    gpu_hours: Decimal
+    """Allocated."""
+    list_per_h: Decimal
+    """Of a GPU for an hour, in `currency`."""
+    effective_per_h: Decimal
+    """After discounts."""
+    pricing: Pricing
+    currency: str
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None or not self.start < self.end:
+            raise InvalidInput(
+                f"usage of {self.service} from {self.start} to {self.end}", remedy="give moments in order, with a zone"
+            )
+        if min(self.gpu_hours, self.list_per_h, self.effective_per_h) < 0:
+            raise InvalidInput(f"usage of {self.service} is negative", remedy="hours and prices are at least 0")
+
+
+def usage_lines(report: CapacityReport) -> Iterator[UsageLine]:
+    """The lines of the report's ledger that have hours and a price; the others are among the report's holes.
+
+    The provider is whose price it is; where nobody says so, the cluster.
+    """
+    prices = {row["price_key"]: row for row in report.table("prices").rows}
+    for row in report.table("ledger").rows:
+        priced = prices[row["price_key"]]
+        if row["allocated_gpu_h"] is not None and priced["list_price"] is not None:
+            yield _line(row, priced, report.currency)
+
+
+def _line(row: Mapping[str, Any], priced: Mapping[str, Any], currency: str) -> UsageLine:
+    return UsageLine(
+        service=row["service"],
+        team=row["team"],
+        model=row["model"],
+        environment=row["environment"],
+        cluster=row["cluster"],
+        gpu=row["gpu"],
+        provider=Provider(name=priced["cloud"] or row["cluster"], region=priced["region"] or None),
+        start=datetime.fromisoformat(row["start"]),
+        end=datetime.fromisoformat(row["end"]),
+        gpu_hours=_exact(row["allocated_gpu_h"]),
+        list_per_h=_exact(priced["list_price"]),
+        effective_per_h=_exact(priced["price"]),
+        pricing=Pricing(priced["pricing"]),
+        currency=currency,
+    )
+
+
+def _exact(value: float) -> Decimal:
+    """To a billionth: digits beyond are a float's."""
+    return Decimal(repr(round(float(value), 9)))

@@ -1,0 +1,174 @@
+"""What if: an objective looser or tighter, another GPU, quantisation or engine; what the same demand would need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from models.errors import InvalidInput, NoFeasiblePlan
+from models.objective import Objective
+from planner.capacity_curve import capacity_curve
+from planner.capacity_report.document import Column, Kind, Table, rows_of
+from planner.capacity_report.period import Period
+from planner.capacity_report.service_record import ServiceRecord
+from planner.hardware import find_model
+from planner.objective import as_written
+from planner.profile import EngineProfile, catalogue_names, load_profile
+from planner.service import Service
+from planner.variants import parse_variants, variants_of
+
+MOST_SERVICES = 5
+"""The dearest ones; each takes about a second."""
+FACTORS = (0.5, 2.0)
+_COLUMNS = (
+    Column(key="service", title="Service"),
+    Column(key="change", title="What if"),
+    Column(key="gpu", title="GPU"),
+    Column(key="needed_gpu_h", title="Needed GPU-h", kind=Kind.GPU_HOURS,
+           meaning="for the slots whose demand is known"),
+    Column(key="change_gpu_h", title="Change of GPU-h", kind=Kind.GPU_HOURS, meaning="against the need as it is"),
+    Column(key="price", title="Price of a GPU-h", kind=Kind.PRICE, meaning="mean effective price over the period"),
+    Column(key="needed_cost", title="Needed cost", kind=Kind.MONEY, meaning="needed GPU-hours × price"),
+    Column(key="change_cost", title="Change of cost", kind=Kind.MONEY, meaning="against the need as it is"),
+    Column(key="basis", title="Basis"),
+)  # fmt: skip
+
+PriceOf = Callable[[str, str], float | None]
+"""Mean effective price over the period, by cluster and GPU type; None where it is not known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    change: str
+    service: Service | None
+    objectives: tuple[Objective, ...]
+    basis: str
+
+
+def what_if_table(
+    records: Sequence[ServiceRecord], period: Period, variants: Sequence[str], price_of: PriceOf, *, covered: int
+) -> Table:
+    """Rows for the services that need the most money, each beside the need as it is."""
+    known = [each for each in records if each.service is not None and each.curve is not None]
+
+    def cost(each: ServiceRecord) -> float:
+        price = price_of(*each.accounted.pool)
+        return float(np.nansum(each.use.needed[:covered])) * (1.0 if price is None else price)
+
+    dearest = sorted(known, key=lambda each: (-cost(each), each.accounted.name))[:MOST_SERVICES]
+    rows = [row for each in dearest for row in _rows(each, period, variants, price_of, covered)]
+    left = len(known) - len(dearest)
+    note = f"The {len(dearest)} services whose need costs most; {left} more are left out." if left else ""
+    return Table(name="what_if", title="What if", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows), note=note)
+
+
+def _rows(
+    record: ServiceRecord, period: Period, variants: Sequence[str], price_of: PriceOf, covered: int
+) -> Iterator[dict[str, Any]]:
+    assert record.service is not None
+    cluster, gpu = record.accounted.pool
+    base = _Case(
+        change="as it is", service=record.service, objectives=record.accounted.objectives, basis="queueing model"
+    )
+    now_h, why = _needed_gpu_h(base, record, period, covered)
+    price = price_of(cluster, gpu)
+    now_cost = None if price is None or now_h is None else now_h * price
+    for case in (base, *_cases(record, variants)):
+        profile = case.service.profile if case.service is not None else record.accounted.profile
+        hours, why = (None, case.basis) if case.service is None else _needed_gpu_h(case, record, period, covered)
+        price = price_of(cluster, profile.spec.gpu.type)
+        cost = None if hours is None or price is None else hours * price
+        yield {
+            "service": record.accounted.name,
+            "change": case.change,
+            "gpu": profile.spec.gpu.type,
+            "needed_gpu_h": hours,
+            "change_gpu_h": None if hours is None or now_h is None else hours - now_h,
+            "price": price,
+            "needed_cost": cost,
+            "change_cost": None if cost is None or now_cost is None else cost - now_cost,
+            "basis": why or case.basis,
+        }
+
+
+def _cases(record: ServiceRecord, variants: Sequence[str]) -> Iterator[_Case]:
+    service, objectives = record.service, record.accounted.objectives
+    assert service is not None
+    for at, objective in enumerate(objectives):
+        for factor in FACTORS:
+            changed = Objective(
+                metric=objective.metric, quantile=objective.quantile, limit_s=objective.limit_s * factor
+            )
+            yield _Case(
+                change=f"{as_written(objective)} at {'half' if factor < 1.0 else 'twice'} the limit",
+                service=service,
+                objectives=(*objectives[:at], changed, *objectives[at + 1 :]),
+                basis="queueing model",
+            )
+    if service.lengths is None:
+        return
+    for other in _other_engines(service.profile):
+        yield _Case(
+            change=f"{other.spec.engine} {other.spec.engine_version or ''}".strip(),
+            service=replace(service, profile=other),
+            objectives=objectives,
+            basis=f"measured: profile {other.name}",
+        )
+    tokens = math.ceil(service.lengths.prompt.mean + service.lengths.output.mean)
+    for text in variants or _usual_variants(service.profile):
+        yield from _variant_cases(service, objectives, text, tokens)
+
+
+def _variant_cases(service: Service, objectives: tuple[Objective, ...], text: str, tokens: int) -> Iterator[_Case]:
+    try:
+        found = variants_of(service.profile, parse_variants([text]), least_tokens=tokens)
+    except InvalidInput as error:
+        yield _Case(change=text, service=None, objectives=objectives, basis=f"{error}; {error.remedy}")
+        return
+    for variant in found:
+        basis = variant.basis or variant.reason
+        if variant.estimated and variant.profile is not None:
+            basis = basis if "ESTIMATED" in basis else f"ESTIMATED ± {variant.error:.0%}: {basis}"
+        yield _Case(
+            change=str(variant.name).partition("~")[2] or variant.name,
+            service=None if variant.profile is None else replace(service, profile=variant.profile),
+            objectives=objectives,
+            basis=basis,
+        )
+
+
+def _usual_variants(profile: EngineProfile) -> list[str]:
+    """Where nobody names any: half the precision, where it is whole."""
+    return ["quantization=fp8"] if profile.spec.quantization == "none" else []
+
+
+def _other_engines(profile: EngineProfile) -> Iterator[EngineProfile]:
+    """Shipped profiles of the same model on the same GPUs by another engine."""
+    shape = find_model(profile.spec.model)
+    for name in catalogue_names():
+        other = load_profile(name)
+        same = other.spec.model == profile.spec.model or (shape is not None and find_model(other.spec.model) == shape)
+        if (
+            same
+            and other.spec.engine != profile.spec.engine
+            and other.spec.gpu == profile.spec.gpu
+            and other.spec.quantization == profile.spec.quantization
+        ):
+            yield other
+
+
+def _needed_gpu_h(case: _Case, record: ServiceRecord, period: Period, covered: int) -> tuple[float | None, str]:
+    assert case.service is not None
+    rate = record.rate_per_s[:covered]
+    try:
+        curve = capacity_curve(case.service, case.objectives, highest_per_s=float(np.nanmax(rate)))
+    except NoFeasiblePlan:
+        return None, "no number of replicas meets it"
+    except InvalidInput as error:
+        return None, str(error)
+    replicas = float(np.nansum(curve.replicas(rate)))
+    return replicas * case.service.profile.spec.gpu.per_replica * period.slot_s / 3600.0, ""
