@@ -483,8 +483,8 @@ share the cores with the controller, and so does whoever else works there.
 
 The API server and etcd are real, and hold a Deployment with ten pods for each policy; the pods were made directly, and
 Kubernetes' own controllers stand still, so that no write of ours moves anything. Prometheus is real as well: every 15 s
-it scrapes {SERIES} series of each vLLM ({SERIES * PODS:,} for each policy): those that the controller looks at, with
-seven buckets of each length, of which an engine has some more. Loads are steady, with the noise of a Poisson stream and
+it scrapes {SERIES} series of each vLLM ({SERIES * PODS:,} for each policy): those that the controller looks at,
+with seven buckets of each length, of which an engine has some more. Loads are steady, with the noise of a Poisson stream and
 of lengths that vary; every pod of a model has the same part of it. Times are those that the profile predicts.
 `decide` is timed in processor time; everything else by the clock. The controller is a process of its own, whose memory
 is that of this process alone. After the first tick each policy's memory is filled with an hour of its load, with the
