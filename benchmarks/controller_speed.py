@@ -331,7 +331,8 @@ def controlled(kubeconfig: str, url: str, namespace: str, ticks: int) -> None:
 
     setattr(Prometheus, "instant", counted)  # noqa: B010 -- to count
     controller = Controller(api=api, caches=caches, observe=observer, leader=Alone(), telemetry=Telemetry())
-    rows, filled = [], False
+    rows: list[dict[str, Any]] = []
+    filled = False
     for _ in range(ticks):
         if not filled and rows and all(memory.demand for memory in controller.memories.values()):
             filled = True
