@@ -40,7 +40,7 @@ TEAMS, PODS = 10, 10
 FEW = "few"
 """A namespace of ten policies, beside those of the teams."""
 INTERVAL_S = 4.0
-WAIT_S = 100.0
+WAIT_S = 130.0
 """Until rates over a minute are known."""
 MEBIBYTE = 2**20
 
@@ -331,9 +331,11 @@ def controlled(kubeconfig: str, url: str, namespace: str, ticks: int) -> None:
 
     setattr(Prometheus, "instant", counted)  # noqa: B010 -- to count
     controller = Controller(api=api, caches=caches, observe=observer, leader=Alone(), telemetry=Telemetry())
-    rows = []
-    for number in range(ticks):
-        if number == 1:
+    rows: list[dict[str, Any]] = []
+    filled = False
+    for _ in range(ticks):
+        if not filled and rows and all(memory.demand for memory in controller.memories.values()):
+            filled = True
             for key, memory in controller.memories.items():
                 controller.memories[key] = _as_after_an_hour(memory)
         queries[0], asked_s[0], process_s = 0, 0.0, time.process_time()
@@ -344,7 +346,8 @@ def controlled(kubeconfig: str, url: str, namespace: str, ticks: int) -> None:
             "undecided": len(ticked.undecided),
             "fresh": sum(each.conditions[2].status == "True" for each in ticked.decisions.values()),
         })  # fmt: skip
-        print(f"{namespace or 'all'}: {rows[-1]}", file=sys.stderr, flush=True)
+        why = next(iter(ticked.undecided.values()), "")
+        print(f"{namespace or 'all'}: {rows[-1]} {why}", file=sys.stderr, flush=True)
         time.sleep(max(0.0, INTERVAL_S - ticked.seconds))
     undecided = list(ticked.undecided.items())[:2]
     found = {"late": late, "synced": synced_s, "rows": rows, "peak": _memory("VmHWM"), "undecided": undecided}
@@ -483,14 +486,14 @@ share the cores with the controller, and so does whoever else works there.
 
 The API server and etcd are real, and hold a Deployment with ten pods for each policy; the pods were made directly, and
 Kubernetes' own controllers stand still, so that no write of ours moves anything. Prometheus is real as well: every 15 s
-it scrapes {SERIES} series of each vLLM ({SERIES * PODS:,} for each policy): those that the controller looks at,
-with seven buckets of each length, of which an engine has some more. Loads are steady, with the noise of a Poisson stream and
+it scrapes {SERIES} series of each vLLM ({SERIES * PODS:,} for each policy): those that the controller looks at, with
+seven buckets of each length, of which an engine has some more. Loads are steady, with the noise of a Poisson stream and
 of lengths that vary; every pod of a model has the same part of it. Times are those that the profile predicts.
 `decide` is timed in processor time; everything else by the clock. The controller is a process of its own, whose memory
 is that of this process alone. After the first tick each policy's memory is filled with an hour of its load, with the
 noise of counting, which is as much as is ever remembered. *Steady* is the last quarter of {len(many_rows)} ticks, one
-every {INTERVAL_S:g} s. A tick whose loads are new sizes every policy anew; what is planned for stays while it differs by no
-more than chance, so that a steady load is answered from memory.
+every {INTERVAL_S:g} s. A tick whose loads are new sizes every policy anew; what is planned for stays while it differs
+by no more than chance, so that a steady load is answered from memory.
 """
 
 

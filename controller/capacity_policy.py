@@ -71,9 +71,9 @@ class StatedWorkload(FileModel):
     output_tokens: Tokens | None = None
     """Mean output tokens."""
     input_cv: Annotated[float, Field(ge=0.0, le=20.0)] = 0.0
-    """Coefficient of variation of the prompt tokens; 0 is fixed length."""
+    """Coefficient of variation of the prompt tokens, until the histograms tell it; 0 is fixed length."""
     output_cv: Annotated[float, Field(ge=0.0, le=20.0)] = 1.0
-    """Coefficient of variation of the output tokens."""
+    """Coefficient of variation of the output tokens, until the histograms tell it."""
     burstiness: Annotated[float, Field(ge=0.0, le=100.0)] = 1.0
     """Squared coefficient of variation of the times between arrivals; Poisson is 1."""
 
