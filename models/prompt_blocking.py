@@ -74,6 +74,8 @@ def _cycles(lengths: bytes, chances: bytes, lives: bytes, shares: bytes, seats: 
     joint = start[:, None] * stopped
     draining = float(np.einsum("ij,jm,ijm->", joint, drains_to, drain))
     duration = float((joint * (climbing + atop)).sum()) + draining
+    if duration <= 0.0:  # cycles too short to be seen: a prompt is taken as soon as one that runs has ended
+        return min(float((budget - length) @ chance), float(level[-1])) / life
     admitted = float((joint * (fill * climbing + atop * level[-1] / life)).sum())
     return admitted / duration
 

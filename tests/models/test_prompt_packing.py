@@ -54,8 +54,9 @@ def whole(max_num_seqs: int, budget: int) -> Engine:
 
 @pytest.mark.parametrize(
     ("prompt", "cv", "output", "max_num_seqs", "budget"),
-    [(512, 0.5, 128, 64, 2048), (1200, 0.0, 64, 128, 2048), (700, 1.0, 100, 128, 4096), (1500, 0.8, 300, 48, 8192)],
-)
+    [(512, 0.5, 128, 64, 2048), (1200, 0.0, 64, 128, 2048), (700, 1.0, 100, 128, 4096), (1500, 0.8, 300, 48, 8192),
+     (64, 0.0, 760, 759, 759)],
+)  # fmt: skip
 def test_saturation_against_the_simulator(prompt: int, cv: float, output: int, max_num_seqs: int, budget: int):
     engine, lengths = whole(max_num_seqs, budget), TokenLengths.of(prompt, output, prompt_cv=cv, output_cv=cv)
     busy = Workload(arrivals=ClosedArrivals(users=2 * max_num_seqs), lengths=lengths)
