@@ -37,6 +37,7 @@ def advice_tables(
             growth=growth_of(pool, fleet, period),
             existing=commitments_of(pool, fleet, today),
             spot=fleet.spot,
+            period=period,
         )
         for pool in pools
     ]

@@ -24,7 +24,8 @@ _COLUMNS = (
     Column(key="scenario", title="Scenario"),
     Column(key="yearly_growth", title="Growth a year", kind=Kind.SHARE),
     Column(key="needed_gpus", title="Needed now", kind=Kind.COUNT,
-           meaning="GPUs that are enough in 99 % of the period's slots, minimum replicas included"),
+           meaning="GPUs that are enough in 99 % of the period's slots with the demand of its end, minimum "
+                   "replicas included"),
     Column(key="committed_gpus", title="Committed now", kind=Kind.COUNT),
     Column(key="runs_out", title="Runs out on", kind=Kind.DATE,
            meaning="the first day on which 1 % of the slots need more than is committed"),
@@ -90,8 +91,9 @@ def _rows(pool: Pool, fleet: FleetFile, period: Period, today: date) -> list[dic
     scenarios = growth.scenarios.each if growth.known else (growth.scenarios.base,)
     rows = []
     for scenario in scenarios:
-        found = exhaustion(pool.needed, scenario, committed, quantile=QUANTILE)
-        now = exhaustion(pool.needed, scenario, committed, quantile=QUANTILE, horizon_days=1)
+        need_at = pool.need_at(growth.scenarios.base, period)
+        found = exhaustion(need_at, scenario, committed, quantile=QUANTILE)
+        now = exhaustion(need_at, scenario, committed, quantile=QUANTILE, horizon_days=1)
         beyond = None if found.day is None else today + timedelta(days=found.day)
         rows.append(
             {

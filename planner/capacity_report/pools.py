@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.demand_scenario import DAYS_PER_YEAR, DemandScenario
+from models.need_curve import NeedAt, need_of_demand, need_together, raised_to_the_end
 from planner.capacity_report.history import Slots
 from planner.capacity_report.period import Period
 from planner.capacity_report.service_record import ServiceRecord
@@ -31,14 +33,21 @@ class Pool:
     @property
     def known(self) -> bool:
         """Whether any slot tells what was needed."""
-        return bool(self.records) and not bool(np.all(np.isnan(self.needed(1.0))))
+        return bool(self.records) and not bool(np.all(np.isnan(self.needed)))
 
-    def needed(self, factor: float) -> Slots:
-        """GPUs needed in each slot were demand so many times as large, minimum replicas included.
+    @property
+    def needed(self) -> Slots:
+        """GPUs needed in each slot, minimum replicas included.
 
         NaN where the need of a service is not known: what is left would be too little.
         """
-        return _sum([_needed(each, factor, self.covered) for each in self.records])
+        return _sum([np.maximum(each.use.needed[: self.covered], _floor(each)) for each in self.records])
+
+    def need_at(self, growth: DemandScenario, period: Period) -> NeedAt:
+        """The same were demand as it is at the end of the period, times a factor: what scenarios start from."""
+        middles_s = 0.5 * (period.edges_s[: self.covered] + period.edges_s[1 : self.covered + 1])
+        years = (period.edges_s[self.covered] - middles_s) / (DAYS_PER_YEAR * 86_400.0)
+        return need_together([_need_of(each, growth, years, self.covered) for each in self.records])
 
     @property
     def requests(self) -> Slots:
@@ -67,14 +76,17 @@ def _sum(each: Sequence[Slots]) -> Slots:
     return total
 
 
-def _needed(record: ServiceRecord, factor: float, covered: int) -> Slots:
-    per_replica = record.accounted.profile.spec.gpu.per_replica
-    floor = float(record.accounted.fields.min_replicas * per_replica)
-    if factor == 1.0 or record.curve is None:
-        found = record.use.needed[:covered]
-    else:
-        found = record.curve.replicas(record.rate_per_s[:covered] * factor) * per_replica
-    return np.maximum(found, floor)  # NaN stays
+def _floor(record: ServiceRecord) -> float:
+    """GPUs of the least replicas."""
+    return float(record.accounted.fields.min_replicas * record.accounted.profile.spec.gpu.per_replica)
+
+
+def _need_of(record: ServiceRecord, growth: DemandScenario, years: Slots, covered: int) -> NeedAt:
+    curve, per_replica = record.curve, record.accounted.profile.spec.gpu.per_replica
+    if curve is None:  # nothing arrived, where its need is known at all
+        return lambda _: np.maximum(record.use.needed[:covered], _floor(record))
+    rates = raised_to_the_end(record.rate_per_s[:covered], years, growth)
+    return need_of_demand(rates, lambda rate: np.maximum(curve.replicas(rate) * per_replica, _floor(record)))
 
 
 def pools_of(records: Sequence[ServiceRecord], *, covered: int) -> list[Pool]:

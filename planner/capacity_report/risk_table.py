@@ -43,7 +43,7 @@ def risk_table(pools: Sequence[Pool], period: Period, price_of: PriceOf, *, brea
 
 
 def _rows(pool: Pool, period: Period, price: float | None, worth: float | None) -> list[dict[str, Any]]:
-    needed = pool.needed(1.0)
+    needed = pool.needed
     known = np.sort(needed[~np.isnan(needed)])
     counts = [math.ceil(known[max(0, math.ceil(level * len(known)) - 1)] - 1e-9) for level in LEVELS]
     frontier = risk_frontier(
