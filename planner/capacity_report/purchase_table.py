@@ -26,7 +26,7 @@ _COLUMNS = (
     Column(key="pool", title="Pool"),
     Column(key="what", title="What"),
     Column(key="gpus", title="GPUs", kind=Kind.NUMBER,
-           meaning="reserved: to be bought now; on demand and spot: mean of the first year"),
+           meaning="reserved: to be bought now; committed already, on demand and spot: mean of the first year"),
     Column(key="price", title="Price of a GPU-h", kind=Kind.PRICE,
            meaning="effective: what is paid upfront spread over the term"),
     Column(key="break_even_use", title="Break-even use", kind=Kind.SHARE,

@@ -99,7 +99,8 @@ def report(
         click.echo(f"written: {path}", err=True)
     click.echo(lede(document))
     if holes := document.table("holes").rows:
-        click.echo(f"{len(holes)} things are not known: see the report's holes")
+        many = "1 thing is" if len(holes) == 1 else f"{len(holes)} things are"
+        click.echo(f"{many} not known: see 'What is not known' in the report")
 
 
 def _end_of(as_of: datetime | None) -> datetime:
