@@ -94,8 +94,9 @@ def _known(_identity: Hashable, _objectives: tuple[str, ...]) -> dict[int, float
 
 
 def _identity(service: Service) -> Hashable:
-    spec = service.profile.spec.model_dump_json()
-    return spec, service.arrivals.burstiness, service.lengths, service.prefix_hit_rate, service.routing
+    spec, lengths = service.profile.spec.model_dump_json(), service.lengths
+    law = repr(lengths) if lengths is None or lengths.table is None else id(lengths.table)
+    return spec, service.arrivals.burstiness, law, service.prefix_hit_rate, service.routing
 
 
 def _greatest(service: Service, objectives: Sequence[Objective], replicas: int, *, guess_per_s: float) -> float:

@@ -57,6 +57,16 @@ def holes_of(record: ServiceRecord, period: Period, stretches: Iterable[Stretch]
                 "taken as the need; the profile may be slower than the engine is (planner profile check)",
             )
         )
+    if record.broken:
+        found.append(
+            Hole(
+                subject=name,
+                what="model contradicted",
+                hours=record.broken * hours,
+                text="objectives were measured to break with as many replicas as the model asks for: the need is "
+                "higher and not known, all above the work is in 'unexplained' (planner profile check)",
+            )
+        )
     missing = [each for each in stretches if each.price is None]
     found += [
         Hole(

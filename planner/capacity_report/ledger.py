@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.capacity_report.document import Column, Kind, Table, rows_of
+from planner.capacity_report.history import Slots
 from planner.capacity_report.measures import (
     CAUSES,
     MONEY,
@@ -85,7 +86,8 @@ def _line(record: ServiceRecord, period: Period, stretch: Stretch, chosen: slice
     use = record.use
     fields = record.accounted.fields
     allocated = _sum(use.allocated[chosen], hours)
-    told = allocated is not None
+    judged = _minutes(~np.isnan(record.met[chosen]), period)
+    tokens = record.history.input_tokens + record.history.output_tokens
     row = {
         "service": fields.name,
         "team": fields.team,
@@ -109,11 +111,24 @@ def _line(record: ServiceRecord, period: Period, stretch: Stretch, chosen: slice
         **{f"{cause}_gpu_h": _sum(getattr(use, cause)[chosen], hours) for cause in CAUSES},
         "unexplained_gpu_h": _sum(use.unexplained[chosen], hours),
         "shortfall_gpu_h": _sum(use.shortfall[chosen], hours),
+        **_together("request_gpu_h", "costed_requests", use.allocated, record.history.requests, chosen, stretch, hours),
+        **_together("token_gpu_h", "costed_tokens", use.allocated, tokens, chosen, stretch, hours),
         "price": stretch.price,
-        "breach_minutes": _minutes(record.met[chosen] == 0.0, period) if told else None,
-        "judged_minutes": _minutes(~np.isnan(record.met[chosen]), period) if told else None,
+        "breach_minutes": _minutes(record.met[chosen] == 0.0, period) if judged else None,
+        "judged_minutes": judged or None,
     }
     return with_ratios(priced(row, stretch.price))
+
+
+def _together(
+    hours_key: str, amount_key: str, allocated: Slots, amount: Slots, chosen: slice, stretch: Stretch, hours: float
+) -> dict[str, float | None]:
+    """GPU-hours and what was done in them, of the same slots: those that know both."""
+    unknown = np.isnan(allocated[chosen]) | np.isnan(amount[chosen])
+    return {
+        hours_key: _sum(np.where(unknown, np.nan, allocated[chosen]), hours),
+        amount_key: None if stretch.price is None else _sum(np.where(unknown, np.nan, amount[chosen])),
+    }
 
 
 def iso(time_s: float) -> str:

@@ -36,6 +36,14 @@ QUANTITIES = (
            meaning="allocated while the demand, or what it needs, is not known: neither work nor idle"),
     Column(key="shortfall_gpu_h", title="Short GPU-h", kind=Kind.GPU_HOURS, summed=True,
            meaning="needed and not allocated"),
+    Column(key="request_gpu_h", title="GPU-h with requests", kind=Kind.GPU_HOURS, summed=True,
+           meaning="allocated in the slots whose requests are known"),
+    Column(key="costed_requests", title="Requests with cost", kind=Kind.COUNT, summed=True,
+           meaning="of the slots whose replicas and price are known"),
+    Column(key="token_gpu_h", title="GPU-h with tokens", kind=Kind.GPU_HOURS, summed=True,
+           meaning="allocated in the slots whose tokens are known"),
+    Column(key="costed_tokens", title="Tokens with cost", kind=Kind.COUNT, summed=True,
+           meaning="input and output, of the slots whose replicas and price are known"),
 )  # fmt: skip
 
 MONEY = (
@@ -50,13 +58,10 @@ MONEY = (
       for cause, (title, _) in CAUSES.items()),
     Column(key="unexplained_cost", title="Unexplained cost", kind=Kind.MONEY, summed=True,
            meaning="unexplained GPU-hours × price", formula="{unexplained_gpu_h} * {price}"),
-    # What is not known times 0 is not known: lines without requests or tokens have no such cost.
     Column(key="request_cost", title="Cost with requests", kind=Kind.MONEY, summed=True,
-           meaning="cost of the lines whose requests are known",
-           formula="{allocated_gpu_h} * {price} + 0 * {requests}"),
+           meaning="GPU-h with requests × price", formula="{request_gpu_h} * {price}"),
     Column(key="token_cost", title="Cost with tokens", kind=Kind.MONEY, summed=True,
-           meaning="cost of the lines whose tokens are known",
-           formula="{allocated_gpu_h} * {price} + 0 * {input_tokens} + 0 * {output_tokens}"),
+           meaning="GPU-h with tokens × price", formula="{token_gpu_h} * {price}"),
 )  # fmt: skip
 
 SERVICE_LEVEL = (
@@ -74,10 +79,11 @@ RATIOS = (
            meaning="used / (allocated − unexplained) GPU-hours",
            formula="{used_gpu_h} / ({allocated_gpu_h} - {unexplained_gpu_h})"),
     Column(key="per_million_tokens", title="Cost of 1M tokens", kind=Kind.PRICE,
-           meaning="cost with tokens / (input + output tokens) × 1,000,000",
-           formula="{token_cost} / ({input_tokens} + {output_tokens}) * 1000000"),
+           meaning="cost with tokens / tokens with cost × 1,000,000: both of the same slots",
+           formula="{token_cost} / {costed_tokens} * 1000000"),
     Column(key="per_thousand_requests", title="Cost of 1k requests", kind=Kind.PRICE,
-           meaning="cost with requests / requests × 1,000", formula="{request_cost} / {requests} * 1000"),
+           meaning="cost with requests / requests with cost × 1,000: both of the same slots",
+           formula="{request_cost} / {costed_requests} * 1000"),
 )  # fmt: skip
 
 SUMMED = tuple(each.key for each in (*QUANTITIES, *MONEY, *SERVICE_LEVEL))

@@ -16,7 +16,8 @@ from models.errors import InvalidInput
 _FORM = re.compile(r"(?P<year>\d{4})(?:-(?:(?P<month>\d{2})|Q(?P<quarter>[1-4])))?")
 YEARS = (2000, 2100)
 SLOTS_S = (300, 600, 900, 1200, 1800, 3600)
-"""Lengths that divide an hour, and with it every day, 23 and 25 hours long ones too."""
+"""Lengths that divide an hour, and with it every day, 23 and 25 hours long ones too; clocks of a few places change by
+half an hour."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +114,12 @@ def parse_period(text: str, *, time_zone: str = "UTC", slot_s: int = 3600) -> Pe
     last = first + months
     start = datetime(year, first, 1, tzinfo=zone)
     end = datetime(year + (last > 12), last - 12 if last > 12 else last, 1, tzinfo=zone)
+    if (end.timestamp() - start.timestamp()) % slot_s:
+        raise InvalidInput(
+            f"--period {text.strip()} in {time_zone} is not made of whole slots of {slot_s // 60} minutes: its clocks "
+            "change by a part of one",
+            remedy="choose --resolution 30m, or a finer one",
+        )
     return Period(name=text.strip(), time_zone=time_zone, start=start, end=end, slot_s=slot_s)
 
 

@@ -77,6 +77,8 @@ class ServiceRecord:
     """1 where the objectives held, 0 where not: measured, else as the replicas that the model asks for were there."""
     contradicted: int
     """Slots in which fewer replicas than the model asks for were measured to meet the objectives."""
+    broken: int
+    """Slots in which as many as the model asks for were measured to break one."""
     problem: str = ""
     """Why the need is not known."""
 
@@ -95,9 +97,12 @@ def record(accounted: Accounted, history: History, period: Period) -> ServiceRec
     # A measurement says more than the model: with what ran the objective held.
     fewer = (history.met == 1.0) & (history.replicas < needed)
     needed = np.where(fewer, history.replicas, needed)
-    parts = np.fmin(parts, needed)
+    # And where it broke with as many as the model asks for, more are needed: nobody knows how many.
+    more = (history.met == 0.0) & (history.replicas >= needed)
+    needed = np.where(more, np.nan, needed)
+    parts = np.where(more, np.nan, np.fmin(parts, needed))
     use = capacity_use(
-        work=np.fmin(work, needed) * per_replica,
+        work=np.where(fewer, np.fmin(work, needed), work) * per_replica,
         parts=parts * per_replica,
         needed=needed * per_replica,
         allocated=history.replicas * per_replica,
@@ -117,6 +122,7 @@ def record(accounted: Accounted, history: History, period: Period) -> ServiceRec
         service=service,
         met=np.where(np.isnan(history.met), enough, history.met),
         contradicted=int(np.count_nonzero(fewer)),
+        broken=int(np.count_nonzero(more)),
         problem=problem,
     )
 

@@ -38,7 +38,7 @@ Examples:
 @click.option("--time-zone", default="UTC", show_default=True, help="Whose midnights bound the period and its days.")
 @click.option("--resolution", default="1h", show_default=True, help="Length of a slot: 5m, 10m, 15m, 20m, 30m or 1h.")
 @click.option("--currency", metavar="CODE", help="Of the report.  [default: the price book's]")
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The day of the report: what is later is left out.  "
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The last day of the report, on those clocks.  "
               "[default: today]")  # fmt: skip
 @click.option("-o", "--output", "outputs", type=click.Path(path_type=Path), multiple=True, required=True,
               help="A file to write, its format by its name: .xlsx .html .md .csv .json .focus.csv. "
@@ -74,7 +74,7 @@ def report(
     period = parse_period(
         period_text, time_zone=time_zone, slot_s=round(parse_seconds(resolution, what="--resolution"))
     )
-    until = _end_of(as_of)
+    until = _end_of(as_of, period)
     covered = _covered(period, until)
     fleet = read_fleet_file(fleet_path)
     gathering = Gathering(
@@ -103,18 +103,18 @@ def report(
         click.echo(f"{many} not known: see 'What is not known' in the report")
 
 
-def _end_of(as_of: datetime | None) -> datetime:
-    """The moment from which on nothing is known yet: now, or the end of a day of UTC."""
+def _end_of(as_of: datetime | None, period: Period) -> datetime:
+    """The moment from which on nothing is known yet: now, or the end of a day on the period's clocks."""
     if as_of is None:
         return datetime.now(UTC)
-    return datetime.combine(as_of.date() + timedelta(days=1), time(), UTC)
+    return datetime.combine(as_of.date() + timedelta(days=1), time(), period.start.tzinfo)
 
 
 def _covered(period: Period, until: datetime) -> int:
     covered = period.until(until)
     if covered == 0:
         raise InvalidInput(
-            f"--period {period.name} has not begun before {until:%Y-%m-%d %H:%M} UTC", remedy="name one that has"
+            f"--period {period.name} has not begun before {until:%Y-%m-%d %H:%M}", remedy="name one that has"
         )
     return covered
 

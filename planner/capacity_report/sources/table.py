@@ -48,15 +48,10 @@ def table_history(path: Path, period: Period, *, service: str) -> History:
             f"history {path} has no rows of {service!r}",
             remedy=f"it has {', '.join(sorted(by_service)[:10]) or 'no rows'}: name the workload so, or mend the file",
         )
-    spacing_s = _spacing(path, rows, period)
-    if spacing_s > period.slot_s:
-        raise InvalidInput(
-            f"history {path}: rows of {service!r} are {spacing_s / 60:g} minutes apart, slots {period.slot_s / 60:g}",
-            remedy="take a coarser --resolution, or a finer history",
-        )
+    spacing_s = _spacing(path, rows, period, service)
     within = (rows.times_s >= period.start_s) & (rows.times_s < period.end_s)
     at = ((rows.times_s[within] - period.start_s) // period.slot_s).astype(int)
-    per_slot = math.ceil(period.slot_s / spacing_s - 1e-9)
+    per_slot = round(period.slot_s / spacing_s)
     arrays: dict[str, Any] = {
         name: _slots(at, values[within], period, per_slot, name)
         for name, values in zip(COLUMNS, rows.values, strict=True)
@@ -77,8 +72,8 @@ def _slots(at: NDArray[np.int64], values: Slots, period: Period, per_slot: int, 
     return np.where(counted >= per_slot, sums, np.nan)
 
 
-def _spacing(path: Path, rows: _Rows, period: Period) -> float:
-    """Seconds between rows: the shortest there are."""
+def _spacing(path: Path, rows: _Rows, period: Period, service: str) -> float:
+    """Seconds between rows: what most of them keep. Raises InvalidInput for rows that do not fall into slots."""
     gaps = np.diff(rows.times_s)
     if not len(gaps):
         return float(period.slot_s)
@@ -88,7 +83,21 @@ def _spacing(path: Path, rows: _Rows, period: Period) -> float:
             f"history {path}, line {rows.lines[early + 1]}: its time is not after that of line {rows.lines[early]}",
             remedy="each time once, in order; times of a repeated hour need their offset, such as +01:00",
         )
-    return float(gaps[early])
+    lengths, counts = np.unique(gaps, return_counts=True)
+    spacing_s = float(lengths[np.argmax(counts)])
+    if period.slot_s % spacing_s:
+        raise InvalidInput(
+            f"history {path}: rows of {service!r} are {spacing_s / 60:g} minutes apart, slots {period.slot_s / 60:g}",
+            remedy="take a --resolution that is a multiple, or a finer history",
+        )
+    astray = np.flatnonzero((rows.times_s - period.start_s) % spacing_s)
+    if len(astray):
+        raise InvalidInput(
+            f"history {path}, line {rows.lines[astray[0]]}: its time does not fall on the {spacing_s / 60:g} minutes "
+            f"that rows are apart, counted from the beginning of the period in {period.time_zone}",
+            remedy="let every row begin with its slot; half-hour time zones need rows of 30 minutes",
+        )
+    return spacing_s
 
 
 def forget_tables() -> None:

@@ -100,8 +100,12 @@ def test_too_few_replicas_are_short_and_breach_and_a_measurement_overrules_the_m
     row = report.table("by_service").rows[0]
     assert (row["shortfall_gpu_h"], row["breach_minutes"], row["needed_gpu_h"]) == (0.0, 0.0, FEBRUARY.hours * 2)
     assert [hole["what"] for hole in report.table("holes").rows] == ["model contradicted"]
-    missed = reported([record(counter(), history(1.0, 5.0, met=0.0), FEBRUARY)]).table("by_service").rows[0]
-    assert (missed["shortfall_gpu_h"], missed["attainment"]) == (0.0, 0.0)
+    # With five replicas it broke where the model asks for one: more are needed, and nobody knows how many.
+    broken = reported([record(counter(), history(1.0, 5.0, met=0.0), FEBRUARY)])
+    row = broken.table("by_service").rows[0]
+    assert (row["needed_gpu_h"], row["attainment"], row["over_provisioned_gpu_h"]) == (None, 0.0, 0.0)
+    assert row["used_gpu_h"] + row["unexplained_gpu_h"] == pytest.approx(row["allocated_gpu_h"])
+    assert "measured to break" in str(broken.table("holes").rows)
 
 
 def test_what_is_not_known_is_named_and_in_no_sum():
@@ -115,6 +119,9 @@ def test_what_is_not_known_is_named_and_in_no_sum():
     assert row["allocated_gpu_h"] == (FEBRUARY.hours - 10) * 4
     assert row["allocated_cost"] is row["needed_cost"] is row["per_thousand_requests"] is None
     assert [(hole["what"], hole["hours"]) for hole in holes] == [("demand", 24.0), ("replicas", 10.0), ("price", 672.0)]
+    # 638 hours know requests and replicas; with a price their ratio is of these alone.
+    priced_row = reported([record(counter(), history(rates, replicas), FEBRUARY)]).table("by_team").rows[0]
+    assert priced_row["per_thousand_requests"] == pytest.approx(638 * 4 * 1.5 / (638 * 3600 * 4.0) * 1000)
     nothing = reported([record(counter(), History.unknown(FEBRUARY), FEBRUARY)])
     assert nothing.table("by_service").rows[0]["allocated_gpu_h"] is None
     assert "its demand is not known" in str(nothing.table("holes").rows)
