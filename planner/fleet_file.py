@@ -169,7 +169,7 @@ class FleetFile(FileModel):
     growth: GrowthFields | None = None
     spot: SpotFields | None = None
     breach_minute_cost: Price | None = None
-    """What a minute in which an objective does not hold is worth, in the report's currency."""
+    """What a minute in which an objective does not hold is worth, in the price book's currency."""
     variants: Annotated[tuple[Label, ...], Field(max_length=20)] = ()
     """What-if variants, as `planner compare --variants` has them."""
 

@@ -42,10 +42,16 @@ def advice_tables(
         for pool in pools
     ]
     tables = (
-        what_if_table(records, period, fleet.variants, priced.mean_price, covered=covered),
+        what_if_table(records, period, fleet.variants, priced.slot_prices, covered=covered),
         growth_table(pools, fleet, period, today=today),
         *purchase_tables(buyings),
-        risk_table(pools, period, priced.mean_price, breach_minute_cost=fleet.breach_minute_cost),
+        risk_table(pools, period, priced.slot_prices, breach_minute_cost=_breach_minute(fleet, priced)),
         doings_table(doings),
     )
     return tuple(table for table in tables if table.rows)
+
+
+def _breach_minute(fleet: FleetFile, priced: PricedPools) -> float | None:
+    """In the report's currency; None where nobody says, or where there is no exchange rate."""
+    rate = priced.breach_minute_rate
+    return None if fleet.breach_minute_cost is None or rate is None else fleet.breach_minute_cost * rate

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from planner.capacity_report.document import Column, Table, rows_of
 from planner.capacity_report.period import Period
 from planner.capacity_report.service_record import ServiceRecord
+from planner.fleet_file import FleetFile
 from planner.objective import as_written
 from planner.profile import EngineProfile
+from planner.units import format_seconds
 
 _COLUMNS = (
     Column(key="topic", title="Topic"),
@@ -81,17 +83,59 @@ def assumptions_of(record: ServiceRecord) -> list[Assumption]:
             Assumption(
                 topic="lengths",
                 subject=name,
-                text=f"{prompt:,.0f} prompt and {output:,.0f} output tokens in the mean, the same in every slot",
+                text=f"{prompt:,.0f} prompt and {output:,.0f} output tokens in the mean, the same in every slot; "
+                f"coefficients of variation {accounted.fields.input_cv:g} and {accounted.fields.output_cv:g}, as stated",
                 source="fleet file" if stated else "history's means",
             )
         )
+    found.append(
+        Assumption(topic="workload", subject=name, text=_workload(record), source="fleet file, or its defaults")
+    )
     return found
+
+
+def _workload(record: ServiceRecord) -> str:
+    """What is stated of how its requests come, and how it is scaled."""
+    fields, down = record.accounted.fields, record.accounted.scale_down
+    burstiness = 1.0 if fields.burstiness is None else fields.burstiness
+    told = [
+        f"burstiness {burstiness:g} (squared coefficient of variation of the times between arrivals)",
+        f"routing {fields.routing or 'random'}",
+        f"at least {fields.min_replicas} replicas",
+        f"scaled down {format_seconds(down.window_s)} after the need fell, {down.replicas} each "
+        f"{format_seconds(down.period_s)}",
+    ]
+    if fields.prefix_hit_rate:
+        told.append(f"{fields.prefix_hit_rate:.0%} of prompt tokens from the prefix cache")
+    return "; ".join(told)
+
+
+def stated_of_the_fleet(fleet: FleetFile, currency: str) -> list[Assumption]:
+    """What the fleet file says of growth, spot and breaches; `currency` is the price book's."""
+    told = []
+    if fleet.growth is not None:
+        low, base, high = fleet.growth.low, fleet.growth.base, fleet.growth.high
+        told.append(("growth", f"of demand, a year: low {low:.0%}, base {base:.0%}, high {high:.0%}"))
+    if fleet.spot is not None:
+        told.append(
+            (
+                "spot",
+                f"at most {fleet.spot.most_share:.0%} of what runs, {fleet.spot.overhead:.0%} more GPU-hours for its "
+                "interruptions",
+            )
+        )
+    if fleet.breach_minute_cost is not None:
+        told.append(("breaches", f"a breach minute is worth {currency} {fleet.breach_minute_cost:g}"))
+    return [Assumption(topic=topic, text=text, source="fleet file") for topic, text in told]
 
 
 def provenance(profiles: Iterable[EngineProfile]) -> list[Assumption]:
     """Where each profile's numbers are from."""
     found = []
     for profile in {each.name: each for each in profiles}.values():
+        if not profile.spec.provenance:
+            text = "the profile does not say where its numbers are from"
+            found.append(Assumption(topic="profile", subject=profile.name, text=text))
         for each in profile.spec.provenance or ():
             error = "" if each.median_error is None else f", median error {each.median_error:.1%}"
             points = "" if each.points is None else f"{each.points} points"

@@ -22,7 +22,7 @@ class Pool:
     gpu: str
     records: tuple[ServiceRecord, ...]
     left_out: tuple[str, ...]
-    """Services whose need is not known at all."""
+    """Services whose need is known in less than half of the slots."""
     covered: int
 
     @property
@@ -89,6 +89,14 @@ def _need_of(record: ServiceRecord, growth: DemandScenario, years: Slots, covere
     return need_of_demand(rates, lambda rate: np.maximum(curve.replicas(rate) * per_replica, _floor(record)))
 
 
+LEAST_KNOWN = 0.5
+"""Share of the slots: a service that is known less is left out, else the whole pool would be known as little."""
+
+
+def _known_share(record: ServiceRecord, covered: int) -> float:
+    return float(np.mean(~np.isnan(record.use.needed[:covered])))
+
+
 def pools_of(records: Sequence[ServiceRecord], *, covered: int) -> list[Pool]:
     """Every pool, in order of its name."""
     found: dict[tuple[str, str], list[ServiceRecord]] = {}
@@ -96,7 +104,7 @@ def pools_of(records: Sequence[ServiceRecord], *, covered: int) -> list[Pool]:
         found.setdefault(each.accounted.pool, []).append(each)
     pools = []
     for (cluster, gpu), members in sorted(found.items()):
-        known = tuple(each for each in members if not np.all(np.isnan(each.use.needed[:covered])))
+        known = tuple(each for each in members if _known_share(each, covered) >= LEAST_KNOWN)
         left_out = tuple(each.accounted.name for each in members if each not in known)
         pools.append(Pool(cluster=cluster, gpu=gpu, records=known, left_out=left_out, covered=covered))
     return pools

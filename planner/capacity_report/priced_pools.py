@@ -7,14 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+import numpy as np
+
 from models.errors import InvalidInput
 from planner.capacity_report.assumptions import Assumption
 from planner.capacity_report.gpu_offers import Offers, offers_for
+from planner.capacity_report.history import Slots
 from planner.capacity_report.holes import Hole
 from planner.capacity_report.period import Period
 from planner.capacity_report.price_list import PriceLine, PriceList
 from planner.capacity_report.priced_gpus import price_lines, require_currency
 from planner.capacity_report.service_record import Accounted
+from planner.exchange_rates import rate_between
 from planner.fleet_file import FleetFile
 from planner.price_book import PriceBook, load_prices
 from planner.price_fields import Pricing
@@ -41,14 +45,23 @@ class PricedPools:
         told = [f"price book {self.book.name}, as of {spec.as_of}", *spec.notes]
         return [Assumption(topic="prices", text=text, source=self.book.name, date=str(spec.as_of)) for text in told]
 
-    def mean_price(self, cluster: str, gpu: str) -> float | None:
-        """Effective, over the period; None where it is not known all the time."""
-        total = 0.0
-        for line in self.lines(cluster, gpu):
-            if line.effective is None:
-                return None
-            total += line.effective * (line.end_s - line.start_s)
-        return total / (self.period.end_s - self.period.start_s)
+    def slot_prices(self, cluster: str, gpu: str, team: str | None = None) -> Slots:
+        """Effective prices of a GPU for an hour, slot by slot; NaN where it is not known."""
+        found = np.full(self.period.slots, np.nan)
+        for line in self.lines(cluster, gpu, team=team):
+            first = max(0, self.period.slot_of(line.start_s))
+            last = self.period.slot_of(line.end_s - 1.0) + 1
+            found[first:last] = np.nan if line.effective is None else line.effective
+        return found
+
+    @property
+    def breach_minute_rate(self) -> float | None:
+        """From the price book's currency, in which the fleet file says what breaches cost, to the report's."""
+        ours = self.book.spec.currency
+        if ours == self.currency:
+            return 1.0
+        rate = rate_between(self.book.spec.exchange_rates, ours, self.currency)
+        return None if rate is None else float(rate.factor)
 
     def lines(self, cluster: str, gpu: str, *, team: str | None = None) -> tuple[PriceLine, ...]:
         """The prices of a GPU type in a cluster, for a team, through the period."""

@@ -12,7 +12,7 @@ from models.capacity_risk import RiskFrontier, risk_frontier
 from planner.capacity_report.document import Column, Kind, Table, rows_of
 from planner.capacity_report.period import Period
 from planner.capacity_report.pools import Pool
-from planner.capacity_report.what_if import PriceOf
+from planner.capacity_report.what_if import PricesOf
 
 LEVELS = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0)
 """Shares of the slots in which the GPUs are enough."""
@@ -20,7 +20,7 @@ _COLUMNS = (
     Column(key="pool", title="Pool"),
     Column(key="level", title="GPUs enough in", kind=Kind.SHARE, meaning="share of the slots"),
     Column(key="gpus", title="GPUs", kind=Kind.COUNT, meaning="held all the time"),
-    Column(key="cost", title="Cost", kind=Kind.MONEY, meaning="GPUs × hours of known need × mean price"),
+    Column(key="cost", title="Cost", kind=Kind.MONEY, meaning="GPUs × hours of known need × mean price of these"),
     Column(key="breach_minutes", title="Breach minutes", kind=Kind.MINUTES,
            meaning="of the slots that need more: an upper bound"),
     Column(key="shortfall_gpu_h", title="Short GPU-h", kind=Kind.GPU_HOURS),
@@ -30,16 +30,29 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def risk_table(pools: Sequence[Pool], period: Period, price_of: PriceOf, *, breach_minute_cost: float | None) -> Table:
+def risk_table(
+    pools: Sequence[Pool], period: Period, prices_of: PricesOf, *, breach_minute_cost: float | None
+) -> Table:
     """A row for each pool and level."""
     rows = [
         row
         for pool in pools
         if pool.known
-        for row in _rows(pool, period, price_of(pool.cluster, pool.gpu), breach_minute_cost)
+        for row in _rows(pool, period, _mean_price(pool, prices_of), breach_minute_cost)
     ]
-    note = "Of GPUs held all the time, without an autoscaler; what breaches are worth is stated in the fleet file."
+    note = (
+        "Of GPUs held all the time, without an autoscaler, over the slots whose need is known; what breaches are worth "
+        "is stated in the fleet file. At the prices of the report: these figures do not follow a change of the table "
+        "of prices."
+    )
     return Table(name="risk", title="Money against risk", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows), note=note)
+
+
+def _mean_price(pool: Pool, prices_of: PricesOf) -> float | None:
+    """Over the slots whose need is known; None where one of them has no price."""
+    prices = prices_of(pool.cluster, pool.gpu, None)[: pool.covered][~np.isnan(pool.needed)]
+    mean = float(prices.mean())
+    return None if math.isnan(mean) else mean
 
 
 def _rows(pool: Pool, period: Period, price: float | None, worth: float | None) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from models.errors import InvalidInput, NoFeasiblePlan
 from models.objective import Objective
 from planner.capacity_curve import capacity_curve
 from planner.capacity_report.document import Column, Kind, Table, rows_of
+from planner.capacity_report.history import Slots
 from planner.capacity_report.period import Period
 from planner.capacity_report.service_record import ServiceRecord
 from planner.hardware import find_model
@@ -31,14 +32,14 @@ _COLUMNS = (
     Column(key="needed_gpu_h", title="Needed GPU-h", kind=Kind.GPU_HOURS,
            meaning="for the slots whose demand is known"),
     Column(key="change_gpu_h", title="Change of GPU-h", kind=Kind.GPU_HOURS, meaning="against the need as it is"),
-    Column(key="price", title="Price of a GPU-h", kind=Kind.PRICE, meaning="mean effective price over the period"),
+    Column(key="price", title="Price of a GPU-h", kind=Kind.PRICE, meaning="mean effective price of these hours"),
     Column(key="needed_cost", title="Needed cost", kind=Kind.MONEY, meaning="needed GPU-hours × price"),
     Column(key="change_cost", title="Change of cost", kind=Kind.MONEY, meaning="against the need as it is"),
     Column(key="basis", title="Basis"),
 )  # fmt: skip
 
-PriceOf = Callable[[str, str], float | None]
-"""Mean effective price over the period, by cluster and GPU type; None where it is not known."""
+PricesOf = Callable[[str, str, str | None], Slots]
+"""Effective prices slot by slot, of a cluster, a GPU type and a team; NaN where one is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,49 +51,52 @@ class _Case:
 
 
 def what_if_table(
-    records: Sequence[ServiceRecord], period: Period, variants: Sequence[str], price_of: PriceOf, *, covered: int
+    records: Sequence[ServiceRecord], period: Period, variants: Sequence[str], prices_of: PricesOf, *, covered: int
 ) -> Table:
     """Rows for the services that need the most money, each beside the need as it is."""
     known = [each for each in records if each.service is not None and each.curve is not None]
 
     def cost(each: ServiceRecord) -> float:
-        price = price_of(*each.accounted.pool)
-        return float(np.nansum(each.use.needed[:covered])) * (1.0 if price is None else price)
+        prices = prices_of(*each.accounted.pool, each.accounted.fields.team)[:covered]
+        return float(np.nansum(each.use.needed[:covered] * np.nan_to_num(prices, nan=1.0)))
 
     dearest = sorted(known, key=lambda each: (-cost(each), each.accounted.name))[:MOST_SERVICES]
-    rows = [row for each in dearest for row in _rows(each, period, variants, price_of, covered)]
+    rows = [row for each in dearest for row in _rows(each, period, variants, prices_of, covered)]
     left = len(known) - len(dearest)
-    note = f"The {len(dearest)} services whose need costs most; {left} more are left out." if left else ""
+    note = (
+        "By the model alone, whatever was measured, at the prices of the report; these figures do not follow a change "
+    )
+    note += "of the table of prices."
+    note += f" The {len(dearest)} services whose need costs most; {left} more are left out." if left else ""
     return Table(name="what_if", title="What if", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows), note=note)
 
 
 def _rows(
-    record: ServiceRecord, period: Period, variants: Sequence[str], price_of: PriceOf, covered: int
+    record: ServiceRecord, period: Period, variants: Sequence[str], prices_of: PricesOf, covered: int
 ) -> Iterator[dict[str, Any]]:
     assert record.service is not None
-    cluster, gpu = record.accounted.pool
     base = _Case(
         change="as it is", service=record.service, objectives=record.accounted.objectives, basis="queueing model"
     )
-    now_h, why = _needed_gpu_h(base, record, period, covered)
-    price = price_of(cluster, gpu)
-    now_cost = None if price is None or now_h is None else now_h * price
+    now = _needed(base, record, period, prices_of, covered)
     for case in (base, *_cases(record, variants)):
-        profile = case.service.profile if case.service is not None else record.accounted.profile
-        hours, why = (None, case.basis) if case.service is None else _needed_gpu_h(case, record, period, covered)
-        price = price_of(cluster, profile.spec.gpu.type)
-        cost = None if hours is None or price is None else hours * price
+        found = _needed(case, record, period, prices_of, covered)
+        profile = record.accounted.profile if case.service is None else case.service.profile
         yield {
             "service": record.accounted.name,
             "change": case.change,
             "gpu": profile.spec.gpu.type,
-            "needed_gpu_h": hours,
-            "change_gpu_h": None if hours is None or now_h is None else hours - now_h,
-            "price": price,
-            "needed_cost": cost,
-            "change_cost": None if cost is None or now_cost is None else cost - now_cost,
-            "basis": why or case.basis,
+            "needed_gpu_h": found.gpu_h,
+            "change_gpu_h": _less(found.gpu_h, now.gpu_h),
+            "price": None if not found.gpu_h or found.cost is None else found.cost / found.gpu_h,
+            "needed_cost": found.cost,
+            "change_cost": _less(found.cost, now.cost),
+            "basis": found.why or case.basis,
         }
+
+
+def _less(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
 
 
 def _cases(record: ServiceRecord, variants: Sequence[str]) -> Iterator[_Case]:
@@ -161,14 +165,27 @@ def _other_engines(profile: EngineProfile) -> Iterator[EngineProfile]:
             yield other
 
 
-def _needed_gpu_h(case: _Case, record: ServiceRecord, period: Period, covered: int) -> tuple[float | None, str]:
-    assert case.service is not None
+@dataclass(frozen=True, kw_only=True)
+class _Needed:
+    gpu_h: float | None = None
+    cost: float | None = None
+    why: str = ""
+    """Why it is not known."""
+
+
+def _needed(case: _Case, record: ServiceRecord, period: Period, prices_of: PricesOf, covered: int) -> _Needed:
+    if case.service is None:
+        return _Needed(why=case.basis)
     rate = record.rate_per_s[:covered]
     try:
         curve = capacity_curve(case.service, case.objectives, highest_per_s=float(np.nanmax(rate)))
     except NoFeasiblePlan:
-        return None, "no number of replicas meets it"
+        return _Needed(why="no number of replicas meets it")
     except InvalidInput as error:
-        return None, str(error)
-    replicas = float(np.nansum(curve.replicas(rate)))
-    return replicas * case.service.profile.spec.gpu.per_replica * period.slot_s / 3600.0, ""
+        return _Needed(why=str(error))
+    gpu = case.service.profile.spec.gpu
+    needed = curve.replicas(rate) * gpu.per_replica * period.slot_s / 3600.0
+    prices = prices_of(record.accounted.fields.cluster, gpu.type, record.accounted.fields.team)[:covered]
+    priced = needed * prices
+    unknown = bool(np.any(np.isnan(priced) & (needed > 0.0)))
+    return _Needed(gpu_h=float(np.nansum(needed)), cost=None if unknown else float(np.nansum(priced)))

@@ -62,6 +62,7 @@ def report(
     """
     from planner.capacity_report.advice import advice_tables
     from planner.capacity_report.assembled import Material, capacity_report
+    from planner.capacity_report.assumptions import stated_of_the_fleet
     from planner.capacity_report.gathered import Gathering, accounted_services
     from planner.capacity_report.period import parse_period
     from planner.capacity_report.priced_pools import priced_pools
@@ -90,7 +91,7 @@ def report(
         prices=priced.prices,
         currency=priced.currency,
         made_on=until.date() if as_of is None else as_of.date(),
-        assumptions=priced.assumptions,
+        assumptions=[*priced.assumptions, *stated_of_the_fleet(fleet, priced.book.spec.currency)],
         holes=priced.holes(services),
         advice=advice_tables(fleet, records, priced, gathering.doings, period=period, covered=covered),
     )

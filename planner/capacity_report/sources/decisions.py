@@ -18,6 +18,7 @@ import numpy as np
 from models.errors import InvalidInput
 from planner.capacity_report.history import History
 from planner.capacity_report.period import Period
+from planner.capacity_report.sources.file_digest import named
 
 HOLDS_S = 86_400.0
 MAX_LINE = 4_000_000
@@ -137,7 +138,7 @@ def _history(told: list[Told], period: Period, path: Path) -> History:
         input_tokens=tokens("prompt_tokens"),
         output_tokens=tokens("output_tokens"),
         replicas=replicas,
-        sources=(f"decision log {path.name}: {len(told):,} decisions; each holds until the next, at most a day",),
+        sources=(f"decision log {named(path)}: {len(told):,} decisions; each holds until the next, at most a day",),
     )
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from models.errors import InvalidInput
 from planner.capacity_report.history import COLUMNS, History, Slots
 from planner.capacity_report.period import Period
+from planner.capacity_report.sources.file_digest import named
 
 MAX_ROWS = 20_000_000
 _SUMMED = ("requests", "input_tokens", "output_tokens")
@@ -57,7 +58,7 @@ def table_history(path: Path, period: Period, *, service: str) -> History:
         for name, values in zip(COLUMNS, rows.values, strict=True)
     }
     outside = int(np.count_nonzero(~within))
-    told = f"{path.name}: {len(at):,} rows, {spacing_s / 60:g} minutes apart"
+    told = f"{_named(path)}: {len(at):,} rows, {spacing_s / 60:g} minutes apart"
     return History(**arrays, sources=(told + (f"; {outside:,} more lie outside the period" if outside else ""),))
 
 
@@ -103,6 +104,10 @@ def _spacing(path: Path, rows: _Rows, period: Period, service: str) -> float:
 def forget_tables() -> None:
     """Drop what is kept of files that have been read, as it may be large."""
     _read.cache_clear()
+    _named.cache_clear()
+
+
+_named = lru_cache(maxsize=16)(named)
 
 
 @lru_cache(maxsize=16)

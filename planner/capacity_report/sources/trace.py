@@ -12,6 +12,7 @@ import numpy as np
 from models.errors import InvalidInput
 from planner.capacity_report.history import History
 from planner.capacity_report.period import Period
+from planner.capacity_report.sources.file_digest import named
 from planner.trace import read_trace
 
 _CHUNK = 100_000
@@ -40,7 +41,7 @@ def trace_history(path: Path, period: Period, *, start: datetime, repeat: bool =
         _add_repeated(sums, path, period, begin_s, length_s)
     known = (period.edges_s[:-1] >= begin_s) & (repeat | (period.edges_s[1:] <= begin_s + length_s))
     arrays = [np.where(known, values * scale, np.nan) for values in sums]
-    told = f"{path.name}: {count:,} requests in {length_s / 3600.0:.1f} h from {start.isoformat()}"
+    told = f"{named(path)}: {count:,} requests in {length_s / 3600.0:.1f} h from {start.isoformat()}"
     return replace(
         History.unknown(period),
         requests=arrays[0],
