@@ -14,7 +14,7 @@ from planner.capacity_report.purchase_table import Buying, purchase_tables
 from planner.capacity_report.risk_table import risk_table
 from planner.capacity_report.service_record import ServiceRecord
 from planner.capacity_report.sources.decisions import Doings
-from planner.capacity_report.what_if import what_if_table
+from planner.capacity_report.what_if import Market, what_if_table
 from planner.fleet_file import FleetFile
 
 
@@ -41,8 +41,9 @@ def advice_tables(
         )
         for pool in pools
     ]
+    market = Market(variants=fleet.variants, prices_of=priced.slot_prices, gpus_at=priced.gpus_at)
     tables = (
-        what_if_table(records, period, fleet.variants, priced.slot_prices, covered=covered),
+        what_if_table(records, period, market, covered=covered),
         growth_table(pools, fleet, period, today=today),
         *purchase_tables(buyings),
         risk_table(pools, period, priced.slot_prices, breach_minute_cost=_breach_minute(fleet, priced)),

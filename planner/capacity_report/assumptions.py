@@ -84,7 +84,7 @@ def assumptions_of(record: ServiceRecord) -> list[Assumption]:
                 topic="lengths",
                 subject=name,
                 text=f"{prompt:,.0f} prompt and {output:,.0f} output tokens in the mean, the same in every slot; "
-                f"coefficients of variation {accounted.fields.input_cv:g} and {accounted.fields.output_cv:g}, as stated",
+                f"stated coefficients of variation {accounted.fields.input_cv:g} and {accounted.fields.output_cv:g}",
                 source="fleet file" if stated else "history's means",
             )
         )
@@ -102,8 +102,10 @@ def _workload(record: ServiceRecord) -> str:
         f"burstiness {burstiness:g} (squared coefficient of variation of the times between arrivals)",
         f"routing {fields.routing or 'random'}",
         f"at least {fields.min_replicas} replicas",
-        f"scaled down {format_seconds(down.window_s)} after the need fell, {down.replicas} each "
-        f"{format_seconds(down.period_s)}",
+        (
+            f"scaled down {format_seconds(down.window_s)} after the need fell, {down.replicas} each "
+            f"{format_seconds(down.period_s)}"
+        ),
     ]
     if fields.prefix_hit_rate:
         told.append(f"{fields.prefix_hit_rate:.0%} of prompt tokens from the prefix cache")
@@ -120,8 +122,10 @@ def stated_of_the_fleet(fleet: FleetFile, currency: str) -> list[Assumption]:
         told.append(
             (
                 "spot",
-                f"at most {fleet.spot.most_share:.0%} of what runs, {fleet.spot.overhead:.0%} more GPU-hours for its "
-                "interruptions",
+                (
+                    f"at most {fleet.spot.most_share:.0%} of what runs, {fleet.spot.overhead:.0%} more GPU-hours for "
+                    "its interruptions"
+                ),
             )
         )
     if fleet.breach_minute_cost is not None:

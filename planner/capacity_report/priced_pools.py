@@ -54,6 +54,12 @@ class PricedPools:
             found[first:last] = np.nan if line.effective is None else line.effective
         return found
 
+    def gpus_at(self, cluster: str) -> list[str]:
+        """GPU types that have a price in a cluster through the period, the cheapest first."""
+        prices = {gpu: self.slot_prices(cluster, gpu) for gpu in {row.gpu for row in self.book.rows}}
+        known = {gpu: float(each.mean()) for gpu, each in prices.items() if not np.any(np.isnan(each))}
+        return sorted(known, key=lambda gpu: (known[gpu], gpu))
+
     @property
     def breach_minute_rate(self) -> float | None:
         """From the price book's currency, in which the fleet file says what breaches cost, to the report's."""

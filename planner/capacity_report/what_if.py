@@ -16,7 +16,7 @@ from planner.capacity_report.document import Column, Kind, Table, rows_of
 from planner.capacity_report.history import Slots
 from planner.capacity_report.period import Period
 from planner.capacity_report.service_record import ServiceRecord
-from planner.hardware import find_model
+from planner.hardware import find_gpu, find_model
 from planner.objective import as_written
 from planner.profile import EngineProfile, catalogue_names, load_profile
 from planner.service import Service
@@ -24,6 +24,7 @@ from planner.variants import parse_variants, variants_of
 
 MOST_SERVICES = 5
 """The dearest ones; each takes about a second."""
+MOST_GPUS = 2
 FACTORS = (0.5, 2.0)
 _COLUMNS = (
     Column(key="service", title="Service"),
@@ -50,18 +51,27 @@ class _Case:
     basis: str
 
 
-def what_if_table(
-    records: Sequence[ServiceRecord], period: Period, variants: Sequence[str], prices_of: PricesOf, *, covered: int
-) -> Table:
+@dataclass(frozen=True, kw_only=True)
+class Market:
+    """What there is to choose from: asked variants, and what GPUs cost where."""
+
+    variants: Sequence[str]
+    """None of them: half the precision where it is whole, and the cheapest other GPUs with a price there."""
+    prices_of: PricesOf
+    gpus_at: Callable[[str], Sequence[str]]
+    """GPU types with a price in a cluster, the cheapest first."""
+
+
+def what_if_table(records: Sequence[ServiceRecord], period: Period, market: Market, *, covered: int) -> Table:
     """Rows for the services that need the most money, each beside the need as it is."""
     known = [each for each in records if each.service is not None and each.curve is not None]
 
     def cost(each: ServiceRecord) -> float:
-        prices = prices_of(*each.accounted.pool, each.accounted.fields.team)[:covered]
+        prices = market.prices_of(*each.accounted.pool, each.accounted.fields.team)[:covered]
         return float(np.nansum(each.use.needed[:covered] * np.nan_to_num(prices, nan=1.0)))
 
     dearest = sorted(known, key=lambda each: (-cost(each), each.accounted.name))[:MOST_SERVICES]
-    rows = [row for each in dearest for row in _rows(each, period, variants, prices_of, covered)]
+    rows = [row for each in dearest for row in _rows(each, period, market, covered)]
     left = len(known) - len(dearest)
     note = (
         "By the model alone, whatever was measured, at the prices of the report; these figures do not follow a change "
@@ -71,16 +81,14 @@ def what_if_table(
     return Table(name="what_if", title="What if", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows), note=note)
 
 
-def _rows(
-    record: ServiceRecord, period: Period, variants: Sequence[str], prices_of: PricesOf, covered: int
-) -> Iterator[dict[str, Any]]:
+def _rows(record: ServiceRecord, period: Period, market: Market, covered: int) -> Iterator[dict[str, Any]]:
     assert record.service is not None
     base = _Case(
         change="as it is", service=record.service, objectives=record.accounted.objectives, basis="queueing model"
     )
-    now = _needed(base, record, period, prices_of, covered)
-    for case in (base, *_cases(record, variants)):
-        found = _needed(case, record, period, prices_of, covered)
+    now = _needed(base, record, period, market.prices_of, covered)
+    for case in (base, *_cases(record, market)):
+        found = _needed(case, record, period, market.prices_of, covered)
         profile = record.accounted.profile if case.service is None else case.service.profile
         yield {
             "service": record.accounted.name,
@@ -99,7 +107,7 @@ def _less(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-def _cases(record: ServiceRecord, variants: Sequence[str]) -> Iterator[_Case]:
+def _cases(record: ServiceRecord, market: Market) -> Iterator[_Case]:
     service, objectives = record.service, record.accounted.objectives
     assert service is not None
     for at, objective in enumerate(objectives):
@@ -123,7 +131,7 @@ def _cases(record: ServiceRecord, variants: Sequence[str]) -> Iterator[_Case]:
             basis=f"measured: profile {other.name}",
         )
     tokens = math.ceil(service.lengths.prompt.mean + service.lengths.output.mean)
-    for text in variants or _usual_variants(service.profile):
+    for text in market.variants or _usual_variants(service.profile, market.gpus_at(record.accounted.fields.cluster)):
         yield from _variant_cases(service, objectives, text, tokens)
 
 
@@ -145,9 +153,11 @@ def _variant_cases(service: Service, objectives: tuple[Objective, ...], text: st
         )
 
 
-def _usual_variants(profile: EngineProfile) -> list[str]:
-    """Where nobody names any: half the precision, where it is whole."""
-    return ["quantization=fp8"] if profile.spec.quantization == "none" else []
+def _usual_variants(profile: EngineProfile, gpus: Sequence[str]) -> list[str]:
+    """Where nobody names any."""
+    others = [gpu for gpu in gpus if gpu != profile.spec.gpu.type and find_gpu(gpu) is not None]
+    precision = ["quantization=fp8"] if profile.spec.quantization == "none" else []
+    return [*precision, *(f"gpu={gpu}" for gpu in others[:MOST_GPUS])]
 
 
 def _other_engines(profile: EngineProfile) -> Iterator[EngineProfile]:

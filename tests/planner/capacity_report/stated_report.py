@@ -37,6 +37,8 @@ def line(service: str, *, team: str, gpu: str = "A100-SXM4-80GB", share: float =
         "output_tokens": 128.0 * 1234567.0 * share, "used_gpu_h": used, "needed_gpu_h": used + sum(idle[:2]),
         "allocated_gpu_h": used + sum(idle) + 7.0, "idle_gpu_h": sum(idle),
         **{f"{name}_gpu_h": each for name, each in zip(names, idle, strict=True)},
+        "request_gpu_h": used + sum(idle), "costed_requests": None if price is None else 1234567.0 * share,
+        "token_gpu_h": used + sum(idle), "costed_tokens": None if price is None else 640.0 * 1234567.0 * share,
         "unexplained_gpu_h": 7.0, "shortfall_gpu_h": 0.5, "price": price, "breach_minutes": 60.0,
         "judged_minutes": 40320.0,
     }  # fmt: skip

@@ -181,6 +181,48 @@ def test_a_currency_without_a_rate_is_a_hole_and_with_one_a_factor(folder, tmp_p
     assert priced["headline"][0]["value"] == pytest.approx(0.8 * 49_548.0312, rel=1e-6)
 
 
+def test_what_a_breach_is_worth_follows_the_currency(folder, tmp_path):
+    book = yaml.safe_load((folder / "prices.yaml").read_text(encoding="utf-8"))
+    book["spec"]["exchangeRates"] = [
+        {"from": "USD", "to": "JPY", "rate": 150, "asOf": "2026-10-01", "source": "a test"}
+    ]
+    (folder / "prices.yaml").write_text(yaml.safe_dump(book), encoding="utf-8")
+    found = []
+    for currency in ("USD", "JPY"):
+        out = tmp_path / f"{currency}.json"
+        assert reported(folder, str(out), options=("--currency", currency)) == 0
+        found.append(rows(json.loads(out.read_text(encoding="utf-8")), "risk"))
+    assert [row["chosen"] for row in found[0]] == [row["chosen"] for row in found[1]]
+    assert [150 * row["cost"] for row in found[0]] == pytest.approx([row["cost"] for row in found[1]])
+
+
+def test_what_if_as_it_is_costs_what_the_ledger_says_with_a_team_s_discount_and_a_price_that_changes(folder, tmp_path):
+    spoilt(folder, "prices.yaml", "  discounts:\n", "  discounts:\n    - {percent: 20, team: search, source: a test}\n")
+    out = tmp_path / "report.json"
+    assert reported(folder, str(out)) == 0
+    document = json.loads(out.read_text(encoding="utf-8"))
+    for service in ("search-answers", "summaries", "chat"):
+        lines = [row for row in rows(document, "ledger") if row["service"] == service]
+        (stands,) = [
+            row for row in rows(document, "what_if") if row["service"] == service and row["change"] == "as it is"
+        ]
+        assert stands["needed_cost"] == pytest.approx(sum(row["needed_cost"] for row in lines))
+
+
+def test_every_stated_input_is_among_the_assumptions(document):
+    told = " ".join(f"{row['subject']}: {row['text']}" for row in rows(document, "assumptions"))
+    for each in (
+        "low 10%, base 40%, high 90%",
+        "at most 25% of what runs",
+        "a breach minute is worth USD 4",
+        "routing least-outstanding",
+        "at least 2 replicas",
+        "october.csv (sha256",
+        "bge-reranker-a10g",
+    ):
+        assert each in told  # fmt: skip
+
+
 def test_formulas_of_every_table_hold(tmp_path):
     from planner.capacity_report import written
 

@@ -53,6 +53,13 @@ def test_what_is_no_period_is_refused(text):
         parse_period(text)
 
 
+def test_clocks_that_change_by_half_an_hour_need_slots_that_fit():
+    with pytest.raises(InvalidInput, match="not made of whole slots of 60 minutes"):
+        parse_period("2026-10", time_zone="Australia/Lord_Howe")
+    half = parse_period("2026-10", time_zone="Australia/Lord_Howe", slot_s=1800)
+    assert half.slots * 0.5 == half.hours == 743.5
+
+
 def test_a_zone_and_a_resolution_must_be_known():
     with pytest.raises(InvalidInput, match="time-zone 'Europe/Nowhere'"):
         parse_period("2026-10", time_zone="Europe/Nowhere")

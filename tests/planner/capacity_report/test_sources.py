@@ -64,8 +64,11 @@ def test_one_file_may_tell_of_several_services_and_empty_cells_are_not_zero(tmp_
         ("time,requests\n2026-10-01T01:00Z,1\n2026-10-01T01:00Z,1\n", "line 3: its time is not after that of line 2"),
         ("time,requests\n2026-10-01T00:00Z,1\n2026-10-02T00:00Z,1\n", "1440 minutes apart, slots 60"),
         ("time,requests\n2026-10-01T00:00Z\n", "line 2"),
+        (("time,requests\n2026-10-01T00:00Z,1\n2026-10-01T01:00Z,1\n2026-10-01T01:07Z,1\n2026-10-01T02:00Z,1\n"
+         "2026-10-01T03:00Z,1\n"), "line 4: its time does not fall on the 60 minutes"),
+        ("time,requests\n2026-10-01T00:30Z,1\n2026-10-01T01:30Z,1\n", "line 2: its time does not fall on"),
     ],
-)
+)  # fmt: skip
 def test_what_is_wrong_in_a_table_is_named_with_its_line(tmp_path, text, told):
     with pytest.raises(InvalidInput, match=told):
         table_history(table(tmp_path, text), OCTOBER, service="chat")
