@@ -47,6 +47,8 @@ def test_a_command_in_the_readme_runs(command, tmp_path):
     contradicts = command.startswith("planner profile check")
     assert done.returncode == int(contradicts), done.stderr
     assert done.stdout
+    if command.startswith("planner report"):
+        assert done.stdout.strip() in PROSE
 
 
 def test_make_demo_is_the_example_of_the_readme():
