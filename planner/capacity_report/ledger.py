@@ -162,4 +162,16 @@ def grouped(rows: Sequence[Mapping[str, Any]], key: str) -> Table:
         parts.setdefault(row[key], []).append(row)
     sums = [{key: name, **summed(kept)} for name, kept in parts.items()]
     sums.sort(key=lambda row: (-(row["allocated_cost"] or 0.0), -(row["allocated_gpu_h"] or 0.0), str(row[key])))
-    return Table(name=f"by_{key}", title=GROUPINGS[key], columns=columns, rows=rows_of(columns, sums))
+    return Table(
+        name=f"by_{key}", title=GROUPINGS[key], columns=columns, rows=rows_of(columns, sums), note=_unpriced(rows)
+    )
+
+
+def _unpriced(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What is in the GPU-hours and not in the costs."""
+    without = sum(row["allocated_gpu_h"] or 0.0 for row in rows if row["allocated_cost"] is None)
+    names = dict.fromkeys(row["service"] for row in rows if row["allocated_cost"] is None and row["allocated_gpu_h"])
+    if not names:
+        return ""
+    told = ", ".join(list(names)[:5]) + (" …" if len(names) > 5 else "")
+    return f"Costs are without the {without:,.1f} GPU-hours that have no price: {told}."
