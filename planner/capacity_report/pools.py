@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,11 @@ class Pool:
     def name(self) -> str:
         """For a reader."""
         return f"{self.cluster}/{self.gpu}"
+
+    @property
+    def replica_gpus(self) -> int:
+        """GPUs of a replica, the greatest common divisor where services differ."""
+        return math.gcd(*(each.accounted.profile.spec.gpu.per_replica for each in self.records))
 
     @property
     def known(self) -> bool:
