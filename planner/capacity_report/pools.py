@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,9 +31,9 @@ class Pool:
         return f"{self.cluster}/{self.gpu}"
 
     @property
-    def replica_gpus(self) -> int:
-        """GPUs of a replica, the greatest common divisor where services differ."""
-        return math.gcd(*(each.accounted.profile.spec.gpu.per_replica for each in self.records))
+    def replica_sizes(self) -> list[int]:
+        """GPUs of a replica, every number that there is."""
+        return sorted({each.accounted.profile.spec.gpu.per_replica for each in self.records})
 
     @property
     def known(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -127,7 +129,7 @@ def _options(buying: Buying) -> PurchaseOptions | None:
                 )
                 for each in reserved
             ),
-            replica_gpus=buying.pool.replica_gpus,
+            replica_gpus=math.gcd(*buying.pool.replica_sizes),
             spot=None
             if spot is None or buying.spot is None or not spot.per_h > 0
             else SpotOffer(
@@ -172,10 +174,14 @@ def _rows(buying: Buying, mix: PurchaseMix) -> Iterator[dict[str, Any]]:
 
 
 def _rests_on(buying: Buying) -> Iterator[str]:
-    needed, unit = buying.pool.needed, buying.pool.replica_gpus
+    needed, sizes = buying.pool.needed, buying.pool.replica_sizes
+    unit = math.gcd(*sizes)
     if unknown := int(np.isnan(needed).sum()):
         yield f"rests on {needed.size - unknown:,} of {needed.size:,} slots"
-    if unit > 1:
+    if len(sizes) > 1:
+        told = " and ".join(map(str, sizes))
+        yield f"replicas of {told} GPUs share it: counts are multiples of {unit}, which may split a replica"
+    elif unit > 1:
         yield f"in multiples of {unit} GPUs, those of a replica"
 
 
@@ -197,12 +203,14 @@ def _reserved_row(buying: Buying, mix: PurchaseMix, offer: ReservedOffer) -> dic
     years = len(mix.years)
     stated = buying.offers.of(Pricing.RESERVED, round(offer.term_years))
     paid = sum(each.price_per_hour * each.years for each in purchases)
-    later = [f"buy {each.gpus:,} on {_day(buying.today, each.start)}" for each in purchases if not each.is_now]
+    later: Counter[date] = Counter()
+    for each in purchases:
+        later[_day(buying.today, each.start)] += 0 if each.is_now else each.gpus
     return {
         "pool": buying.pool.name,
         "what": offer.name,
         "gpus": float(mix.bought_now[offer.name]),
-        "later": ", ".join(later) or None,
+        "later": ", ".join(f"buy {gpus:,} on {day}" for day, gpus in sorted((+later).items())) or None,
         "price": offer.price_per_gpu_hour,
         "break_even_use": mix.options.break_even_use(offer),
         "cost_per_year": HOURS_PER_YEAR * paid / years,

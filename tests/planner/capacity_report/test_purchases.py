@@ -81,6 +81,12 @@ def test_a_commitment_of_a_part_is_filled_up_today_and_replaced_when_it_ends():
     assert (rows["reserved, 3 y"]["gpus"], rows["reserved, 3 y"]["later"]) == (1.0, "buy 3 on 2028-08-31")
 
 
+def test_an_end_a_year_from_today_is_one_day_with_the_purchases_of_that_year():
+    growing = record(accounted(minReplicas=4), history(1.0, 4.0), OCTOBER)
+    rows, _ = advised([growing], [ExistingCommitment(gpus=2, days_left=365), ExistingCommitment(gpus=1, days_left=365)])
+    assert (rows["reserved, 3 y"]["gpus"], rows["reserved, 3 y"]["later"]) == (1.0, "buy 3 on 2027-11-01")
+
+
 def test_whole_years_after_a_leap_day_are_days_that_there_are():
     growing = PoolGrowth(scenarios=stated_growth(low=1.0, base=1.0, high=1.0), basis="stated by the test")
     (pool,) = pools_of([record(accounted(), history(40.0, 4.0), OCTOBER)], covered=OCTOBER.slots)
@@ -97,6 +103,16 @@ def test_replicas_of_several_gpus_are_bought_whole_and_spot_takes_whole_ones():
     assert rows["reserved, 3 y"]["gpus"] > 0
     assert rows["reserved, 3 y"]["gpus"] % 4 == 0
     assert rows["this mix"]["told"] == "in multiples of 4 GPUs, those of a replica"
+
+
+def test_replicas_of_several_sizes_are_told_for_what_they_are():
+    large = record(accounted(profile=PROFILES[1], slo="ttft:p99<=3s"), history(1.0, 2.0), OCTOBER)
+    small = record(
+        accounted("small", profile="qwen3-32b-h100-vllm-tp2", slo="ttft:p99<=3s"), history(1.0, 2.0), OCTOBER
+    )
+    rows, _ = advised([large, small])
+    told = "replicas of 2 and 4 GPUs share it: counts are multiples of 2, which may split a replica"
+    assert rows["this mix"]["told"] == told
 
 
 def test_slots_that_are_not_known_are_told_with_the_advice():
