@@ -19,7 +19,7 @@ class MixYear:
     """One year of a mix. Means over its slots, in GPUs, but for what is most."""
 
     existing_gpus: float
-    reserved_gpus: int
+    reserved_gpus: float
     on_demand_gpus: float
     spot_gpus: float
     most_on_demand_gpus: float
@@ -36,12 +36,17 @@ class MixYear:
         return self.on_demand_gpus + self.spot_gpus
 
 
-def mix_year(law: NeedLaw, parts: Sequence[tuple[float, int]], reserved: int, options: PurchaseOptions) -> MixYear:
-    """What a year comes to, slot by slot of its law."""
-    share, stands = (np.array(column, dtype=float)[:, None] for column in zip(*parts, strict=True))
-    beyond = np.maximum(law.gpus - stands - reserved, 0.0)
+def mix_year(law: NeedLaw, parts: Sequence[tuple[float, int, int]], options: PurchaseOptions) -> MixYear:
+    """What a year comes to, slot by slot of its law.
+
+    Of each part of the year: its share, GPUs committed before that still stand, and GPUs reserved since.
+    """
+    share, stands, reserved = (np.array(column, dtype=float)[:, None] for column in zip(*parts, strict=True))
+    usable = np.array([[float(options.usable(before))] for _, before, _ in parts])
+    unmet = np.maximum(law.gpus - usable, 0.0)
+    beyond = np.maximum(unmet - reserved, 0.0)
     spot = np.minimum(beyond, options.most_spot(law.gpus))
-    idle = np.maximum(stands + reserved - law.gpus, 0.0)
+    idle = stands + reserved - (law.gpus - beyond)
 
     def mean(gpus: Array) -> float:
         return float((share * gpus * law.share).sum())
@@ -49,12 +54,12 @@ def mix_year(law: NeedLaw, parts: Sequence[tuple[float, int]], reserved: int, op
     price, cheap = options.on_demand_per_gpu_hour, options.spot_in_use
     return MixYear(
         existing_gpus=float((share * stands).sum()),
-        reserved_gpus=reserved,
+        reserved_gpus=float((share * reserved).sum()),
         on_demand_gpus=mean(beyond - spot),
         spot_gpus=mean(spot),
         most_on_demand_gpus=float((beyond - spot).max()),
         most_spot_gpus=float(spot.max()),
         idle_gpus=mean(idle),
         running_per_hour=mean(beyond - spot) * price + (mean(spot) * cheap.price_of_use if cheap else 0.0),
-        all_on_demand_per_hour=mean(np.maximum(law.gpus - stands, 0.0)) * price,
+        all_on_demand_per_hour=mean(unmet) * price,
     )

@@ -12,25 +12,29 @@ all of it leaves the rest. Beyond `c` committed ones `(N − c)⁺` are taken, `
 price with what interruptions cost, `s`. So the k-th committed GPU spares `s·P(N ≥ k) + (p − s)·P(N − m ≥ k)`, which
 falls with k as long as `s ≤ p`: cost is convex, and layers can be judged one by one.
 
-Over years with a law of need each, a layer takes the cheapest sequence of terms. That is the least cost of all mixes
-where terms are one year and the whole horizon, as what is bought can then always be laid in layers; terms between those
-need a linear programme (models/purchase_programme.py). All prices stay as they are; money has no interest; later
-purchases are planned today, not adapted to what is known by then, so that short terms are worth a bit more than here.
+Terms begin today, on the day on which an existing commitment ends, or whole years after those; of a term that reaches
+beyond the horizon the part inside counts, in cost and in what it spares (models/purchase_times.py). Over years with a
+law of need each, a layer takes the cheapest sequence of terms. That is the least cost of all mixes where what is bought
+can always be laid in layers; else it takes a linear programme (models/purchase_programme.py). Replicas of several GPUs
+are bought whole: layers are replicas.
+
+Not considered: purchases on other days, so that a growing need is met once a year and where commitments end; days on
+which commitments end beyond the six of most GPUs; prices that change; interest. Later purchases are planned today, not
+adapted to what is known by then, so that short terms, and waiting, are worth a bit more than here.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import InvalidInput
 from models.mix_year import MixYear, mix_year
-from models.need_law import NeedLaw, mixed
+from models.need_law import NeedLaw
 from models.purchase_offers import (
     ExistingCommitment,
     PurchaseOptions,
@@ -38,8 +42,10 @@ from models.purchase_offers import (
     covered_years,
     standing,
 )
-from models.purchase_plans import Contract, layered, one_a_term
+from models.purchase_plans import Contract, layered, lies_in_layers, one_a_term
 from models.purchase_programme import programmed
+from models.purchase_times import Start, Timeline, timeline
+from models.purchase_values import spared
 
 Array = NDArray[np.float64]
 
@@ -50,13 +56,25 @@ _SAME = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Purchase:
-    """GPUs of one offer, bought at the beginning of a year of the horizon (0 is now)."""
+    """GPUs of one offer, whose term begins on one day."""
 
     offer: ReservedOffer
-    year: int
+    start: Start
+    years: float
+    """Of the term, those inside the horizon; a term of less than a year is renewed within it."""
     gpus: int
     avoided_per_hour: tuple[float, ...]
-    """In each year that it covers: what these GPUs would cost on demand and as spot."""
+    """In each year of the term inside the horizon: what these GPUs would cost on demand and as spot."""
+
+    @property
+    def is_now(self) -> bool:
+        """Whether the term begins today."""
+        return self.start.time == 0.0
+
+    @property
+    def price_per_hour(self) -> float:
+        """Of all its GPUs."""
+        return self.offer.price_per_gpu_hour * self.gpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +91,7 @@ class PurchaseMix:
     def bought_now(self) -> dict[str, int]:
         """GPUs to commit to today, by the name of the offer; those that are not worth it at 0."""
         counts = {offer.name: 0 for offer in self.options.reserved}
-        return counts | {each.offer.name: each.gpus for each in self.purchases if each.year == 0}
+        return counts | {each.offer.name: each.gpus for each in self.purchases if each.is_now}
 
     @property
     def cost_per_hour(self) -> float:
@@ -96,21 +114,23 @@ def best_mix(
     options: PurchaseOptions,
     existing: Sequence[ExistingCommitment] = (),
     *,
-    first_purchase: int = 0,
+    buys_today: bool = True,
 ) -> PurchaseMix:
     """The cheapest mix for the need of each year; a single law holds for each year of the longest term.
 
-    Nothing is bought before the year `first_purchase`.
+    What is decided today already is among the `existing`, where nothing else is bought today.
     """
     laws = horizon(laws, options)
-    values = _values(laws, options, existing)
-    purchases = _purchases(_counts(options, values, first_purchase), values)
+    time = timeline(existing, len(laws))
+    values = spared(laws, options, existing, time)
+    contracts = _contracts(options, values, time, 0 if buys_today else 1)
+    purchases = _purchases(contracts, values, time, options.replica_gpus)
     return PurchaseMix(
         purchases=purchases,
         years=tuple(
-            mix_year(law, standing(existing, y), _committed(purchases, y), options) for y, law in enumerate(laws)
+            mix_year(law, _parts(contracts, existing, time, year, options), options) for year, law in enumerate(laws)
         ),
-        reserved_per_hour=sum(_price(each) for each in purchases) / len(laws),
+        reserved_per_hour=sum(each.price_per_hour * each.years for each in purchases) / len(laws),
         options=options,
     )
 
@@ -127,64 +147,63 @@ def horizon(laws: Sequence[NeedLaw], options: PurchaseOptions) -> list[NeedLaw]:
     return list(laws) * years if len(laws) == 1 else list(laws)
 
 
-def _committed(purchases: Sequence[Purchase], year: int) -> int:
-    """GPUs of all purchases that cover a year."""
-    return sum(each.gpus for each in purchases if each.year <= year < each.year + len(each.avoided_per_hour))
-
-
-def _price(purchase: Purchase) -> float:
-    """An hour's price times the years that it is paid."""
-    return purchase.offer.price_per_gpu_hour * purchase.gpus * len(purchase.avoided_per_hour)
-
-
-def _values(laws: Sequence[NeedLaw], options: PurchaseOptions, existing: Sequence[ExistingCommitment]) -> Array:
-    """What the first, second … GPU committed spares in an hour of each year, beyond existing commitments."""
-    most = math.ceil(max(law.peak for law in laws))
-    price, spot = options.on_demand_per_gpu_hour, options.spot_in_use
-    rows = []
-    for year, law in enumerate(laws):
-        parts = standing(existing, year)
-        if spot is None:
-            rows.append(price * _beyond(law, parts).use(most))
-            continue
-        without_spot = law.mapped(lambda gpus: gpus - options.most_spot(gpus))
-        use, sure = _beyond(law, parts).use(most), _beyond(without_spot, parts).use(most)
-        rows.append(spot.price_of_use * use + (price - spot.price_of_use) * sure)
-    return np.array(rows)
-
-
-def _beyond(law: NeedLaw, parts: Sequence[tuple[float, int]]) -> NeedLaw:
-    """What is needed beyond the existing commitments of each part of a year."""
-    return mixed([law.beyond(stands) for _, stands in parts], [share for share, _ in parts])
-
-
-def _counts(options: PurchaseOptions, values: Array, first: int) -> Counter[Contract]:
-    """GPUs of each contract: layer by layer, or all together where terms overlap and that is cheaper."""
-    offers, tie = one_a_term(options), options.on_demand_per_gpu_hour * _SAME
-    counts = layered(offers, values, first=first, tie=tie)
-    if not any(1 < covered_years(offer) < values.shape[0] for offer in offers):
-        return counts
-    other = programmed(offers, values, first=first)
-    return other if _cost(other, values) < _cost(counts, values) * (1.0 - _SAME) else counts
-
-
-def _cost(counts: Counter[Contract], values: Array) -> float:
-    """Of an hour of each year together: the contracts, and what GPUs beyond them spare nothing of."""
-    covered = [
-        sum(n for (o, begin), n in counts.items() if begin <= y < begin + covered_years(o)) for y in range(len(values))
+def _contracts(options: PurchaseOptions, values: Array, time: Timeline, first: int) -> Counter[Contract]:
+    """Replicas of each contract: layer by layer, or all together where terms overlap."""
+    if not options.reserved or not values.size:
+        return Counter()
+    offers = [
+        replace(offer, price_per_gpu_hour=offer.price_per_gpu_hour * options.replica_gpus)
+        for offer in one_a_term(options)
     ]
-    paid = sum(offer.price_per_gpu_hour * covered_years(offer) * number for (offer, _), number in counts.items())
-    return paid + sum(float(values[year, count:].sum()) for year, count in enumerate(covered))
+    tie = options.on_demand_per_gpu_hour * options.replica_gpus * _SAME
+    solve = layered if lies_in_layers(offers, time, first) else programmed
+    priced = solve(offers, values, time, first=first, tie=tie)
+    named = {offer.name: offer for offer in options.reserved}
+    return Counter({(named[offer.name], begin): replicas for (offer, begin), replicas in priced.items()})
 
 
-def _purchases(counts: Counter[Contract], values: Array) -> tuple[Purchase, ...]:
+def _purchases(contracts: Counter[Contract], values: Array, time: Timeline, replica_gpus: int) -> tuple[Purchase, ...]:
     """The contracts with what they spare: those of long terms carry the need that is most constant."""
     below = [0] * values.shape[0]
     purchases = []
-    for (offer, begin), gpus in sorted(counts.items(), key=lambda item: (-item[0][0].term_years, item[0][1])):
-        years = range(begin, begin + covered_years(offer))
-        avoided = tuple(float(values[year, below[year] : below[year] + gpus].sum()) for year in years)
-        purchases.append(Purchase(offer=offer, year=begin, gpus=gpus, avoided_per_hour=avoided))
-        for year in years:
-            below[year] += gpus
-    return tuple(sorted(purchases, key=lambda each: (each.year, each.offer.term_years)))
+    for (offer, begin), replicas in sorted(contracts.items(), key=lambda item: (-item[0][0].term_years, item[0][1])):
+        covered = time.covered(offer, begin)
+        avoided = [float(values[each, below[each] : below[each] + replicas].sum()) for each in covered]
+        purchases.append(
+            Purchase(
+                offer=offer,
+                start=time.starts[begin],
+                years=time.lasts(covered),
+                gpus=replicas * replica_gpus,
+                avoided_per_hour=_by_year(avoided, time, covered),
+            )
+        )
+        for each in covered:
+            below[each] += replicas
+    return tuple(sorted(purchases, key=lambda each: (each.start.time, each.offer.term_years)))
+
+
+def _by_year(avoided: Sequence[float], time: Timeline, covered: range) -> tuple[float, ...]:
+    """The mean of each year of a term, from prices of an hour times years in each stretch that it covers."""
+    since = time.cuts[covered.start : covered.stop] - time.cuts[covered.start]
+    years = (since + _SAME).astype(int)
+    lasted = np.bincount(years, time.lengths[covered.start : covered.stop])
+    return tuple((np.bincount(years, avoided) / lasted).tolist())
+
+
+def _parts(
+    contracts: Counter[Contract],
+    existing: Sequence[ExistingCommitment],
+    time: Timeline,
+    year: int,
+    options: PurchaseOptions,
+) -> list[tuple[float, int, int]]:
+    """Of each part of a year its share, GPUs that still stand and GPUs bought since."""
+    parts = []
+    for stretch, lasts in enumerate(time.lengths):
+        if time.year(stretch) != year:
+            continue
+        replicas = sum(n for (offer, begin), n in contracts.items() if stretch in time.covered(offer, begin))
+        stands = standing(existing, float(time.cuts[stretch]), float(time.cuts[stretch + 1]))
+        parts += [(share * float(lasts), before, replicas * options.replica_gpus) for share, before in stands]
+    return parts

@@ -64,9 +64,13 @@ class PurchaseOptions:
     on_demand_per_gpu_hour: float
     reserved: tuple[ReservedOffer, ...] = ()
     spot: SpotOffer | None = None
+    replica_gpus: int = 1
+    """GPUs of a replica, where all have as many: everything is bought, and may be taken away, in whole replicas."""
 
     def __post_init__(self) -> None:
         _positive(self.on_demand_per_gpu_hour, "the price on demand")
+        if self.replica_gpus < 1:
+            raise InvalidInput(f"a replica of {self.replica_gpus} GPUs means nothing")
         names = [offer.name for offer in self.reserved]
         if len(set(names)) < len(names):
             raise InvalidInput(f"two reserved offers have the same name: {', '.join(sorted(names))}")
@@ -78,9 +82,19 @@ class PurchaseOptions:
         return self.spot if cheaper else None
 
     def most_spot(self, gpus: Array) -> Array:
-        """Of so many that run in a slot, how many may be spot."""
+        """Of so many that run in a slot, how many may be spot: whole replicas."""
         spot = self.spot_in_use
-        return np.floor(gpus * spot.greatest_share + _WHOLE) if spot else np.zeros_like(gpus)
+        if spot is None:
+            return np.zeros_like(gpus)
+        return np.floor(gpus / self.replica_gpus * spot.greatest_share + _WHOLE) * self.replica_gpus
+
+    def replicas(self, gpus: float) -> int:
+        """That so many GPUs are, a part of one for a whole one."""
+        return math.ceil(gpus / self.replica_gpus - _WHOLE)
+
+    def usable(self, gpus: int) -> int:
+        """Of GPUs that are committed already, those that make whole replicas."""
+        return gpus - gpus % self.replica_gpus
 
     def break_even_use(self, offer: ReservedOffer) -> float | None:
         """The share of the time that a GPU must be needed for the offer to cost less than on demand.
@@ -103,9 +117,10 @@ class ExistingCommitment:
         if self.gpus < 0 or not self.days_left >= 0.0:
             raise InvalidInput(f"a commitment of {self.gpus} GPUs for {self.days_left} days means nothing")
 
-    def share_of_year(self, year: int) -> float:
-        """Of the first year (0), second …, how much it covers."""
-        return min(1.0, max(0.0, self.days_left / DAYS_PER_YEAR - year))
+    @property
+    def years_left(self) -> float:
+        """From now."""
+        return self.days_left / DAYS_PER_YEAR
 
 
 def covered_years(offer: ReservedOffer) -> int:
@@ -118,12 +133,15 @@ def covered_years(offer: ReservedOffer) -> int:
     return round(years)
 
 
-def standing(existing: Sequence[ExistingCommitment], year: int) -> list[tuple[float, int]]:
-    """The parts of a year between the ends of what was bought before: share of the year, GPUs that still stand."""
-    cuts = sorted({0.0, 1.0, *(each.share_of_year(year) for each in existing)})
+def standing(existing: Sequence[ExistingCommitment], begin: float, end: float) -> list[tuple[float, int]]:
+    """The parts of a stretch of time (in years) between the ends of what was bought before.
+
+    Of each its share of the stretch and the GPUs that still stand.
+    """
+    cuts = sorted({begin, end, *(each.years_left for each in existing if begin < each.years_left < end)})
     return [
-        (end - begin, sum(each.gpus for each in existing if each.share_of_year(year) >= end))
-        for begin, end in itertools.pairwise(cuts)
+        ((to - since) / (end - begin), sum(each.gpus for each in existing if each.years_left >= to - _WHOLE))
+        for since, to in itertools.pairwise(cuts)
     ]
 
 

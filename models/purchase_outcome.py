@@ -25,7 +25,7 @@ class Payback:
     """Money of one purchase over its term, and months after it."""
 
     committed: float
-    """To be paid over the term in any case."""
+    """To be paid over the term in any case; of a later purchase, over what of the term lies inside the horizon."""
     upfront: float
     """Of that, at once."""
     upfront_months: float | None
@@ -35,18 +35,18 @@ class Payback:
 
 
 def payback(purchase: Purchase) -> Payback:
-    """Of one purchase, each year's need spread evenly over the year."""
-    offer = purchase.offer
-    rate = offer.price_per_gpu_hour * purchase.gpus
-    committed = rate * HOURS_PER_YEAR * offer.term_years
+    """Of one purchase, each year's need spread evenly over the year; of its term, the part inside the horizon."""
+    offer, years = purchase.offer, min(purchase.offer.term_years, purchase.years)
+    rate = purchase.price_per_hour
+    committed = rate * HOURS_PER_YEAR * years
     upfront = committed * offer.upfront_share
     instalment = rate * (1.0 - offer.upfront_share)
     net = [avoided - instalment for avoided in purchase.avoided_per_hour]
     return Payback(
         committed=committed,
         upfront=upfront,
-        upfront_months=_months_until(upfront, net, offer.term_years),
-        commitment_months=_months_until(committed, purchase.avoided_per_hour, offer.term_years),
+        upfront_months=_months_until(upfront, net, years),
+        commitment_months=_months_until(committed, purchase.avoided_per_hour, years),
     )
 
 
@@ -93,11 +93,11 @@ def regret(mix: PurchaseMix, laws: Sequence[NeedLaw], existing: Sequence[Existin
     laws = horizon(list(laws) * len(mix.years) if len(laws) == 1 else laws, mix.options)
     if len(laws) != len(mix.years):
         raise InvalidInput(f"the other demand is given for {len(laws)} years, the mix for {len(mix.years)}")
-    now = [each for each in mix.purchases if each.year == 0]
-    bought = [ExistingCommitment(gpus=each.gpus, days_left=len(each.avoided_per_hour) * DAYS_PER_YEAR) for each in now]
-    held = best_mix(laws, mix.options, [*existing, *bought], first_purchase=1)
+    now = [each for each in mix.purchases if each.is_now]
+    bought = [ExistingCommitment(gpus=each.gpus, days_left=each.years * DAYS_PER_YEAR) for each in now]
+    held = best_mix(laws, mix.options, [*existing, *bought], buys_today=False)
     best = best_mix(laws, mix.options, existing)
-    paid = sum(each.offer.price_per_gpu_hour * each.gpus * len(each.avoided_per_hour) for each in now) / len(laws)
+    paid = sum(each.price_per_hour * each.years for each in now) / len(laws)
     return Regret(
         cost_per_hour=held.cost_per_hour + paid,
         best_per_hour=best.cost_per_hour,

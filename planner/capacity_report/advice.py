@@ -38,6 +38,7 @@ def advice_tables(
             existing=commitments_of(pool, fleet, today),
             spot=fleet.spot,
             period=period,
+            today=today,
         )
         for pool in pools
     ]

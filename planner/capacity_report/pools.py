@@ -31,6 +31,11 @@ class Pool:
         return f"{self.cluster}/{self.gpu}"
 
     @property
+    def replica_sizes(self) -> list[int]:
+        """GPUs of a replica, every number that there is."""
+        return sorted({each.accounted.profile.spec.gpu.per_replica for each in self.records})
+
+    @property
     def known(self) -> bool:
         """Whether any slot tells what was needed."""
         return bool(self.records) and not bool(np.all(np.isnan(self.needed)))

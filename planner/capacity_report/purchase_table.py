@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
+
+import numpy as np
 
 from models.errors import InvalidInput
 from models.need_curve import THREE_POINTS, laws_of_years
@@ -12,6 +17,7 @@ from models.need_law import NeedLaw
 from models.purchase_mix import PurchaseMix, best_mix
 from models.purchase_offers import ExistingCommitment, PurchaseOptions, ReservedOffer, SpotOffer, covered_years
 from models.purchase_outcome import HOURS_PER_YEAR, Regret, payback, regret
+from models.purchase_times import Start
 from planner.capacity_report.document import Column, Kind, Table, rows_of
 from planner.capacity_report.gpu_offers import Offers
 from planner.capacity_report.growth_table import PoolGrowth
@@ -26,19 +32,21 @@ _COLUMNS = (
     Column(key="pool", title="Pool"),
     Column(key="what", title="What"),
     Column(key="gpus", title="GPUs", kind=Kind.NUMBER,
-           meaning="reserved: to be bought now; committed already, on demand and spot: mean of the first year"),
+           meaning="reserved: to be bought today; committed already, on demand and spot: mean of the first year"),
+    Column(key="later", title="To buy later",
+           meaning="GPUs and the day on which their term should begin; to be asked again with the report of that day"),
     Column(key="price", title="Price of a GPU-h", kind=Kind.PRICE,
            meaning="effective: what is paid upfront spread over the term"),
     Column(key="break_even_use", title="Break-even use", kind=Kind.SHARE,
            meaning="share of the time from which on this offer is cheaper than on demand (reserved price / on demand)"),
     Column(key="cost_per_year", title="Cost a year", kind=Kind.MONEY,
-           meaning="mean over the horizon, which is the longest term"),
+           meaning="mean over the horizon, the longest term; of a term that reaches beyond it the part inside"),
     Column(key="upfront", title="Upfront", kind=Kind.MONEY),
     Column(key="payback_months", title="Payback, months", kind=Kind.MONTHS,
            meaning="until what it avoids on demand has come to what was paid upfront"),
     Column(key="commitment_months", title="Commitment earned, months", kind=Kind.MONTHS,
            meaning="until what it avoids on demand has come to all that is committed"),
-    Column(key="told", title="Price from"),
+    Column(key="told", title="Price from, what it rests on"),
 )  # fmt: skip
 _REGRET = (
     Column(key="pool", title="Pool"),
@@ -61,6 +69,8 @@ class Buying:
     existing: Sequence[ExistingCommitment]
     spot: SpotFields | None
     period: Period
+    today: date
+    """On which the period ends, or what is over of it."""
 
 
 def purchase_tables(buyings: Sequence[Buying]) -> tuple[Table, ...]:
@@ -80,8 +90,11 @@ def purchase_tables(buyings: Sequence[Buying]) -> tuple[Table, ...]:
             name="purchases", title="What to buy", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows),
             note="The k-th GPU is committed to where it is needed for a larger share of the time than reserved price "
                  "over on-demand price (the newsvendor's critical ratio), over the need of each year of the longest "
-                 "term: low, base and high growth count 30, 40 and 30 %, as quantiles 0.1, 0.5 and 0.9. What is not "
-                 "in the price book is not advised.",
+                 "term: low, base and high growth count 30, 40 and 30 %, as quantiles 0.1, 0.5 and 0.9. Terms begin "
+                 "today, on the day on which an existing commitment ends (the six days of most GPUs), or whole years "
+                 "after those; other days are not considered. Whole replicas are bought where all services of a pool "
+                 "have as many GPUs a replica, else multiples of their greatest common divisor. What is not in the "
+                 "price book is not advised.",
         ),
         Table(name="regrets", title="Should demand turn out another", columns=_REGRET, rows=rows_of(_REGRET, regrets)),
     )  # fmt: skip
@@ -116,6 +129,7 @@ def _options(buying: Buying) -> PurchaseOptions | None:
                 )
                 for each in reserved
             ),
+            replica_gpus=math.gcd(*buying.pool.replica_sizes),
             spot=None
             if spot is None or buying.spot is None or not spot.per_h > 0
             else SpotOffer(
@@ -152,10 +166,23 @@ def _rows(buying: Buying, mix: PurchaseMix) -> Iterator[dict[str, Any]]:
         yield {"pool": name, "what": "spot", "gpus": first.spot_gpus, "price": price,
                "cost_per_year": HOURS_PER_YEAR * _mean(mix, "spot_gpus") * price,
                "told": "" if spot is None else spot.told}  # fmt: skip
-    yield {"pool": name, "what": "this mix", "cost_per_year": HOURS_PER_YEAR * mix.cost_per_hour}
+    yield {"pool": name, "what": "this mix", "cost_per_year": HOURS_PER_YEAR * mix.cost_per_hour,
+           "told": "; ".join(_rests_on(buying))}  # fmt: skip
     yield {"pool": name, "what": "all on demand", "cost_per_year": HOURS_PER_YEAR * mix.all_on_demand_per_hour}
     yield {"pool": name, "what": "saving", "cost_per_year": HOURS_PER_YEAR * mix.saving_per_hour,
            "told": "; ".join((*offers.holes, *_left_out(buying)))}  # fmt: skip
+
+
+def _rests_on(buying: Buying) -> Iterator[str]:
+    needed, sizes = buying.pool.needed, buying.pool.replica_sizes
+    unit = math.gcd(*sizes)
+    if unknown := int(np.isnan(needed).sum()):
+        yield f"rests on {needed.size - unknown:,} of {needed.size:,} slots"
+    if len(sizes) > 1:
+        told = " and ".join(map(str, sizes))
+        yield f"replicas of {told} GPUs share it: counts are multiples of {unit}, which may split a replica"
+    elif unit > 1:
+        yield f"in multiples of {unit} GPUs, those of a replica"
 
 
 def _left_out(buying: Buying) -> Iterator[str]:
@@ -171,24 +198,36 @@ def _mean(mix: PurchaseMix, what: str) -> float:
 
 def _reserved_row(buying: Buying, mix: PurchaseMix, offer: ReservedOffer) -> dict[str, Any]:
     purchases = [each for each in mix.purchases if each.offer.name == offer.name]
-    now = next((each for each in purchases if each.year == 0), None)
+    now = next((each for each in purchases if each.is_now), None)
     earned = None if now is None else payback(now)
     years = len(mix.years)
     stated = buying.offers.of(Pricing.RESERVED, round(offer.term_years))
-    later = [f"{each.gpus} more in {each.year} y" for each in purchases if each.year]
-    paid = sum(each.offer.price_per_gpu_hour * each.gpus * len(each.avoided_per_hour) for each in purchases)
+    paid = sum(each.price_per_hour * each.years for each in purchases)
+    later: Counter[date] = Counter()
+    for each in purchases:
+        later[_day(buying.today, each.start)] += 0 if each.is_now else each.gpus
     return {
         "pool": buying.pool.name,
         "what": offer.name,
         "gpus": float(mix.bought_now[offer.name]),
+        "later": ", ".join(f"buy {gpus:,} on {day}" for day, gpus in sorted((+later).items())) or None,
         "price": offer.price_per_gpu_hour,
         "break_even_use": mix.options.break_even_use(offer),
         "cost_per_year": HOURS_PER_YEAR * paid / years,
         "upfront": None if earned is None else earned.upfront,
         "payback_months": None if earned is None else earned.upfront_months,
         "commitment_months": None if earned is None else earned.commitment_months,
-        "told": "; ".join(filter(None, ("" if stated is None else stated.told, ", ".join(later)))),
+        "told": "" if stated is None else stated.told,
     }
+
+
+def _day(today: date, start: Start) -> date:
+    """The 29 February of a year that has none is the day after its 28."""
+    first = today + timedelta(days=start.days)
+    try:
+        return first.replace(year=first.year + start.years)
+    except ValueError:
+        return date(first.year + start.years, 3, 1)
 
 
 def _regrets(buying: Buying, mix: PurchaseMix) -> Iterator[dict[str, Any]]:

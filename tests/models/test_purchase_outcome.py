@@ -11,6 +11,7 @@ from models.need_law import NeedLaw
 from models.purchase_mix import Purchase, best_mix
 from models.purchase_offers import ExistingCommitment, PurchaseOptions, ReservedOffer, SpotOffer
 from models.purchase_outcome import payback, regret
+from models.purchase_times import Start
 
 YEARS = st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=20), min_size=3, max_size=3)
 LAWS = YEARS.map(lambda years: [NeedLaw.of_slots(needs) for needs in years])
@@ -28,33 +29,40 @@ def markets(draw: st.DrawFn) -> PurchaseOptions:
         )
         for term in (0.5, 1.0, 3.0)
     ]
-    return PurchaseOptions(on_demand_per_gpu_hour=1.0, reserved=tuple(offers), spot=draw(st.sampled_from([None, SPOT])))
+    return PurchaseOptions(
+        on_demand_per_gpu_hour=1.0,
+        reserved=tuple(offers),
+        spot=draw(st.sampled_from([None, SPOT])),
+        replica_gpus=draw(st.sampled_from([1, 1, 4])),
+    )
 
 
 @given(LAWS, markets())
 def test_what_is_worth_buying_pays_back_within_its_term(laws: list[NeedLaw], options: PurchaseOptions):
     for purchase in best_mix(laws, options).purchases:
-        found, months = payback(purchase), 12.0 * purchase.offer.term_years
+        found, months = payback(purchase), 12.0 * min(purchase.offer.term_years, purchase.years)
         assert found.commitment_months is not None
         assert found.upfront_months is not None
         assert 0.0 <= found.upfront_months <= found.commitment_months + 1e-6 <= months + 2e-6
 
 
-@given(LAWS, markets(), st.sampled_from([0.8, 1.0, 1.2]), st.integers(0, 10))
+@given(LAWS, markets(), st.sampled_from([0.8, 1.0, 1.2]), st.lists(st.integers(0, 10), max_size=8))
 def test_no_decision_is_regretted_less_than_the_best_and_the_best_not_at_all(
-    laws: list[NeedLaw], options: PurchaseOptions, factor: float, before: int
+    laws: list[NeedLaw], options: PurchaseOptions, factor: float, before: list[int]
 ):
-    existing = [ExistingCommitment(gpus=before, days_left=548)]
+    existing = [ExistingCommitment(gpus=gpus, days_left=101 * (1 + place)) for place, gpus in enumerate(before)]
     mix = best_mix(laws, options, existing)
     found = regret(mix, [law.scaled(factor) for law in laws], existing)
     assert found.cost_per_hour >= found.best_per_hour - 1e-9
     if factor == 1.0:
         assert found.regret_per_hour == pytest.approx(0.0, abs=1e-6)
+        assert found.best_per_hour == pytest.approx(mix.cost_per_hour)
         assert found.cost_per_hour == pytest.approx(mix.cost_per_hour)
 
 
 def bought(offer: ReservedOffer, *avoided_per_hour: float, gpus: int = 1) -> Purchase:
-    return Purchase(offer=offer, year=0, gpus=gpus, avoided_per_hour=avoided_per_hour)
+    years = float(len(avoided_per_hour))
+    return Purchase(offer=offer, start=Start(), years=years, gpus=gpus, avoided_per_hour=avoided_per_hour)
 
 
 def test_payback_by_hand():
