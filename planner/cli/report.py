@@ -91,7 +91,7 @@ def report(
         currency=priced.currency,
         made_on=until.date() if as_of is None else as_of.date(),
         assumptions=priced.assumptions,
-        holes=priced.holes(services),
+        commitments=priced.commitments,
         advice=advice_tables(fleet, records, priced, gathering.doings, period=period, covered=covered),
     )
     document = capacity_report(material)
