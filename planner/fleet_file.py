@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -127,13 +127,27 @@ class ClusterFields(FileModel):
 
 
 class CommitmentFields(FileModel):
-    """GPUs that are bought or reserved already."""
+    """GPUs that are bought or reserved already: paid whether they are held or not."""
 
     cluster: Label = "(none)"
     gpu: Label
     gpus: Annotated[int, Field(ge=1, le=10_000_000)]
     until: date
     """The first day without them."""
+    per_gpu_hour: Price | None = None
+    """What one costs for an hour, in the price book's currency; without it the book is asked."""
+    pricing: Literal["reserved", "owned"] | None = None
+    """Which of the book's prices is theirs."""
+    term_years: Literal[1, 3] | None = None
+    """Of a reservation."""
+
+    @model_validator(mode="after")
+    def _one_price(self) -> CommitmentFields:
+        if self.term_years is not None and self.pricing != "reserved":
+            raise ValueError("has termYears, which only pricing: reserved has")
+        if self.pricing == "reserved" and self.term_years is None and self.per_gpu_hour is None:
+            raise ValueError("is reserved for a term that it does not say: add termYears (1 or 3), or perGpuHour")
+        return self
 
 
 class GrowthFields(FileModel):

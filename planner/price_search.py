@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -54,6 +54,8 @@ class Search:
     gpu: str
     place: Place
     currency: str
+    term_years: int | None = None
+    """Of reservations: those of this term alone; None asks for none."""
 
     @property
     def rows(self) -> tuple[PriceRow, ...]:
@@ -63,7 +65,7 @@ class Search:
     def here(self, day: date | None, kind: Pricing) -> list[PriceRow]:
         """The rows of a kind that hold on a day, those alone that say most exactly where."""
         rows = [row for row in self.rows if row.pricing is kind and row.is_at(self.place) and row.holds_on(day)]
-        rows = [row for row in rows if row.amount is not None]
+        rows = [row for row in rows if row.amount is not None and self.term_years in {None, row.term_years}]
         exact = max((row.exactness(self.place) for row in rows), default=None)
         return [row for row in rows if row.exactness(self.place) == exact]
 
@@ -84,7 +86,7 @@ class Search:
         rows = self.rows
         unpriced = [row.note for row in rows if row.amount is None and row.note and row.is_at(self.place)]
         why = f" ({unpriced[0]})" if unpriced else ""
-        told = f"no price of {self.gpu} ({self.place}) in {self.book.name}{why}"
+        told = f"no price of {self.gpu} ({self._asked}) in {self.book.name}{why}"
         for kind in self.place.pricing:
             if rows_in_other := self.here(day, kind):
                 rates = self.book.spec.exchange_rates
@@ -93,7 +95,21 @@ class Search:
                 days = ", ".join(f"one {row.days}" for row in at_other_times)
                 return f"{told} on these days; it has {days} (until is the first day without it)"
         others = sorted({f"{row.pricing.value} of {row.cloud}" for row in rows if row.amount is not None})
-        return told + (f"; it has {', '.join(others)}" if others else "")
+        found = self._other_terms(day) or ", ".join(others)
+        return told + (f"; it has {found}" if found else "")
+
+    @property
+    def _asked(self) -> str:
+        term = "" if self.term_years is None else f" for {self.term_years} y"
+        return str(self.place).replace(Pricing.RESERVED.value, f"{Pricing.RESERVED.value}{term}", 1)
+
+    def _other_terms(self, day: date | None) -> str:
+        """Reserved prices of the place whose term is not the one that is asked for, in words."""
+        if self.term_years is None:
+            return ""
+        terms = {row.term_years for row in replace(self, term_years=None).here(day, Pricing.RESERVED)}
+        stated = [f"reserved prices for {years} y" for years in sorted(filter(None, terms))]
+        return ", ".join([*stated, *(["a reserved price that names no termYears"] if None in terms else [])])
 
     def _quote(self, row: PriceRow, day: date | None, *, discounted: bool) -> Quote | None:
         assert row.amount is not None

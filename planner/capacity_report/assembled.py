@@ -16,13 +16,16 @@ from planner.capacity_report.assumptions import (
     provenance,
 )
 from planner.capacity_report.checks import checks_table
+from planner.capacity_report.commitments import Commitment
+from planner.capacity_report.committed_use import committed_use
 from planner.capacity_report.days import days_table
 from planner.capacity_report.document import CapacityReport, Kind, Row, Table
-from planner.capacity_report.holes import Hole, holes_of, holes_table
+from planner.capacity_report.holes import Hole, holes_of, holes_table, price_holes
 from planner.capacity_report.ledger import GROUPINGS, grouped, iso, ledger_table, lines
 from planner.capacity_report.measures import summed
 from planner.capacity_report.period import Period
 from planner.capacity_report.price_list import PriceList, prices_table
+from planner.capacity_report.price_mix import price_mix_table, services_by_price
 from planner.capacity_report.service_record import ServiceRecord
 
 
@@ -40,6 +43,7 @@ class Material:
     assumptions: Sequence[Assumption] = ()
     """Beside those of every report."""
     holes: Sequence[Hole] = ()
+    commitments: Sequence[Commitment] = ()
     advice: Sequence[Table] = ()
     """What-if, growth, purchases, risk, decisions."""
 
@@ -50,20 +54,27 @@ def capacity_report(material: Material) -> CapacityReport:
     ledger: list[dict[str, Any]] = []
     holes = list(material.holes)
     assumptions = [*method(period), *material.assumptions]
+    committed = committed_use(material.commitments, material.records, material.prices, period, covered=covered)
     for record in material.records:
-        stretches = [line.stretch for line in material.prices[record.accounted.name]]
+        name = record.accounted.name
+        stretches = committed.stretches.get(name) or [line.stretch for line in material.prices[name]]
         ledger += lines(record, period, stretches, covered=covered)
-        holes += holes_of(record, period, stretches, covered=covered)
+        holes += holes_of(record, period, covered=covered)
         assumptions += assumptions_of(record)
+    ledger += committed.lines
+    of_pools = [line for each in material.prices.values() for line in each]
+    of_commitments = [line for each in material.commitments for line in each.lines]
+    holes += [*price_holes(of_pools, services_by_price(ledger, committed.mixes)), *committed.holes]
     assumptions += provenance(record.accounted.profile for record in material.records)
     sums = [grouped(ledger, key) for key in GROUPINGS]
-    days = days_table(material.records, period, covered=covered)
+    days = days_table(material.records, period, covered=covered, beside=committed.not_held)
     tables = (
         *sums,
         days,
         *material.advice,
         ledger_table(ledger),
-        prices_table(material.prices),
+        prices_table(material.prices, of_commitments),
+        *([price_mix_table(committed.mixes)] if committed.mixes else []),
         assumptions_table(assumptions),
         holes_table(holes),
         checks_table(ledger, [*sums, days]),

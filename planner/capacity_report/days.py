@@ -25,8 +25,13 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def days_table(records: Sequence[ServiceRecord], period: Period, *, covered: int) -> Table:
-    """A row for each day that has begun; sums over services, with what is not known left out and counted."""
+def days_table(
+    records: Sequence[ServiceRecord], period: Period, *, covered: int, beside: NDArray[np.float64] | None = None
+) -> Table:
+    """A row for each day that has begun; sums over services, with what is not known left out and counted.
+
+    `beside` are GPUs that are paid and held by no service, in each slot.
+    """
     hours = period.slot_s / 3600.0
     totals: dict[str, NDArray[np.float64]] = {
         name: np.zeros(period.slots) for name in ("requests", "used", "needed", "allocated", "shortfall", "unknown")
@@ -36,6 +41,8 @@ def days_table(records: Sequence[ServiceRecord], period: Period, *, covered: int
         for name in ("used", "needed", "allocated", "shortfall"):
             totals[name] += np.nan_to_num(getattr(each.use, name)) * hours
         totals["unknown"] += (np.isnan(each.rate_per_s) | np.isnan(each.use.allocated)) * hours
+    if beside is not None:
+        totals["allocated"] += beside * hours
     rows: list[dict[str, Any]] = []
     for day, first, last in period.days:
         chosen = slice(first, min(last, covered))

@@ -2,7 +2,9 @@
 
 The FinOps Open Cost and Usage Specification, version 1.2 (https://focus.finops.org, May 2025); names of columns and
 allowed values are its. Each row is usage that is accounted for inside, on no invoice: InvoiceId is null. What is
-billed, contracted and effective is the price after discounts; the list price stands beside it.
+billed, contracted and effective is the price after discounts; the list price, beside a reservation the one on demand,
+stands beside it. GPU-hours of a commitment that nobody held are rows of their own, their status "Unused". Names beyond
+ASCII are whole in Tags alone, which is JSON.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Context, Decimal
@@ -56,7 +59,7 @@ def _row(line: UsageLine, period: tuple[datetime, datetime], account: str) -> di
         "BillingPeriodStart": _moment(period[0]),
         "BillingPeriodEnd": _moment(period[1]),
         "ChargeCategory": "Usage",
-        "ChargeDescription": f"{line.gpu} GPUs held by {line.service}, {line.pricing.value}",
+        "ChargeDescription": f"{line.gpu} GPUs {_held_by(line)}, {line.pricing.value}",
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodStart": _moment(line.start),
         "ChargePeriodEnd": _moment(line.end),
@@ -64,7 +67,26 @@ def _row(line: UsageLine, period: tuple[datetime, datetime], account: str) -> di
         **_commitment(line),
         **_names(line),
     }
-    return {column: guarded(cells.get(column, "")) for column in COLUMNS}
+    return {column: guarded(_in_ascii(column, cells.get(column, ""))) for column in COLUMNS}
+
+
+def _in_ascii(column: str, text: str) -> str:
+    """As FOCUS wants texts (1.2, String Handling). In ids every character keeps its own number: no two become one."""
+    return _escaped(text) if column.endswith("Id") else ascii_text(text)
+
+
+def _held_by(line: UsageLine) -> str:
+    return f"held by {line.service}" if line.held else "committed and not held"
+
+
+def ascii_text(text: str) -> str:
+    """What a description may hold: letters without their marks, anything else by its number."""
+    plain = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
+    return _escaped(plain)
+
+
+def _escaped(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode()
 
 
 def _money(line: UsageLine) -> dict[str, str]:
@@ -73,14 +95,15 @@ def _money(line: UsageLine) -> dict[str, str]:
     return {
         "BilledCost": paid,
         "BillingCurrency": line.currency,
-        "ConsumedQuantity": hours,
-        "ConsumedUnit": UNIT,
+        # What nobody held is charged and not consumed (FOCUS 1.2, ConsumedQuantity).
+        "ConsumedQuantity": hours if line.held else "",
+        "ConsumedUnit": UNIT if line.held else "",
         "ContractedCost": paid,
         "ContractedUnitPrice": price,
         "EffectiveCost": paid,
         "ListCost": decimal_text(line.gpu_hours * line.list_per_h),
         "ListUnitPrice": decimal_text(line.list_per_h),
-        "PricingCategory": CATEGORIES.get(line.pricing, "Other"),
+        "PricingCategory": CATEGORIES[Pricing.RESERVED] if line.commitment else CATEGORIES.get(line.pricing, "Other"),
         "PricingCurrency": line.currency,
         "PricingCurrencyContractedUnitPrice": price,
         "PricingCurrencyEffectiveCost": paid,
@@ -91,15 +114,17 @@ def _money(line: UsageLine) -> dict[str, str]:
 
 
 def _commitment(line: UsageLine) -> dict[str, str]:
-    if line.pricing is not Pricing.RESERVED:
+    if line.pricing is not Pricing.RESERVED and not line.commitment:
         return {}
+    term = "" if line.term_years is None else f"{line.term_years}y"
+    name = line.commitment or f"{line.cluster}/{line.gpu}"
     return {
         "CommitmentDiscountCategory": "Usage",
-        "CommitmentDiscountId": f"{line.cluster}/{line.gpu}/{line.pricing.value}",
-        "CommitmentDiscountName": f"{line.gpu} reserved for {line.cluster}",
+        "CommitmentDiscountId": "/".join(filter(None, (name, line.pricing.value, term))),
+        "CommitmentDiscountName": " ".join(filter(None, (line.gpu, line.pricing.value, term, "for", line.cluster))),
         "CommitmentDiscountQuantity": decimal_text(line.gpu_hours),
-        "CommitmentDiscountStatus": "Used",
-        "CommitmentDiscountType": "Reserved",
+        "CommitmentDiscountStatus": "Used" if line.held else "Unused",
+        "CommitmentDiscountType": line.pricing.value.title(),
         "CommitmentDiscountUnit": UNIT,
     }
 
@@ -108,23 +133,25 @@ def _names(line: UsageLine) -> dict[str, str]:
     provider, region = line.provider.name, line.provider.region or ""
     team = "" if line.team == NOT_STATED else line.team
     sku = f"{provider}/{line.gpu}"
-    tags = {"cluster": line.cluster, "environment": line.environment, "model": line.model, "team": line.team}
+    term = "" if line.term_years is None else f"{line.term_years}y"
+    tags = {"cluster": line.cluster, "environment": line.environment, "model": line.model, "team": line.team,
+            "service": line.service if line.held else NOT_STATED}  # fmt: skip
     return {
         "InvoiceIssuerName": provider,
         "ProviderName": provider,
         "PublisherName": provider,
         "RegionId": region,
         "RegionName": region,
-        "ResourceId": f"{line.cluster}/{line.environment}/{line.service}",
-        "ResourceName": line.service,
-        "ResourceType": "Inference service",
+        "ResourceId": f"{line.cluster}/{line.environment}/{line.service}" if line.held else "",
+        "ResourceName": line.service if line.held else "",
+        "ResourceType": "Inference service" if line.held else "",
         "ServiceCategory": "AI and Machine Learning",
         "ServiceName": "GPU inference",
         "ServiceSubcategory": "AI Platforms",
         "SkuId": sku,
         "SkuMeter": "GPU hours",
         "SkuPriceDetails": json.dumps({"GpuCount": 1, "x_GpuType": line.gpu, "x_Pricing": line.pricing.value}),
-        "SkuPriceId": "/".join(part for part in (sku, region, line.pricing.value) if part),
+        "SkuPriceId": "/".join(filter(None, (sku, region, line.pricing.value, term))),
         "SubAccountId": team,
         "SubAccountName": team,
         "Tags": json.dumps({name: None if value == NOT_STATED else value for name, value in tags.items()}),

@@ -53,11 +53,14 @@ def offers_for(book: PriceBook, gpu: str, place: Place, *, on: date, currency: s
     found: list[Offer] = []
     holes: list[str] = []
     for kind, years in _wanted():
-        search = Search(book=book, gpu=gpu, place=replace(place, pricing=(kind,)), currency=require_currency(currency))
-        quotes = [each for each in search.quotes(on, kind) if each.row.term_years == years]
+        search = Search(
+            book=book, gpu=gpu, place=replace(place, pricing=(kind,)), currency=require_currency(currency),
+            term_years=years,
+        )  # fmt: skip
+        quotes = search.quotes(on, kind)
         found += map(_offer, quotes)
         if not quotes:
-            holes.append(_hole(search, on, years))
+            holes.append(search.missing(on))
     return Offers(found=tuple(found), holes=tuple(holes))
 
 
@@ -79,12 +82,3 @@ def _offer(quote: Quote) -> Offer:
         hourly=quote.per_h * (1 - row.upfront_share),
         told=quote.told,
     )
-
-
-def _hole(search: Search, on: date, years: int | None) -> str:
-    told = search.missing(on)
-    if years is None:
-        return told
-    untold = any(each.row.term_years is None for each in search.quotes(on, Pricing.RESERVED))
-    why = "; one that it has names no termYears" if untold else ""
-    return f"{told.replace('(reserved', f'(reserved for {years} y', 1)}{why}"

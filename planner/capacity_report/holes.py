@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.capacity_report.document import Column, Kind, Table, rows_of
-from planner.capacity_report.ledger import Stretch, iso
+from planner.capacity_report.ledger import iso
 from planner.capacity_report.period import Period
+from planner.capacity_report.price_list import PriceLine
 from planner.capacity_report.service_record import ServiceRecord
 
 _COLUMNS = (
@@ -35,8 +36,8 @@ class Hole:
     end: str | None = None
 
 
-def holes_of(record: ServiceRecord, period: Period, stretches: Iterable[Stretch], *, covered: int) -> list[Hole]:
-    """Of one service: hours without demand, without replicas, without a need, without a price."""
+def holes_of(record: ServiceRecord, period: Period, *, covered: int) -> list[Hole]:
+    """Of one service: hours without demand, without replicas, without a need."""
     name, hours = record.accounted.name, period.slot_s / 3600.0
     use = record.use
     found = [
@@ -67,19 +68,32 @@ def holes_of(record: ServiceRecord, period: Period, stretches: Iterable[Stretch]
                 "higher and not known, all above the work is in 'unexplained' (planner profile check)",
             )
         )
-    missing = [each for each in stretches if each.price is None]
-    found += [
-        Hole(
-            subject=name,
-            what="price",
-            hours=(each.end_s - each.start_s) / 3600.0,
-            start=iso(each.start_s),
-            end=iso(each.end_s),
-            text=f"no price for {each.key}: its cost is in no sum",
-        )
-        for each in missing
-    ]
     return found
+
+
+def price_holes(lines: Iterable[PriceLine], used: Mapping[str, Collection[str]]) -> list[Hole]:
+    """Once for each price that is not known, with those whose cost that leaves out: `used` names them by price key."""
+    missing = {line.key: line for line in lines if line.list_price is None and line.key in used}
+    return [
+        Hole(
+            subject=line.key,
+            what="price",
+            hours=(line.end_s - line.start_s) / 3600.0,
+            start=iso(line.start_s),
+            end=iso(line.end_s),
+            text=f"{_remedied(line)}; without it the cost of {_named(used[line.key])} is in no sum",
+        )
+        for line in missing.values()
+    ]
+
+
+def _remedied(line: PriceLine) -> str:
+    return line.told if "clusters:" in line.told else f"{line.told}: give it in the file of --prices"
+
+
+def _named(services: Collection[str]) -> str:
+    first, more = sorted(services)[:5], len(services) - 5
+    return ", ".join(first) + (f" and {more} more" if more > 0 else "")
 
 
 def _gaps(name: str, what: str, unknown: NDArray[np.bool_], period: Period, covered: int, text: str) -> list[Hole]:

@@ -35,7 +35,7 @@ NAMES = (
 )
 LINE = (
     *NAMES,
-    Column(key="price_key", title="Price key", meaning="the row of the table of prices that holds for this line"),
+    Column(key="price_key", title="Price key", meaning="its row in the table of prices, or in that of mixed prices"),
     Column(key="start", title="From"),
     Column(key="end", title="To", meaning="the first moment that is no longer in it"),
     Column(key="hours", title="Hours", kind=Kind.HOURS),

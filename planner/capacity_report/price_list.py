@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from planner.capacity_report.document import Column, Kind, Table, rows_of
@@ -19,6 +19,10 @@ _COLUMNS = (
     Column(key="price", title="Effective price", kind=Kind.PRICE, meaning="list price × (1 − discount)",
            formula="{list_price} * (1 - {discount})"),
     Column(key="pricing", title="Terms"),
+    Column(key="term_years", title="Term in years", kind=Kind.NUMBER, meaning="of a reservation"),
+    Column(key="on_demand_list_price", title="List price on demand", kind=Kind.PRICE,
+           meaning="of the same GPU there, beside a reserved price: what FOCUS calls the list price"),
+    Column(key="commitment", title="Commitment", meaning="whose price it is, held or not"),
     Column(key="cloud", title="Cloud"),
     Column(key="region", title="Region"),
     Column(key="told", title="Where from, as of when"),
@@ -42,6 +46,12 @@ class PriceLine:
     cloud: str = ""
     """Whose price it is."""
     region: str = ""
+    term_years: int | None = None
+    """Of a reservation."""
+    on_demand_list_price: float | None = None
+    """Of the same GPU there, beside a reserved price; None where it is not known."""
+    commitment: str = ""
+    """Whose price it is, where it is one of the fleet file's commitments."""
 
     @property
     def effective(self) -> float | None:
@@ -62,8 +72,9 @@ def _order(line: PriceLine) -> tuple[str, str, float, str]:
     return line.cluster, line.gpu, line.start_s, line.key
 
 
-def prices_table(prices: PriceList) -> Table:
-    """All prices that a line of the ledger names."""
+def prices_table(prices: PriceList, commitments: Iterable[PriceLine] = ()) -> Table:
+    """All prices that a line of the ledger names, those of commitments among them."""
+    every = [*(line for lines in prices.values() for line in lines), *commitments]
     rows = [
         {
             "price_key": line.key,
@@ -75,10 +86,13 @@ def prices_table(prices: PriceList) -> Table:
             "discount": line.discount,
             "price": line.effective,
             "pricing": line.pricing,
+            "term_years": line.term_years,
+            "on_demand_list_price": line.on_demand_list_price,
+            "commitment": line.commitment or None,
             "cloud": line.cloud,
             "region": line.region,
             "told": line.told,
         }
-        for line in sorted({line.key: line for lines in prices.values() for line in lines}.values(), key=_order)
+        for line in sorted({line.key: line for line in every}.values(), key=_order)
     ]
     return Table(name="prices", title="Prices", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows))

@@ -12,6 +12,7 @@ from planner.capacity_report.period import Period
 from planner.capacity_report.price_list import PriceLine
 from planner.currencies import known_currency
 from planner.price_book import PriceBook
+from planner.price_fields import Pricing
 from planner.price_place import Place
 from planner.price_search import Search
 
@@ -35,6 +36,10 @@ class PricedStretch:
     """None where the price is one of every region."""
     told: str
     """Where it is from, with its date."""
+    term_years: int | None = None
+    """Of a reservation."""
+    on_demand_list_per_h: Decimal | None = None
+    """The list price on demand beside a reserved price; None where it is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,24 +56,42 @@ Stretches = tuple[PricedStretch | PriceHole, ...]
 
 
 def priced_stretches(
-    book: PriceBook, gpu: str, place: Place, *, start: datetime, end: datetime, currency: str
+    book: PriceBook,
+    gpu: str,
+    place: Place,
+    *,
+    start: datetime,
+    end: datetime,
+    currency: str,
+    term_years: int | None = None,
 ) -> Stretches:
     """The prices of a GPU type at a place, from start to end without gap or overlap.
+
+    With `term_years`, of reservations those of that term alone.
 
     A price changes at midnight on the clocks of `start`'s time zone. Of several rows the cheapest of the first kind of
     pricing that has one counts. Raises InvalidInput for moments without a zone or out of order, or an unknown currency.
     """
     _require_in_order(start, end)
-    search = Search(book=book, gpu=gpu, place=place, currency=require_currency(currency))
+    search = Search(book=book, gpu=gpu, place=place, currency=require_currency(currency), term_years=term_years)
     parts = [_part(search, *each) for each in _between_changes(search, start, end)]
     return tuple(_joined(parts))
 
 
 def price_lines(
-    book: PriceBook, *, cluster: str, gpu: str, place: Place, period: Period, currency: str
+    book: PriceBook,
+    *,
+    cluster: str,
+    gpu: str,
+    place: Place,
+    period: Period,
+    currency: str,
+    term_years: int | None = None,
 ) -> tuple[PriceLine, ...]:
     """The same as lines of the report's table of prices; a hole is a line without a price."""
-    stretches = priced_stretches(book, gpu, place, start=period.start, end=period.end, currency=currency)
+    stretches = priced_stretches(
+        book, gpu, place, start=period.start, end=period.end, currency=currency, term_years=term_years
+    )
     several = len(stretches) > 1
     return tuple(
         _price_line(each, key=f"{cluster}/{gpu}" + (f"/{at}" if several else ""), cluster=cluster, gpu=gpu)
@@ -90,6 +113,7 @@ def _price_line(stretch: PricedStretch | PriceHole, *, key: str, cluster: str, g
     )
     if isinstance(stretch, PriceHole):
         return line
+    on_demand = stretch.on_demand_list_per_h
     return replace(
         line,
         list_price=float(stretch.list_per_h),
@@ -97,6 +121,8 @@ def _price_line(stretch: PricedStretch | PriceHole, *, key: str, cluster: str, g
         pricing=stretch.pricing,
         cloud=stretch.cloud,
         region=stretch.region or "",
+        term_years=stretch.term_years,
+        on_demand_list_price=None if on_demand is None else float(on_demand),
     )
 
 
@@ -154,7 +180,16 @@ def _part(search: Search, start: datetime, end: datetime, day: date) -> PricedSt
         cloud=quote.row.cloud,
         region=quote.row.region or search.place.region,
         told=quote.told,
+        term_years=quote.row.term_years,
+        on_demand_list_per_h=_on_demand(search, day) if quote.row.pricing is Pricing.RESERVED else None,
     )
+
+
+def _on_demand(search: Search, day: date) -> Decimal | None:
+    """The list price on demand there."""
+    place = replace(search.place, pricing=(Pricing.ON_DEMAND,))
+    quote = replace(search, place=place, term_years=None).best(day, discounted=False)
+    return None if quote is None else quote.list_per_h
 
 
 def _joined(parts: Sequence[PricedStretch | PriceHole]) -> Iterator[PricedStretch | PriceHole]:

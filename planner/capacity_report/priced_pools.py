@@ -11,9 +11,9 @@ import numpy as np
 
 from models.errors import InvalidInput
 from planner.capacity_report.assumptions import Assumption
+from planner.capacity_report.commitments import Commitment, priced_commitments
 from planner.capacity_report.gpu_offers import Offers, offers_for
 from planner.capacity_report.history import Slots
-from planner.capacity_report.holes import Hole
 from planner.capacity_report.period import Period
 from planner.capacity_report.price_list import PriceLine, PriceList
 from planner.capacity_report.priced_gpus import price_lines, require_currency
@@ -37,13 +37,15 @@ class PricedPools:
     places: dict[str, Place]
     """By cluster."""
     prices: PriceList
+    commitments: tuple[Commitment, ...] = ()
 
     @property
     def assumptions(self) -> list[Assumption]:
-        """What the book says of itself."""
+        """What the book says of itself, and what each commitment costs."""
         spec = self.book.spec
         told = [f"price book {self.book.name}, as of {spec.as_of}", *spec.notes]
-        return [Assumption(topic="prices", text=text, source=self.book.name, date=str(spec.as_of)) for text in told]
+        of_book = [Assumption(topic="prices", text=text, source=self.book.name, date=str(spec.as_of)) for text in told]
+        return [*of_book, *(each.assumption(self.currency) for each in self.commitments)]
 
     def slot_prices(self, cluster: str, gpu: str, team: str | None = None) -> Slots:
         """Effective prices of a GPU for an hour, slot by slot; NaN where it is not known."""
@@ -69,12 +71,28 @@ class PricedPools:
         rate = rate_between(self.book.spec.exchange_rates, ours, self.currency)
         return None if rate is None else float(rate.factor)
 
-    def lines(self, cluster: str, gpu: str, *, team: str | None = None) -> tuple[PriceLine, ...]:
-        """The prices of a GPU type in a cluster, for a team, through the period."""
+    def lines(
+        self,
+        cluster: str,
+        gpu: str,
+        *,
+        team: str | None = None,
+        pricing: Pricing | None = None,
+        term_years: int | None = None,
+    ) -> tuple[PriceLine, ...]:
+        """The prices of a GPU type in a cluster, for a team, through the period; or those of certain terms."""
         if not self._is_placed(cluster, gpu):
             return (_unplaced(cluster, gpu, self.period),)
         place = replace(self.place(cluster), team=team)
-        return price_lines(self.book, cluster=cluster, gpu=gpu, place=place, period=self.period, currency=self.currency)
+        return price_lines(
+            self.book,
+            cluster=cluster,
+            gpu=gpu,
+            place=place if pricing is None else replace(place, pricing=(pricing,)),
+            period=self.period,
+            currency=self.currency,
+            term_years=term_years,
+        )
 
     def _is_placed(self, cluster: str, gpu: str) -> bool:
         """Whether the fleet file says where a cluster is, or the price book has prices of that very cluster."""
@@ -85,15 +103,6 @@ class PricedPools:
         if not self._is_placed(cluster, gpu):
             return Offers(found=(), holes=(_UNPLACED.format(cluster),))
         return offers_for(self.book, gpu, self.place(cluster), on=on, currency=self.currency)
-
-    def holes(self, services: Sequence[Accounted]) -> list[Hole]:
-        """Why a price is not known, once a pool."""
-        found = {}
-        for each in services:
-            for line in self.prices[each.name]:
-                if line.list_price is None:
-                    found[line.key] = Hole(subject=line.key, what="price", text=_remedied(line.told))
-        return list(found.values())
 
     def place(self, cluster: str) -> Place:
         """Where a cluster is."""
@@ -114,7 +123,8 @@ def priced_pools(
         prices={},
     )
     found = {each.name: _lines(pools, each) for each in services}
-    return replace(pools, prices=found)
+    gpus = {each.gpu for each in services}
+    return replace(pools, prices=found, commitments=priced_commitments(fleet.commitments, pools, gpus))
 
 
 def _place(name: str, fleet: FleetFile) -> Place:
@@ -136,10 +146,6 @@ def _lines(pools: PricedPools, service: Accounted) -> tuple[PriceLine, ...]:
     if own == shared:
         return shared
     return tuple(replace(line, key=f"{line.key} for {service.fields.team}") for line in own)
-
-
-def _remedied(told: str) -> str:
-    return told if "clusters:" in told else f"{told}: give it in the file of --prices"
 
 
 def _unplaced(cluster: str, gpu: str, period: Period) -> PriceLine:

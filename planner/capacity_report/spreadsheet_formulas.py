@@ -11,7 +11,7 @@ from planner.capacity_report.document import Column
 from planner.capacity_report.spreadsheet_checks import check_formula
 from planner.capacity_report.spreadsheet_layout import FIRST_ROW, TOTAL_ROW, Layout, Place, is_grouping
 
-_LEDGER, _PRICES, _CHECKS = "ledger", "prices", "checks"
+_LEDGER, _PRICES, _MIX, _CHECKS = "ledger", "prices", "price_mix", "checks"
 
 
 def cell_formula(place: Place, column: Column, index: int, layout: Layout) -> str | None:
@@ -79,12 +79,22 @@ def key_column(column: Column) -> str:
 
 
 def _price(place: Place, column: Column, index: int, layout: Layout) -> str | None:
-    """The effective price that the key names, where the table of prices has that very price."""
+    """The price that the key names, effective or mixed, where the tables of prices have that very price."""
     row, named = place.table.rows[index], key_column(column)
     key = row[named]
+    if key in layout.mixed_prices and key not in layout.prices:
+        same = layout.mixed_prices[str(key)] == row[column.key]
+        return _mixed_price(place.cell(named, FIRST_ROW + index)) if same else None
     if key not in layout.prices or layout.prices[str(key)] != row[column.key]:
         return None
     return _sum_where(f"{_PRICES}_price_key", place.cell(named, FIRST_ROW + index), f"{_PRICES}_price")
+
+
+def _mixed_price(key: str) -> str:
+    """The cost of the parts with a key over their GPU-hours; not known where that of one is not."""
+    chosen = f"EXACT({_MIX}_mix,{key})"
+    missing = f"SUMPRODUCT({chosen}*(1-ISNUMBER({_MIX}_cost)))"
+    return f'IF({missing}>0,"",SUMPRODUCT(--{chosen},{_MIX}_cost)/SUMPRODUCT(--{chosen},{_MIX}_gpu_h))'
 
 
 def _sum_where(names: str, name: str, figures: str) -> str:

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from planner.capacity_report.document import Cell, Table
+from planner.capacity_report.document import Cell, Row, Table, number
 
 TITLE_ROW, NOTE_ROW, TOTAL_ROW, HEADER_ROW, FIRST_ROW = range(5)
 """Counted from 0, as on every sheet of a table: totals stand above the header, where no filter hides and no sort moves
 them."""
 SHEET_NAME_LENGTH = 31
 _NOT_IN_SHEET_NAMES = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
-_NAMED = ("ledger", "prices", "checks")
+_NAMED = ("ledger", "prices", "price_mix", "checks")
 """Tables whose columns have names that formulas use, such as `ledger_team`."""
 
 
@@ -81,6 +81,20 @@ class Layout:
         rows = () if place is None else place.table.rows
         count = Counter(row["price_key"] for row in rows)
         return {str(row["price_key"]): row["price"] for row in rows if count[row["price_key"]] == 1}
+
+    @cached_property
+    def mixed_prices(self) -> Mapping[str, Cell]:
+        """Mixed prices by their keys."""
+        place = self.place("price_mix")
+        parts: dict[str, list[Row]] = {}
+        for row in () if place is None else place.table.rows:
+            parts.setdefault(str(row["mix"]), []).append(row)
+        return {
+            mix: None
+            if any(row["cost"] is None for row in rows)
+            else sum(number(row["cost"]) for row in rows) / sum(number(row["gpu_h"]) for row in rows)
+            for mix, rows in parts.items()
+        }
 
     def range_of(self, name: str, key: str) -> str | None:
         """A column as formulas write it: by its name where it has one."""

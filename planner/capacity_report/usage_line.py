@@ -9,7 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from models.errors import InvalidInput
-from planner.capacity_report.document import CapacityReport
+from planner.capacity_report import price_mix
+from planner.capacity_report.committed_use import NOT_HELD
+from planner.capacity_report.document import CapacityReport, number
 from planner.price_fields import Pricing
 
 NOT_STATED = "(none)"
@@ -40,11 +42,17 @@ class UsageLine:
     gpu_hours: Decimal
     """Allocated."""
     list_per_h: Decimal
-    """Of a GPU for an hour, in `currency`."""
+    """Of a GPU for an hour, in `currency`; beside a reservation the one on demand, where it is known."""
     effective_per_h: Decimal
     """After discounts."""
     pricing: Pricing
     currency: str
+    term_years: int | None = None
+    """Of a reservation."""
+    commitment: str = ""
+    """Name of the commitment that is used here."""
+    held: bool = True
+    """Whether a service held it; a commitment is paid without that too."""
 
     def __post_init__(self) -> None:
         if self.start.tzinfo is None or self.end.tzinfo is None or not self.start < self.end:
@@ -60,14 +68,27 @@ def usage_lines(report: CapacityReport) -> Iterator[UsageLine]:
 
     The provider is whose price it is; where nobody says so, the cluster.
     """
-    prices = {row["price_key"]: row for row in report.table("prices").rows}
+    prices = {str(row["price_key"]): row for row in report.table("prices").rows}
+    mixes = _mixes(report)
     for row in report.table("ledger").rows:
-        priced = prices[row["price_key"]]
-        if row["allocated_gpu_h"] is not None and priced["list_price"] is not None:
-            yield _line(row, priced, report.currency)
+        shares = mixes.get(str(row["price_key"])) or {str(row["price_key"]): 1.0}
+        if row["allocated_gpu_h"] is None or any(prices[key]["list_price"] is None for key in shares):
+            continue
+        for key, share in shares.items():
+            part = {**row, "allocated_gpu_h": number(row["allocated_gpu_h"]) * share}
+            yield _line(part, prices[key], report.currency)
+
+
+def _mixes(report: CapacityReport) -> dict[str, dict[str, float]]:
+    """What part of the GPU-hours of each mixed price is paid at which price."""
+    found: dict[str, dict[str, float]] = {}
+    for row in report.table(price_mix.NAME).rows if report.has(price_mix.NAME) else ():
+        found.setdefault(str(row["mix"]), {})[str(row["price_key"])] = number(row["gpu_h"])
+    return {mix: {key: part / sum(parts.values()) for key, part in parts.items()} for mix, parts in found.items()}
 
 
 def _line(row: Mapping[str, Any], priced: Mapping[str, Any], currency: str) -> UsageLine:
+    on_demand = priced["on_demand_list_price"]
     return UsageLine(
         service=row["service"],
         team=row["team"],
@@ -79,10 +100,13 @@ def _line(row: Mapping[str, Any], priced: Mapping[str, Any], currency: str) -> U
         start=datetime.fromisoformat(row["start"]),
         end=datetime.fromisoformat(row["end"]),
         gpu_hours=_exact(row["allocated_gpu_h"]),
-        list_per_h=_exact(priced["list_price"]),
+        list_per_h=_exact(priced["list_price"] if on_demand is None else on_demand),
         effective_per_h=_exact(priced["price"]),
         pricing=Pricing(priced["pricing"]),
         currency=currency,
+        term_years=priced["term_years"],
+        commitment=priced["commitment"] or "",
+        held=row["service"] != NOT_HELD,
     )
 
 

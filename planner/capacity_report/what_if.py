@@ -74,9 +74,9 @@ def what_if_table(records: Sequence[ServiceRecord], period: Period, market: Mark
     rows = [row for each in dearest for row in _rows(each, period, market, covered)]
     left = len(known) - len(dearest)
     note = (
-        "By the model alone, whatever was measured, at the prices of the report; these figures do not follow a change "
+        "By the model alone, whatever was measured, at ordinary prices, whatever is committed; these figures do not "
+        "follow a change of the table of prices."
     )
-    note += "of the table of prices."
     note += f" The {len(dearest)} services whose need costs most; {left} more are left out." if left else ""
     return Table(name="what_if", title="What if", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows), note=note)
 

@@ -92,7 +92,7 @@ def report(
         currency=priced.currency,
         made_on=until.date() if as_of is None else as_of.date(),
         assumptions=[*priced.assumptions, *stated_of_the_fleet(fleet, priced.book.spec.currency)],
-        holes=priced.holes(services),
+        commitments=priced.commitments,
         advice=advice_tables(fleet, records, priced, gathering.doings, period=period, covered=covered),
     )
     document = capacity_report(material)

@@ -52,8 +52,13 @@ def test_every_check_is_zero_and_a_price_that_changes_makes_two_lines(document):
         ("2026-10-31T23:00:00Z", 3.1),
     ]
     assert sum(row["hours"] for row in lines) == 745
+    prices = {row["price_key"]: row["price"] for row in rows(document, "prices")}
+    assert prices["eu-1/A100-SXM4-80GB"] == pytest.approx(3.4309 * 0.88)
+    # Of those that are held three cost what the commitment costs, the rest the ordinary price.
     chat = next(row for row in rows(document, "ledger") if row["service"] == "chat")
-    assert chat["price"] == pytest.approx(3.4309 * 0.88)
+    held = sum(row["allocated_gpu_h"] for row in rows(document, "ledger") if row["price_key"] == chat["price_key"])
+    blended = (3 * 745 * 2.1 + (held - 3 * 745) * 3.4309 * 0.88) / held
+    assert chat["price"] == pytest.approx(blended)
 
 
 def test_what_is_missing_is_a_hole_of_its_hours(document):
@@ -112,7 +117,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, capsys):
         assert reported(EXAMPLE, *outputs) == 0
         made.append([Path(each).read_bytes() for each in outputs])
     assert made[0] == made[1]
-    assert "USD 49,548.03 for 17,733.0 GPU-hours" in capsys.readouterr().out
+    assert "USD 47,725.29 for 18,602.0 GPU-hours" in capsys.readouterr().out
 
 
 def spoilt(folder: Path, file: str, old: str, new: str) -> None:
@@ -178,7 +183,7 @@ def test_a_currency_without_a_rate_is_a_hole_and_with_one_a_factor(folder, tmp_p
     (folder / "prices.yaml").write_text(yaml.safe_dump(book), encoding="utf-8")
     assert reported(folder, str(out), options=("--currency", "EUR")) == 0
     priced = json.loads(out.read_text(encoding="utf-8"))
-    assert priced["headline"][0]["value"] == pytest.approx(0.8 * 49_548.0312, rel=1e-6)
+    assert priced["headline"][0]["value"] == pytest.approx(0.8 * 47_725.288, rel=1e-6)
 
 
 def test_what_a_breach_is_worth_follows_the_currency(folder, tmp_path):
@@ -201,7 +206,7 @@ def test_what_if_as_it_is_costs_what_the_ledger_says_with_a_team_s_discount_and_
     out = tmp_path / "report.json"
     assert reported(folder, str(out)) == 0
     document = json.loads(out.read_text(encoding="utf-8"))
-    for service in ("search-answers", "summaries", "chat"):
+    for service in ("search-answers", "summaries", "code"):  # whose pools hold no commitment
         lines = [row for row in rows(document, "ledger") if row["service"] == service]
         (stands,) = [
             row for row in rows(document, "what_if") if row["service"] == service and row["change"] == "as it is"

@@ -82,7 +82,7 @@ def test_the_validator_would_find_a_broken_row():
 def test_a_row_says_what_was_held_and_what_it_cost():
     found = {column: cell for column, cell in row().items() if cell}
     tags = json.loads(found.pop("Tags"))
-    assert tags == {"cluster": "us-1", "environment": "prod", "model": "llama", "team": "assistants"}
+    assert tags == {"cluster": "us-1", "environment": "prod", "model": "llama", "service": "chat", "team": "assistants"}
     assert json.loads(found.pop("SkuPriceDetails")) == {
         "GpuCount": 1, "x_GpuType": "H100-SXM5-80GB", "x_Pricing": "on_demand",
     }  # fmt: skip

@@ -150,6 +150,18 @@ def test_a_reservation_is_paid_at_the_start_as_far_as_it_says():
     assert [each.split(",")[0] for each in offers.holes] == [f"no price of {H100} (spot"]
 
 
+def test_a_term_that_is_missing_is_no_missing_exchange_rate():
+    prices = book(row(4.0), row(3.0, pricing="reserved", termYears=1), row(2.5, pricing="reserved", source="no term"))
+    offers = offers_for(prices, H100, HERE, on=date(2026, 10, 1), currency="USD")
+    assert offers.holes[0] == (
+        f"no price of {H100} (reserved for 3 y, cloud aws, region us-east-1, cluster us-1) in ours; "
+        "it has reserved prices for 1 y, a reserved price that names no termYears"
+    )
+    in_euro = offers_for(prices, H100, HERE, on=date(2026, 10, 1), currency="EUR")
+    assert "no exchange rate from USD to EUR" in in_euro.holes[1]
+    assert "exchange rate" not in in_euro.holes[2]
+
+
 def test_lines_of_the_report_say_the_same():
     period = parse_period("2026-10", time_zone="Europe/Berlin")
     prices = book(row(6.0, until="2026-10-20"), discounts=[{"percent": 25, "source": "a"}])

@@ -1,0 +1,245 @@
+"""Commitments against what services hold: held GPUs at the commitments' prices, and a line of those nobody held.
+
+In each slot what the services of a pool hold is paid at the commitments' prices up to their number, each commitment by
+its share of them, and beyond at the pool's own price. Every GPU-hour of a pool and price has the same part of either,
+so that a stretch has one mixed price, whose parts the table of mixed prices tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.capacity_report.commitments import Commitment
+from planner.capacity_report.history import Slots
+from planner.capacity_report.holes import Hole
+from planner.capacity_report.ledger import LINE, Stretch, iso
+from planner.capacity_report.measures import CAUSES, priced, with_ratios
+from planner.capacity_report.period import Period
+from planner.capacity_report.price_list import PriceLine, PriceList
+from planner.capacity_report.price_mix import MixPart, mixed_price
+from planner.capacity_report.service_record import ServiceRecord
+
+NOT_HELD = "(committed, not held)"
+"""The service of the ledger's lines of commitments that nobody held."""
+_NOBODY = "(none)"
+_NOTHING = 1e-9
+"""GPU-hours that are none: a float's last digits."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CommittedUse:
+    """What commitments make of the account."""
+
+    not_held: Slots
+    """GPUs in each slot of the period, 0 where that is not known."""
+    stretches: dict[str, list[Stretch]] = field(default_factory=dict)
+    """By service, of the pools that have commitments."""
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    """Of the ledger."""
+    mixes: list[MixPart] = field(default_factory=list)
+    holes: list[Hole] = field(default_factory=list)
+
+
+def committed_use(
+    commitments: Iterable[Commitment],
+    records: Sequence[ServiceRecord],
+    prices: PriceList,
+    period: Period,
+    *,
+    covered: int,
+) -> CommittedUse:
+    """The account of all pools with commitments, over the slots that are over."""
+    found = CommittedUse(not_held=np.zeros(period.slots))
+    by_pool: dict[tuple[str, str], list[Commitment]] = {}
+    for each in commitments:
+        by_pool.setdefault(each.pool, []).append(each)
+    for name, kept in sorted(by_pool.items()):
+        members = [each for each in records if each.accounted.pool == name]
+        of_members = {each.accounted.name: prices[each.accounted.name] for each in members}
+        pool = _Pool(commitments=kept, members=members, prices=of_members, period=period, covered=covered)
+        pool.add_to(found)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pool:
+    """Services and commitments of one cluster and GPU type."""
+
+    commitments: Sequence[Commitment]
+    members: Sequence[ServiceRecord]
+    prices: Mapping[str, Sequence[PriceLine]]
+    period: Period
+    covered: int
+
+    @property
+    def hours(self) -> float:
+        return self.period.slot_s / 3600.0
+
+    @cached_property
+    def held(self) -> Slots:
+        """GPUs that services are known to have held."""
+        each = [np.nan_to_num(record.use.allocated[: self.covered]) for record in self.members]
+        total: Slots = np.sum(each, axis=0) if each else np.zeros(self.covered)
+        return total
+
+    @cached_property
+    def committed(self) -> Slots:
+        total: Slots = np.sum([each.in_slots(self.period, self.covered) for each in self.commitments], axis=0)
+        return total
+
+    @cached_property
+    def spare(self) -> Slots:
+        """Committed GPUs that no service is known to have held."""
+        return np.maximum(self.committed - self.held, 0.0)
+
+    @cached_property
+    def told(self) -> NDArray[np.bool_]:
+        """Slots in which that is known: every service's replicas are, or those that are hold all that is committed."""
+        gaps = [np.isnan(record.use.allocated[: self.covered]) for record in self.members]
+        blind = np.any(gaps, axis=0) if gaps else np.zeros(self.covered, dtype=bool)
+        known: NDArray[np.bool_] = ~blind | (self.spare <= _NOTHING)
+        return known
+
+    @property
+    def segments(self) -> list[slice]:
+        """Parts of the period in which no price changes and no commitment ends."""
+        lines = [line for each in self.prices.values() for line in each]
+        lines += [line for each in self.commitments for line in each.lines]
+        moments = [*(line.start_s for line in lines), *(each.until_s for each in self.commitments)]
+        inside = {min(self.covered, max(0, self.period.slot_of(moment))) for moment in moments}
+        edges = sorted({0, self.covered, *inside})
+        return [slice(first, last) for first, last in pairwise(edges)]
+
+    def add_to(self, found: CommittedUse) -> None:
+        """All of the pool."""
+        segments = self.segments
+        for at, segment in enumerate(segments, start=1):
+            suffix = "" if len(segments) == 1 else f" {at}"
+            for line, names in self._lines_of(segment).items():
+                parts = self._parts(line, names, segment, f"{line.key} mix{suffix}")
+                found.mixes.extend(parts if len(parts) > 1 else ())
+                for name in names:
+                    _extend(found.stretches.setdefault(name, []), self._stretch(line, parts, segment))
+            found.lines.extend(self._not_held(segment))
+        found.not_held[: self.covered] += np.where(self.told, self.spare, 0.0)
+        found.holes.extend(self._holes())
+
+    def _lines_of(self, segment: slice) -> dict[PriceLine, list[str]]:
+        """The services by the price that holds for them."""
+        found: dict[PriceLine, list[str]] = {}
+        for name, lines in self.prices.items():
+            found.setdefault(self._at(lines, segment), []).append(name)
+        return found
+
+    def _at(self, lines: Sequence[PriceLine], segment: slice) -> PriceLine:
+        begun = [line for line in lines if self.period.slot_of(line.start_s) <= segment.start]
+        return begun[-1]
+
+    def _active(self, segment: slice) -> list[tuple[Commitment, float]]:
+        """Commitments of a segment and the share that each has of what is committed."""
+        whole = float(self.committed[segment.start])
+        return [
+            (each, each.gpus / whole) for each in self.commitments if segment.start < self.period.slot_of(each.until_s)
+        ]
+
+    def _parts(self, line: PriceLine, names: Sequence[str], segment: slice, mix: str) -> list[MixPart]:
+        """GPU-hours that services of one price held, by what they are paid at; none where they held nothing."""
+        chosen = [each for each in self.members if each.accounted.name in names]
+        gpu_h = float(sum(np.nansum(each.use.allocated[segment]) for each in chosen)) * self.hours
+        whole = float(self.held[segment].sum())
+        if gpu_h <= _NOTHING:
+            return []
+        taken = gpu_h * float(np.minimum(self.held, self.committed)[segment].sum()) / whole
+        parts = [
+            MixPart(mix=mix, price_key=paid.key, gpu_h=taken * share, price=paid.effective)
+            for each, share in self._active(segment)
+            if (paid := self._at(each.lines, segment)).effective is not None
+        ]
+        rest = gpu_h - sum(part.gpu_h for part in parts)
+        if rest > _NOTHING * gpu_h:
+            parts.append(MixPart(mix=mix, price_key=line.key, gpu_h=rest, price=line.effective))
+        return parts
+
+    def _stretch(self, line: PriceLine, parts: Sequence[MixPart], segment: slice) -> Stretch:
+        key, price = line.key, line.effective
+        if len(parts) == 1:
+            key, price = parts[0].price_key, parts[0].price
+        elif parts:
+            key, price = parts[0].mix, mixed_price(parts)
+        start_s, end_s = (float(self.period.edges_s[at]) for at in (segment.start, segment.stop))
+        return Stretch(key=key, start_s=start_s, end_s=end_s, price=price)
+
+    def _not_held(self, segment: slice) -> Iterator[dict[str, Any]]:
+        """A line of the ledger for each commitment that was not held whole."""
+        known = self.told[segment]
+        gpu_h = float(self.spare[segment][known].sum()) * self.hours
+        unknown_h = float(np.count_nonzero(~known)) * self.hours
+        if gpu_h <= _NOTHING and not unknown_h:
+            return
+        for each, share in self._active(segment):
+            paid = self._at(each.lines, segment)
+            row: dict[str, Any] = {
+                **{column.key: None for column in LINE},
+                "service": NOT_HELD,
+                **dict.fromkeys(("team", "model", "environment"), _NOBODY),
+                "cluster": each.cluster,
+                "gpu": each.gpu,
+                "price_key": paid.key,
+                "start": iso(self.period.edges_s[segment.start]),
+                "end": iso(self.period.edges_s[segment.stop]),
+                "hours": self.hours * (segment.stop - segment.start),
+                "demand_unknown_h": 0.0,
+                "replicas_unknown_h": unknown_h,
+                "price": paid.effective,
+            }
+            if known.any():
+                row |= _idle(gpu_h * share)
+            yield with_ratios(priced(row, paid.effective))
+
+    def _holes(self) -> Iterator[Hole]:
+        end_s = float(self.period.edges_s[self.covered])
+        for line in (line for each in self.commitments for line in each.lines):
+            if line.list_price is None and line.start_s < end_s:
+                yield Hole(
+                    subject=line.key,
+                    what="price",
+                    hours=(min(line.end_s, end_s) - line.start_s) / 3600.0,
+                    start=iso(line.start_s),
+                    end=iso(min(line.end_s, end_s)),
+                    text=f"{line.told}; what services hold of it is paid at the pool's price, what nobody holds is in "
+                    "no cost",
+                )
+        at = np.flatnonzero(~self.told)
+        if len(at):
+            first = self.commitments[0]
+            yield Hole(
+                subject=f"{first.cluster}/{first.gpu}",
+                what="committed, not held",
+                hours=len(at) * self.hours,
+                start=iso(self.period.edges_s[at[0]]),
+                end=iso(self.period.edges_s[at[-1] + 1]),
+                text="not every service's replicas are known in these hours: what nobody held of the committed GPUs, "
+                "and what that cost, is in no sum",
+            )
+
+
+def _idle(gpu_h: float) -> dict[str, float]:
+    """All of it over-provisioned. Nobody asked for it, so that it has no requests and no need, not even 0."""
+    parts = dict.fromkeys((f"{cause}_gpu_h" for cause in CAUSES), 0.0)
+    idle = {"allocated_gpu_h": gpu_h, "idle_gpu_h": gpu_h, "over_provisioned_gpu_h": gpu_h}
+    return {**parts, "used_gpu_h": 0.0, "unexplained_gpu_h": 0.0, **idle}
+
+
+def _extend(stretches: list[Stretch], further: Stretch) -> None:
+    """Neighbours of one price are one stretch."""
+    if stretches and stretches[-1].key == further.key:
+        last = stretches.pop()
+        further = Stretch(key=last.key, start_s=last.start_s, end_s=further.end_s, price=last.price)
+    stretches.append(further)

@@ -1,0 +1,318 @@
+"""What is bought already is paid, held or not: every committed GPU-hour is in the account once, at its price."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.capacity_report.assembled import Material, capacity_report
+from planner.capacity_report.commitments import Commitment
+from planner.capacity_report.committed_use import NOT_HELD
+from planner.capacity_report.document import CapacityReport
+from planner.capacity_report.focus import focus_report
+from planner.capacity_report.price_list import PriceLine
+from planner.capacity_report.priced_pools import priced_pools
+from planner.capacity_report.service_record import ServiceRecord, record
+from planner.capacity_report.spreadsheet import write_xlsx
+from planner.fleet_file import FleetFile
+from scripts.focus_check import check
+from tests.planner.capacity_report.counter_service import counter
+from tests.planner.capacity_report.test_column_formula import expect_formulas_hold
+from tests.planner.capacity_report.test_figures import FEBRUARY, history, priced
+from tests.planner.capacity_report.workbook_reader import opened, rows_of_sheet
+
+POOL = counter().pool
+HOURS = FEBRUARY.hours
+
+
+def held(gpus, *, name: str = "a", **fields) -> ServiceRecord:
+    """A service that holds GPUs (replicas have two each)."""
+    return record(counter(name, **fields), history(1.0, np.ones(FEBRUARY.slots) * gpus / 2.0), FEBRUARY)
+
+
+def commitment(gpus: int, price: float | None = 1.0, *, at: int = 1, until: date = date(2028, 1, 1), **fields):
+    """Of the pool, at one price."""
+    cluster, gpu = POOL
+    name = f"{cluster}/{gpu} commitment {at}"
+    until_s = datetime(until.year, until.month, until.day, tzinfo=ZoneInfo(FEBRUARY.time_zone)).timestamp()
+    line = PriceLine(
+        key=name, cluster=cluster, gpu=gpu, start_s=FEBRUARY.start_s, end_s=min(until_s, FEBRUARY.end_s),
+        list_price=price, discount=0.0, pricing="reserved", told="a contract", commitment=name, **fields,
+    )  # fmt: skip
+    return Commitment(name=name, cluster=cluster, gpu=gpu, gpus=gpus, until=until, until_s=until_s, lines=(line,))
+
+
+def reported(records, commitments, *, amount: float | None = 3.0, prices=None) -> CapacityReport:
+    return capacity_report(
+        Material(
+            period=FEBRUARY, covered=FEBRUARY.slots, records=records,
+            prices=priced(records, amount, FEBRUARY) if prices is None else prices,
+            commitments=commitments, currency="USD", made_on=date(2027, 3, 1),
+        )
+    )  # fmt: skip
+
+
+def not_held(report: CapacityReport):
+    return [row for row in report.table("ledger").rows if row["service"] == NOT_HELD]
+
+
+def expect_whole(report: CapacityReport) -> None:
+    assert {row["difference"] for row in report.table("checks").rows} == {0.0}
+    for table in report.tables:
+        expect_formulas_hold(table)
+
+
+def test_sixteen_committed_gpus_of_which_four_are_held_are_paid_whole():
+    report = reported([held(4.0)], [commitment(16, 1.5)])
+    expect_whole(report)
+    (service, rest) = report.table("ledger").rows
+    assert (service["price"], service["allocated_cost"]) == (1.5, HOURS * 4 * 1.5)
+    assert (rest["service"], rest["team"], rest["price"]) == (NOT_HELD, "(none)", 1.5)
+    assert rest["allocated_gpu_h"] == rest["idle_gpu_h"] == rest["over_provisioned_gpu_h"] == HOURS * 12
+    assert report.table("ledger").total("allocated_cost") == HOURS * 16 * 1.5
+    assert report.table("days").total("allocated_gpu_h") == HOURS * 16
+    assert (rest["requests"], rest["needed_gpu_h"]) == (None, None)  # nobody asked for them
+    assert report.table("holes").rows == ()
+    assert not report.has("price_mix")
+
+
+def test_what_is_held_beyond_the_commitment_is_paid_at_the_pools_price_slot_by_slot():
+    gpus = np.where(np.arange(FEBRUARY.slots) < 100, 10.0, 2.0)
+    report = reported([held(gpus), held(2.0, name="b")], [commitment(4, 1.0)])
+    expect_whole(report)
+    mix = report.table("price_mix").rows
+    assert [(row["price_key"], row["gpu_h"], row["price"]) for row in mix] == [
+        ("/".join(POOL) + " commitment 1", 4 * HOURS, 1.0),
+        ("/".join(POOL), 100 * 8.0, 3.0),
+    ]
+    assert not_held(report) == []
+    one, other = report.table("ledger").rows
+    assert one["price"] == other["price"] == (4 * HOURS + 100 * 8 * 3.0) / (4 * HOURS + 100 * 8)
+    assert report.table("ledger").total("allocated_cost") == pytest.approx(4 * HOURS + 100 * 8 * 3.0, rel=1e-12)
+
+
+def test_a_commitment_without_a_price_is_a_hole_and_what_is_held_keeps_the_pools():
+    report = reported([held(4.0)], [commitment(16, None)])
+    expect_whole(report)
+    (service, rest) = report.table("ledger").rows
+    assert (service["price"], rest["allocated_gpu_h"], rest["allocated_cost"]) == (3.0, HOURS * 12, None)
+    (hole,) = report.table("holes").rows
+    assert (hole["what"], hole["hours"]) == ("price", HOURS)
+    assert hole["text"] == (
+        "a contract; what services hold of it is paid at the pool's price, what nobody holds is in no cost"
+    )
+    held_whole = reported([held(16.0)], [commitment(16, None)])
+    assert [row["what"] for row in held_whole.table("holes").rows] == ["price"]  # the pool's price may be too much
+
+
+def test_a_commitment_that_ends_inside_the_period_is_paid_until_then():
+    report = reported([held(4.0)], [commitment(16, 1.0, until=date(2027, 2, 15))])
+    expect_whole(report)
+    first, second, rest = report.table("ledger").rows
+    assert [(row["hours"], row["price"]) for row in (first, second, rest)] == [(336, 1.0), (336, 3.0), (336, 1.0)]
+    assert rest["end"] == second["start"] == "2027-02-15T00:00:00Z"
+    assert report.table("ledger").total("allocated_cost") == 336 * 16 * 1.0 + 336 * 4 * 3.0
+
+
+def test_where_a_services_replicas_are_not_known_what_nobody_held_is_a_hole():
+    gaps = np.full(FEBRUARY.slots, 2.0)
+    gaps[10:30] = np.nan
+    report = reported([held(gaps), held(4.0, name="b")], [commitment(16, 1.0)])
+    expect_whole(report)
+    (rest,) = not_held(report)
+    assert (rest["allocated_gpu_h"], rest["replicas_unknown_h"]) == ((HOURS - 20) * 10, 20.0)
+    holes = {hole["what"]: hole["hours"] for hole in report.table("holes").rows}
+    assert holes == {"replicas": 20.0, "committed, not held": 20.0}
+    # Where those that are known hold all of it, nothing is left to be unknown.
+    full = reported([held(gaps), held(16.0, name="b")], [commitment(16, 1.0)])
+    assert [hole["what"] for hole in full.table("holes").rows] == ["replicas"]
+    blind = reported([held(np.nan)], [commitment(16, 1.0)])
+    expect_whole(blind)
+    assert [row["allocated_gpu_h"] for row in blind.table("ledger").rows] == [None, None]
+
+
+def test_commitments_of_a_pool_that_nobody_uses_are_paid_too():
+    report = reported([], [commitment(8, 2.0), commitment(4, 5.0, at=2)])
+    expect_whole(report)
+    assert [row["allocated_cost"] for row in not_held(report)] == [HOURS * 8 * 2.0, HOURS * 4 * 5.0]
+
+
+def test_several_commitments_are_held_in_proportion():
+    report = reported([held(6.0)], [commitment(8, 1.0), commitment(4, 4.0, at=2)])
+    expect_whole(report)
+    assert [row["gpu_h"] for row in report.table("price_mix").rows] == [HOURS * 4, HOURS * 2]
+    assert [row["allocated_gpu_h"] for row in not_held(report)] == [HOURS * 4, HOURS * 2]
+
+
+def test_teams_with_prices_of_their_own_share_the_commitment_by_what_they_hold():
+    records = [held(6.0), held(2.0, name="b", team="b")]
+    prices = priced(records, 3.0, FEBRUARY)
+    (own,) = prices["b"]
+    prices["b"] = (PriceLine(**{**vars(own), "key": f"{own.key} for b", "discount": 0.5}),)
+    report = reported(records, [commitment(4, 1.0)], prices=prices)
+    expect_whole(report)
+    assert [row["price"] for row in report.table("ledger").rows] == [2.0, 1.25]
+
+
+holdings = st.lists(
+    st.tuples(st.floats(0.0, 20.0), st.sampled_from([0.0, 0.05]), st.sampled_from(["x", "y"])), max_size=3
+)
+bought = st.lists(
+    st.tuples(st.integers(1, 30), st.none() | st.floats(0.1, 9.0), st.integers(2, 28)), min_size=1, max_size=3
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(holdings, bought)
+def test_every_committed_gpu_hour_is_paid_once(drawn, commitments):
+    rng = np.random.default_rng(1)
+    records = []
+    for at, (gpus, gaps, team) in enumerate(drawn):
+        values = gpus * rng.uniform(0.0, 1.0, FEBRUARY.slots)
+        values[rng.uniform(size=FEBRUARY.slots) < gaps] = np.nan
+        records.append(held(values, name=f"s{at}", team=team))
+    made = [
+        commitment(gpus, price, at=at, until=date(2027, 2, day))
+        for at, (gpus, price, day) in enumerate(commitments, start=1)
+    ]
+    report = reported(records, made)
+    expect_whole(report)
+    # Slot by slot, by hand: what is held up to the commitments in proportion, the rest of it, and what nobody held.
+    total, unpriced = 0.0, 0.0
+    for slot in range(FEBRUARY.slots):
+        now = [each for each in made if FEBRUARY.edges_s[slot] < each.until_s]
+        committed = sum(each.gpus for each in now)
+        values = [each.use.allocated[slot] for each in records]
+        known = sum(value for value in values if not np.isnan(value))
+        told = not np.isnan(values).any() or known >= committed
+        left = known
+        for each in now:
+            price = each.lines[0].effective
+            of_it = min(known, committed) * each.gpus / committed
+            spare = max(0.0, committed - known) * each.gpus / committed if told else 0.0
+            if price is None:
+                unpriced += spare
+            else:
+                total += (of_it + spare) * price
+                left -= of_it
+        total += left * 3.0
+    ledger = report.table("ledger")
+    assert (ledger.total("allocated_cost") or 0.0) == pytest.approx(total, rel=1e-9, abs=1e-6)
+    without = sum(row["allocated_gpu_h"] or 0.0 for row in ledger.rows if row["price"] is None)
+    assert without == pytest.approx(unpriced, rel=1e-9, abs=1e-6)
+    rows = [*csv.DictReader(io.StringIO(focus_report(report)))]
+    assert sum(float(row["EffectiveCost"]) for row in rows) == pytest.approx(
+        ledger.total("allocated_cost") or 0.0, rel=1e-6, abs=1e-6
+    )
+
+
+# --- their prices
+
+
+def fleet(*commitments, **clusters) -> FleetFile:
+    return FleetFile.model_validate(
+        {"workloads": [{"name": "a"}], "clusters": clusters or {POOL[0]: {"cloud": "aws", "region": "r"}},
+         "commitments": [{"cluster": POOL[0], "gpu": POOL[1], "gpus": 16, "until": "2028-01-01", **each}
+                         for each in commitments]}
+    )  # fmt: skip
+
+
+@pytest.fixture
+def book(tmp_path):
+    def row(amount, pricing, **fields):
+        return {"gpu": POOL[1], "cloud": "aws", "region": "r", "pricing": pricing, "perGpuHour": amount,
+                "asOf": "2027-01-01", "source": "list", **fields}  # fmt: skip
+
+    spec = {
+        "asOf": "2027-01-01", "currency": "USD",
+        "exchangeRates": [{"from": "USD", "to": "EUR", "rate": 0.5, "asOf": "2027-01-01", "source": "bank"}],
+        "discounts": [{"percent": 10, "pricing": "on_demand", "source": "deal"}],
+        "prices": [row(4.0, "on_demand"), row(2.0, "reserved", termYears=1), row(1.0, "reserved", termYears=3),
+                   row(3.0, "owned")],
+    }  # fmt: skip
+    path = tmp_path / "prices.yaml"
+    document = {"apiVersion": "replicast.dev/v1alpha1", "kind": "PriceBook", "metadata": {"name": "ours"}, "spec": spec}
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("fields", "price", "terms"),
+    [
+        ({"perGpuHour": 1.2}, 0.6, ("reserved", None, 2.0)),
+        ({"perGpuHour": 1.2, "pricing": "reserved", "termYears": 3}, 0.6, ("reserved", 3, 2.0)),
+        ({"pricing": "reserved", "termYears": 1}, 1.0, ("reserved", 1, 2.0)),
+        ({"pricing": "reserved", "termYears": 3}, 0.5, ("reserved", 3, 2.0)),
+        ({"pricing": "owned"}, 1.5, ("owned", None, None)),
+        ({}, None, ("", None, None)),
+    ],
+)
+def test_a_commitments_price_is_stated_or_found_in_the_book(book, fields, price, terms):
+    (found,) = priced_pools(fleet(fields), [], FEBRUARY, prices=book, currency="EUR").commitments
+    (line,) = found.lines
+    assert (line.effective, (line.pricing, line.term_years, line.on_demand_list_price)) == (price, terms)
+
+
+def test_without_fields_it_is_the_pools_price_where_that_is_paid_held_or_not(book):
+    place = {POOL[0]: {"cloud": "aws", "region": "r", "pricing": ["owned"]}}
+    pools = priced_pools(fleet({}, **place), [], FEBRUARY, prices=book, currency="USD")
+    assert pools.commitments[0].lines[0].effective == 3.0
+    (told,) = [each for each in pools.assumptions if each.topic == "commitment"]
+    assert told.text == "16 GPUs until 2028-01-01, paid whether held or not, at 3 USD a GPU-hour"
+    assert "as of 2027-01-01 (list)" in told.source
+
+
+def test_a_price_without_an_exchange_rate_and_a_term_that_the_book_lacks_are_told(book):
+    pools = priced_pools(fleet({"perGpuHour": 1.2}), [], FEBRUARY, prices=book, currency="GBP")
+    assert "no exchange rate from USD to GBP" in pools.commitments[0].lines[0].told
+    assert "is not known" in pools.commitments[0].assumption("GBP").text
+
+
+@pytest.mark.parametrize("fields", [{"termYears": 1}, {"pricing": "reserved"}, {"pricing": "owned", "termYears": 3}])
+def test_terms_that_say_no_price_are_refused(fields):
+    with pytest.raises(ValueError, match="termYears"):
+        fleet(fields)
+
+
+# --- formats
+
+
+def test_a_workbook_looks_mixed_prices_up_and_a_name_is_never_a_formula():
+    gpus = np.where(np.arange(FEBRUARY.slots) < 100, 10.0, 2.0)
+    report = reported([held(gpus)], [commitment(4, 1.0)])
+    sheet = rows_of_sheet(opened(write_xlsx(report), formulas=True), report, "ledger")
+    assert "price_mix_cost" in sheet[0]["price"]
+    assert "prices_price" in sheet[1]["price"]
+    mix = rows_of_sheet(opened(write_xlsx(report), formulas=True), report, "price_mix")
+    assert all("prices_price" in row["price"] and row["cost"].startswith("=") for row in mix)
+
+
+def test_focus_tells_held_from_not_held_and_the_list_price_from_the_rate():
+    gpus = np.where(np.arange(FEBRUARY.slots) < 100, 10.0, 2.0)
+    made = [commitment(4, 1.0, term_years=3, on_demand_list_price=3.5)]
+    text = focus_report(reported([held(gpus, name="naïve 日本")], made))
+    rows = [*csv.DictReader(io.StringIO(text))]
+    assert [(row["CommitmentDiscountStatus"], row["PricingCategory"], row["ListUnitPrice"]) for row in rows] == [
+        ("Used", "Committed", "3.5"), ("", "Standard", "3.0"), ("Unused", "Committed", "3.5"),
+    ]  # fmt: skip
+    used, _, unused = rows
+    assert (
+        used["CommitmentDiscountId"] == unused["CommitmentDiscountId"] == "/".join(POOL) + " commitment 1/reserved/3y"
+    )
+    assert (unused["ConsumedQuantity"], unused["ResourceName"]) == ("", "")
+    assert float(unused["PricingQuantity"]) == 572 * 2
+    assert used["ChargeDescription"].isascii()
+    assert used["ResourceName"] == r"naive \u65e5\u672c"
+    assert used["ResourceId"].endswith(r"na\xefve \u65e5\u672c")
+    assert json.loads(used["Tags"])["service"] == "naïve 日本"
+    verdict = check(text)
+    assert not verdict.failed, verdict.printed
