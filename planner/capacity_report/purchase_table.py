@@ -153,7 +153,7 @@ def _rows(buying: Buying, mix: PurchaseMix) -> Iterator[dict[str, Any]]:
     assert on_demand is not None
     if buying.existing:
         yield {"pool": name, "what": "committed already", "gpus": first.existing_gpus, "cost_per_year": 0.0,
-               "told": "sunk: not part of these costs"}  # fmt: skip
+               "told": "; ".join(("sunk: not part of these costs", *_parts_of_replicas(buying)))}  # fmt: skip
     for offer in options.reserved:
         yield _reserved_row(buying, mix, offer)
     mean_price = options.on_demand_per_gpu_hour
@@ -171,6 +171,11 @@ def _rows(buying: Buying, mix: PurchaseMix) -> Iterator[dict[str, Any]]:
     yield {"pool": name, "what": "all on demand", "cost_per_year": HOURS_PER_YEAR * mix.all_on_demand_per_hour}
     yield {"pool": name, "what": "saving", "cost_per_year": HOURS_PER_YEAR * mix.saving_per_hour,
            "told": "; ".join((*offers.holes, *_left_out(buying)))}  # fmt: skip
+
+
+def _parts_of_replicas(buying: Buying) -> Iterator[str]:
+    if spare := sum(each.gpus for each in buying.existing) % math.gcd(*buying.pool.replica_sizes):
+        yield f"{spare} of them today make no whole replica and stay idle"
 
 
 def _rests_on(buying: Buying) -> Iterator[str]:

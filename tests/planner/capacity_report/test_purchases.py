@@ -103,6 +103,9 @@ def test_replicas_of_several_gpus_are_bought_whole_and_spot_takes_whole_ones():
     assert rows["reserved, 3 y"]["gpus"] > 0
     assert rows["reserved, 3 y"]["gpus"] % 4 == 0
     assert rows["this mix"]["told"] == "in multiples of 4 GPUs, those of a replica"
+    rows, regrets = advised([large], [ExistingCommitment(gpus=6)])
+    assert "2 of them today make no whole replica and stay idle" in rows["committed already"]["told"]
+    assert all(row["idle_gpus"] >= 2.0 for row in regrets)
 
 
 def test_replicas_of_several_sizes_are_told_for_what_they_are():
