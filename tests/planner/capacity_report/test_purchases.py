@@ -12,10 +12,11 @@ import pytest
 
 from models.demand_scenario import stated_growth
 from models.purchase_offers import ExistingCommitment
+from planner.capacity_report.buying import Buying
 from planner.capacity_report.gpu_offers import Offer, Offers
 from planner.capacity_report.growth_table import PoolGrowth
 from planner.capacity_report.pools import pools_of
-from planner.capacity_report.purchase_table import Buying, purchase_tables
+from planner.capacity_report.purchase_table import purchase_tables
 from planner.capacity_report.service_record import ServiceRecord, record
 from planner.fleet_file import SpotFields
 from planner.price_fields import Pricing
