@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from planner.capacity_report.buying import Buying
 from planner.capacity_report.document import Table
 from planner.capacity_report.doings_table import doings_table
 from planner.capacity_report.growth_table import commitments_of, growth_of, growth_table
 from planner.capacity_report.period import Period
 from planner.capacity_report.pools import pools_of
 from planner.capacity_report.priced_pools import PricedPools
-from planner.capacity_report.purchase_table import Buying, purchase_tables
+from planner.capacity_report.purchase_table import purchase_tables
 from planner.capacity_report.risk_table import risk_table
 from planner.capacity_report.service_record import ServiceRecord
 from planner.capacity_report.sources.decisions import Doings

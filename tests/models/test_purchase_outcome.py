@@ -11,7 +11,7 @@ from models.need_law import NeedLaw
 from models.purchase_mix import Purchase, best_mix
 from models.purchase_offers import ExistingCommitment, PurchaseOptions, ReservedOffer, SpotOffer
 from models.purchase_outcome import payback, regret
-from models.purchase_times import Start
+from models.purchase_times import MOST_ENDS, Start
 
 YEARS = st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=20), min_size=3, max_size=3)
 LAWS = YEARS.map(lambda years: [NeedLaw.of_slots(needs) for needs in years])
@@ -100,6 +100,19 @@ def test_regret_by_hand():
     assert (more.cost_per_hour, more.best_per_hour) == (pytest.approx(8.0), pytest.approx(7.2))
     assert (more.idle_gpus, more.short_gpus) == (0.0, pytest.approx(2.0))
     assert more.regret == pytest.approx(0.8 * 8760)
+
+
+def test_what_is_bought_today_takes_no_day_of_purchase_from_what_was_bought_before():
+    options = PurchaseOptions(
+        on_demand_per_gpu_hour=1.0,
+        reserved=(ReservedOffer(name="1 y", term_years=1.0, price_per_gpu_hour=0.6),),
+    )
+    laws = [NeedLaw.of_slots([need]) for need in (70, 28, 28)]
+    existing = [ExistingCommitment(gpus=4, days_left=400 + 40 * place) for place in range(MOST_ENDS)]
+    mix = best_mix(laws, options, existing)
+    assert mix.bought_now == {"1 y": 46}
+    assert {each.start.days for each in mix.purchases} > {each.days_left for each in existing}
+    assert regret(mix, laws, existing).regret_per_hour == pytest.approx(0.0, abs=1e-9)
 
 
 def test_a_long_commitment_is_regretted_longer_than_a_short_one():

@@ -12,10 +12,11 @@ import pytest
 
 from models.demand_scenario import stated_growth
 from models.purchase_offers import ExistingCommitment
+from planner.capacity_report.buying import Buying
 from planner.capacity_report.gpu_offers import Offer, Offers
 from planner.capacity_report.growth_table import PoolGrowth
 from planner.capacity_report.pools import pools_of
-from planner.capacity_report.purchase_table import Buying, purchase_tables
+from planner.capacity_report.purchase_table import purchase_tables
 from planner.capacity_report.service_record import ServiceRecord, record
 from planner.fleet_file import SpotFields
 from planner.price_fields import Pricing
@@ -103,6 +104,9 @@ def test_replicas_of_several_gpus_are_bought_whole_and_spot_takes_whole_ones():
     assert rows["reserved, 3 y"]["gpus"] > 0
     assert rows["reserved, 3 y"]["gpus"] % 4 == 0
     assert rows["this mix"]["told"] == "in multiples of 4 GPUs, those of a replica"
+    rows, regrets = advised([large], [ExistingCommitment(gpus=6)])
+    assert "2 of them today make no whole replica and stay idle" in rows["committed already"]["told"]
+    assert all(row["idle_gpus"] >= 2.0 for row in regrets)
 
 
 def test_replicas_of_several_sizes_are_told_for_what_they_are():
