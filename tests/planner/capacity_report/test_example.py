@@ -52,8 +52,19 @@ def test_every_check_is_zero_and_a_price_that_changes_makes_two_lines(document):
         ("2026-10-31T23:00:00Z", 3.1),
     ]
     assert sum(row["hours"] for row in lines) == 745
+
+
+def test_commitments_are_paid_at_their_price_and_what_nobody_held_is_told(document):
     chat = next(row for row in rows(document, "ledger") if row["service"] == "chat")
-    assert chat["price"] == pytest.approx(3.4309 * 0.88)
+    parts = [row for row in rows(document, "price_mix") if row["mix"] == chat["price_key"]]
+    assert [row["price"] for row in parts] == [2.1, pytest.approx(3.4309 * 0.88)]
+    assert parts[0]["gpu_h"] == 3 * 745
+    assert chat["price"] == pytest.approx(sum(row["cost"] for row in parts) / sum(row["gpu_h"] for row in parts))
+    owned = [row for row in rows(document, "price_mix") if row["price_key"] == "dc-1/A10G-24GB commitment 1"]
+    (rest,) = [row for row in rows(document, "ledger") if row["service"] == "(committed, not held)"]
+    assert rest["allocated_gpu_h"] + owned[0]["gpu_h"] == 4 * 745
+    told = [row["text"] for row in rows(document, "assumptions") if row["topic"] == "commitment"]
+    assert told[0] == "3 GPUs until 2027-06-30, paid whether held or not, at 2.1 USD a GPU-hour"
 
 
 def test_what_is_missing_is_a_hole_of_its_hours(document):
@@ -112,7 +123,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, capsys):
         assert reported(EXAMPLE, *outputs) == 0
         made.append([Path(each).read_bytes() for each in outputs])
     assert made[0] == made[1]
-    assert "USD 49,548.03 for 17,733.0 GPU-hours" in capsys.readouterr().out
+    assert "USD 47,725.29 for 18,602.0 GPU-hours" in capsys.readouterr().out
 
 
 def spoilt(folder: Path, file: str, old: str, new: str) -> None:
@@ -178,7 +189,7 @@ def test_a_currency_without_a_rate_is_a_hole_and_with_one_a_factor(folder, tmp_p
     (folder / "prices.yaml").write_text(yaml.safe_dump(book), encoding="utf-8")
     assert reported(folder, str(out), options=("--currency", "EUR")) == 0
     priced = json.loads(out.read_text(encoding="utf-8"))
-    assert priced["headline"][0]["value"] == pytest.approx(0.8 * 49_548.0312, rel=1e-6)
+    assert priced["headline"][0]["value"] == pytest.approx(0.8 * 47_725.2881, rel=1e-6)
 
 
 def test_formulas_of_every_table_hold(tmp_path):
