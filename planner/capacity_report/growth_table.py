@@ -81,7 +81,12 @@ def commitments_of(pool: Pool, fleet: FleetFile, today: date) -> list[ExistingCo
 
 def growth_table(pools: Sequence[Pool], fleet: FleetFile, period: Period, *, today: date) -> Table:
     """A row for each pool and scenario."""
-    rows = [row for pool in pools if pool.known for row in _rows(pool, fleet, period, today)]
+    rows: list[dict[str, Any]] = []
+    for pool in pools:
+        try:
+            rows += _rows(pool, fleet, period, today)
+        except InvalidInput as error:  # such as a need beyond all measure after years of growth
+            rows.append({"pool": pool.name, "cause": f"{error}; {error.remedy}"})
     return Table(name="growth", title="When capacity runs out", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from models.errors import InvalidInput
 from models.purchase_mix import PurchaseMix, best_mix
 from models.purchase_outcome import HOURS_PER_YEAR, Regret, regret
 from planner.capacity_report.buying import Buying, laws_of, options_of
@@ -50,13 +51,12 @@ def purchase_tables(buyings: Sequence[Buying]) -> tuple[Table, ...]:
     rows: list[Mapping[str, Any]] = []
     regrets: list[Mapping[str, Any]] = []
     for buying in buyings:
-        options = options_of(buying)
-        if options is None:
-            rows.append({"pool": buying.pool.name, "what": "no advice", "told": _why_not(buying.offers)})
-            continue
-        mix = best_mix(laws_of(buying, options, 1.0), options, buying.existing)
-        rows += purchase_rows(buying, mix)
-        regrets += _regrets(buying, mix)
+        try:
+            bought, regretted = _advised(buying)
+        except InvalidInput as error:  # such as a need beyond all measure after years of growth
+            bought, regretted = [_no_advice(buying, f"{error}; {error.remedy}")], []
+        rows += bought
+        regrets += regretted
     return (
         Table(
             name="purchases", title="What to buy", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows),
@@ -70,6 +70,18 @@ def purchase_tables(buyings: Sequence[Buying]) -> tuple[Table, ...]:
         ),
         Table(name="regrets", title="Should demand turn out another", columns=_REGRET, rows=rows_of(_REGRET, regrets)),
     )  # fmt: skip
+
+
+def _advised(buying: Buying) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    options = options_of(buying)
+    if options is None:
+        return [_no_advice(buying, _why_not(buying.offers))], []
+    mix = best_mix(laws_of(buying, options, 1.0), options, buying.existing)
+    return list(purchase_rows(buying, mix)), list(_regrets(buying, mix))
+
+
+def _no_advice(buying: Buying, why: str) -> Mapping[str, Any]:
+    return {"pool": buying.pool.name, "what": "no advice", "told": why}
 
 
 def _why_not(offers: Offers) -> str:

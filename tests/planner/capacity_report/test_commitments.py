@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import date, datetime
-from zoneinfo import ZoneInfo
+from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -14,51 +14,25 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.capacity_report.assembled import Material, capacity_report
-from planner.capacity_report.commitments import Commitment
 from planner.capacity_report.committed_use import NOT_HELD
 from planner.capacity_report.document import CapacityReport
 from planner.capacity_report.focus import focus_report
-from planner.capacity_report.price_list import PriceLine
 from planner.capacity_report.priced_pools import priced_pools
-from planner.capacity_report.service_record import ServiceRecord, record
 from planner.capacity_report.spreadsheet import write_xlsx
 from planner.fleet_file import FleetFile
 from scripts.focus_check import check
-from tests.planner.capacity_report.counter_service import counter
+from tests.planner.capacity_report.committed_fleet import (
+    FEBRUARY,
+    HOURS,
+    POOL,
+    commitment,
+    held,
+    mixed_report,
+    reported,
+)
 from tests.planner.capacity_report.test_column_formula import expect_formulas_hold
-from tests.planner.capacity_report.test_figures import FEBRUARY, history, priced
+from tests.planner.capacity_report.test_figures import priced
 from tests.planner.capacity_report.workbook_reader import opened, rows_of_sheet
-
-POOL = counter().pool
-HOURS = FEBRUARY.hours
-
-
-def held(gpus, *, name: str = "a", **fields) -> ServiceRecord:
-    """A service that holds GPUs (replicas have two each)."""
-    return record(counter(name, **fields), history(1.0, np.ones(FEBRUARY.slots) * gpus / 2.0), FEBRUARY)
-
-
-def commitment(gpus: int, price: float | None = 1.0, *, at: int = 1, until: date = date(2028, 1, 1), **fields):
-    """Of the pool, at one price."""
-    cluster, gpu = POOL
-    name = f"{cluster}/{gpu} commitment {at}"
-    until_s = datetime(until.year, until.month, until.day, tzinfo=ZoneInfo(FEBRUARY.time_zone)).timestamp()
-    line = PriceLine(
-        key=name, cluster=cluster, gpu=gpu, start_s=FEBRUARY.start_s, end_s=min(until_s, FEBRUARY.end_s),
-        list_price=price, discount=0.0, pricing="reserved", told="a contract", commitment=name, **fields,
-    )  # fmt: skip
-    return Commitment(name=name, cluster=cluster, gpu=gpu, gpus=gpus, until=until, until_s=until_s, lines=(line,))
-
-
-def reported(records, commitments, *, amount: float | None = 3.0, prices=None) -> CapacityReport:
-    return capacity_report(
-        Material(
-            period=FEBRUARY, covered=FEBRUARY.slots, records=records,
-            prices=priced(records, amount, FEBRUARY) if prices is None else prices,
-            commitments=commitments, currency="USD", made_on=date(2027, 3, 1),
-        )
-    )  # fmt: skip
 
 
 def not_held(report: CapacityReport):
@@ -156,8 +130,7 @@ def test_several_commitments_are_held_in_proportion():
 def test_teams_with_prices_of_their_own_share_the_commitment_by_what_they_hold():
     records = [held(6.0), held(2.0, name="b", team="b")]
     prices = priced(records, 3.0, FEBRUARY)
-    (own,) = prices["b"]
-    prices["b"] = (PriceLine(**{**vars(own), "key": f"{own.key} for b", "discount": 0.5}),)
+    prices["b"] = tuple(replace(line, key=f"{line.key} for b", discount=0.5) for line in prices["b"])
     report = reported(records, [commitment(4, 1.0)], prices=prices)
     expect_whole(report)
     assert [row["price"] for row in report.table("ledger").rows] == [2.0, 1.25]
@@ -286,12 +259,11 @@ def test_terms_that_say_no_price_are_refused(fields):
 # --- formats
 
 
-def test_a_workbook_looks_mixed_prices_up_and_a_name_is_never_a_formula():
-    gpus = np.where(np.arange(FEBRUARY.slots) < 100, 10.0, 2.0)
-    report = reported([held(gpus)], [commitment(4, 1.0)])
+def test_a_workbook_looks_mixed_prices_up():
+    report = mixed_report()
     sheet = rows_of_sheet(opened(write_xlsx(report), formulas=True), report, "ledger")
     assert "price_mix_cost" in sheet[0]["price"]
-    assert "prices_price" in sheet[1]["price"]
+    assert "prices_price" in sheet[-1]["price"]
     mix = rows_of_sheet(opened(write_xlsx(report), formulas=True), report, "price_mix")
     assert all("prices_price" in row["price"] and row["cost"].startswith("=") for row in mix)
 

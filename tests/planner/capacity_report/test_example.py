@@ -52,13 +52,19 @@ def test_every_check_is_zero_and_a_price_that_changes_makes_two_lines(document):
         ("2026-10-31T23:00:00Z", 3.1),
     ]
     assert sum(row["hours"] for row in lines) == 745
-    prices = {row["price_key"]: row["price"] for row in rows(document, "prices")}
-    assert prices["eu-1/A100-SXM4-80GB"] == pytest.approx(3.4309 * 0.88)
-    # Of those that are held three cost what the commitment costs, the rest the ordinary price.
+
+
+def test_commitments_are_paid_at_their_price_and_what_nobody_held_is_told(document):
     chat = next(row for row in rows(document, "ledger") if row["service"] == "chat")
-    held = sum(row["allocated_gpu_h"] for row in rows(document, "ledger") if row["price_key"] == chat["price_key"])
-    blended = (3 * 745 * 2.1 + (held - 3 * 745) * 3.4309 * 0.88) / held
-    assert chat["price"] == pytest.approx(blended)
+    parts = [row for row in rows(document, "price_mix") if row["mix"] == chat["price_key"]]
+    assert [row["price"] for row in parts] == [2.1, pytest.approx(3.4309 * 0.88)]
+    assert parts[0]["gpu_h"] == 3 * 745
+    assert chat["price"] == pytest.approx(sum(row["cost"] for row in parts) / sum(row["gpu_h"] for row in parts))
+    owned = [row for row in rows(document, "price_mix") if row["price_key"] == "dc-1/A10G-24GB commitment 1"]
+    (rest,) = [row for row in rows(document, "ledger") if row["service"] == "(committed, not held)"]
+    assert rest["allocated_gpu_h"] + owned[0]["gpu_h"] == 4 * 745
+    told = [row["text"] for row in rows(document, "assumptions") if row["topic"] == "commitment"]
+    assert told[0] == "3 GPUs until 2027-06-30, paid whether held or not, at 2.1 USD a GPU-hour"
 
 
 def test_what_is_missing_is_a_hole_of_its_hours(document):

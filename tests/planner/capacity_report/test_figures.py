@@ -127,6 +127,13 @@ def test_what_is_not_known_is_named_and_in_no_sum():
     assert "its demand is not known" in str(nothing.table("holes").rows)
 
 
+def test_a_price_that_is_missing_is_one_hole_of_all_whose_cost_it_is():
+    report = reported([record(counter(name), history(4.0, 2.0), FEBRUARY) for name in ("a", "b")], amount=None)
+    (hole,) = report.table("holes").rows
+    assert (hole["what"], hole["hours"]) == ("price", FEBRUARY.hours)
+    assert hole["text"] == "stated: give it in the file of --prices; without it the cost of a, b is in no sum"
+
+
 def test_an_objective_that_nothing_meets_leaves_the_need_unknown():
     report = reported([record(counter(slo="e2e:mean<=50ms"), history(4.0, 2.0), FEBRUARY)])
     row = report.table("by_service").rows[0]

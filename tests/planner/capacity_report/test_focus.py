@@ -45,6 +45,9 @@ def many_kinds() -> str:
     """Rows of every kind of pricing, with and without region and team, nothing used, and many digits."""
     lines = [line(pricing=kind) for kind in Pricing]
     lines += [
+        line(pricing=Pricing.RESERVED, term_years=3, held=False, service="(committed, not held)", team="(none)"),
+        line(pricing=Pricing.OWNED, commitment="dc-1/H100 commitment 1", team="Zürich", service="日本"),
+        line(provider=Provider(name="élan", region="Île"), cluster="ø", environment="ü", model="ß", gpu="Ⅷ"),
         line(gpu_hours=Decimal(0), provider=Provider(name="ours"), pricing=Pricing.OWNED),
         line(team="(none)", environment="(none)", service="=cmd|' /C calc'!A0"),
         line(gpu_hours=Decimal("123.123456789"), list_per_h=Decimal("3.430900001"), effective_per_h=Decimal("1E-9")),
@@ -135,6 +138,9 @@ def test_a_reservation_names_its_commitment_and_others_none():
     reserved = row(pricing=Pricing.RESERVED)
     assert (reserved["PricingCategory"], reserved["CommitmentDiscountStatus"]) == ("Committed", "Used")
     assert reserved["CommitmentDiscountQuantity"] == "12.0"
+    one, three = (row(pricing=Pricing.RESERVED, term_years=years) for years in (1, 3))
+    assert one["CommitmentDiscountId"] == "us-1/H100-SXM5-80GB/reserved/1y" != three["CommitmentDiscountId"]
+    assert one["SkuPriceId"] != three["SkuPriceId"]
     spot = row(pricing=Pricing.SPOT)
     assert spot["PricingCategory"] == "Dynamic"
     assert not [column for column, cell in spot.items() if column.startswith("Commitment") and cell]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from planner.capacity_report.document import CapacityReport, Table
 from planner.capacity_report.spreadsheet import write_xlsx
 from planner.capacity_report.spreadsheet_layout import FIRST_ROW
+from tests.planner.capacity_report.committed_fleet import POOL, mixed_report
 from tests.planner.capacity_report.small_fleet import small_report
 from tests.planner.capacity_report.spreadsheet_engine import recalculated, with_wrong_results
 from tests.planner.capacity_report.trap_fleet import NAMES, trap_report
@@ -32,12 +34,16 @@ _TRIPLED = 3.0
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory) -> dict[str, bytes]:
     """Every workbook had wrong results in it; one has other prices than it was written with."""
-    small, traps = write_xlsx(small_report()), write_xlsx(trap_report())
+    small, traps, mixed = (write_xlsx(each()) for each in (small_report, trap_report, mixed_report))
+    beside = {"/".join(POOL): _TRIPLED, f"{'/'.join(POOL)} for b": _TRIPLED}
     return recalculated(
         {
             "small": with_wrong_results(small),
             "traps": with_wrong_results(traps),
-            "tripled": _with_list_prices(traps, trap_report(), factor=_TRIPLED),
+            "tripled": _with_list_prices(traps, trap_report(), dict.fromkeys(NAMES, _TRIPLED)),
+            "mixed": with_wrong_results(mixed),
+            "dear": _with_list_prices(mixed, mixed_report(), {f"{'/'.join(POOL)} commitment 1": _TRIPLED}),
+            "beside": _with_list_prices(mixed, mixed_report(), beside),
             "wrong": write_xlsx(_that_does_not_add_up(small_report())),
             "discounted": _with_a_discount(small, small_report()),
         },
@@ -45,12 +51,13 @@ def computed(tmp_path_factory) -> dict[str, bytes]:
     )
 
 
-def _with_list_prices(data: bytes, report: CapacityReport, *, factor: float) -> bytes:
+def _with_list_prices(data: bytes, report: CapacityReport, factors: Mapping[Any, float]) -> bytes:
     """As somebody does who types other prices. openpyxl keeps no results of formulas."""
     workbook, place = opened(data, formulas=True), place_of(report, "prices")
     for index, row in enumerate(place.table.rows):
         if row["list_price"] is not None:
-            workbook[place.sheet][f"{place.letters('list_price')}{FIRST_ROW + 1 + index}"] = row["list_price"] * factor
+            cell = f"{place.letters('list_price')}{FIRST_ROW + 1 + index}"
+            workbook[place.sheet][cell] = row["list_price"] * factors.get(row["price_key"], 1.0)
     return _saved(workbook)
 
 
@@ -99,6 +106,12 @@ def test_names_that_are_patterns_comparisons_or_formulas_are_summed_by_themselve
     report = trap_report()
     assert len(report.table("by_team").rows) == len(NAMES)
     expect_figures_of(report, computed["traps"])
+
+
+def test_mixed_prices_are_computed_and_move_with_each_of_their_parts(computed):
+    expect_figures_of(mixed_report(), computed["mixed"])
+    expect_figures_of_costs(mixed_report(committed=_TRIPLED), computed["dear"])
+    expect_figures_of_costs(mixed_report(beside=3.0 * _TRIPLED), computed["beside"])
 
 
 def test_other_list_prices_move_every_cost_and_total_as_they_should(computed):
