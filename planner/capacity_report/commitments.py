@@ -141,7 +141,11 @@ def _stated(fields: CommitmentFields, amount: float, gpu: str, pools: PricedPool
     if line.pricing == Pricing.OWNED:
         return [line]
     beside = pools.lines(fields.cluster, gpu, pricing=Pricing.ON_DEMAND)
-    cuts = [(price, [*same]) for price, same in groupby(beside, key=lambda each: each.list_price)]
-    return [
-        replace(line, start_s=same[0].start_s, end_s=same[-1].end_s, on_demand_list_price=price) for price, same in cuts
-    ]
+    cuts = groupby(beside, key=lambda each: (each.list_price, each.effective))
+    found = []
+    for (list_price, price), same in cuts:
+        first, *more = same
+        end_s = (more or [first])[-1].end_s
+        known_beside = {"on_demand_list_price": list_price, "on_demand_price": price}
+        found.append(replace(line, start_s=first.start_s, end_s=end_s, **known_beside))
+    return found

@@ -2,9 +2,9 @@
 
 The FinOps Open Cost and Usage Specification, version 1.2 (https://focus.finops.org, May 2025); names of columns and
 allowed values are its. Each row is usage that is accounted for inside, on no invoice: InvoiceId is null. What is
-billed, contracted and effective is the price after discounts; the list price, beside a reservation the one on demand,
-stands beside it. GPU-hours of a commitment that nobody held are rows of their own, their status "Unused". Names beyond
-ASCII are whole in Tags alone, which is JSON.
+billed and effective is the price after discounts. Beside a reservation the list price and the contracted one are those
+on demand, where they are known: what it spares is the difference. GPU-hours of a commitment that nobody held are rows
+of their own, their status "Unused". Names beyond ASCII are whole in Tags alone, which is JSON.
 """
 
 from __future__ import annotations
@@ -90,15 +90,16 @@ def _escaped(text: str) -> str:
 
 
 def _money(line: UsageLine) -> dict[str, str]:
-    paid = decimal_text(line.gpu_hours * line.effective_per_h)
-    price, hours = decimal_text(line.effective_per_h), decimal_text(line.gpu_hours)
+    paid, hours = decimal_text(line.gpu_hours * line.effective_per_h), decimal_text(line.gpu_hours)
+    contracted = line.effective_per_h if line.contracted_per_h is None else line.contracted_per_h
+    price = decimal_text(contracted)
     return {
         "BilledCost": paid,
         "BillingCurrency": line.currency,
         # What nobody held is charged and not consumed (FOCUS 1.2, ConsumedQuantity).
         "ConsumedQuantity": hours if line.held else "",
         "ConsumedUnit": UNIT if line.held else "",
-        "ContractedCost": paid,
+        "ContractedCost": decimal_text(line.gpu_hours * contracted),
         "ContractedUnitPrice": price,
         "EffectiveCost": paid,
         "ListCost": decimal_text(line.gpu_hours * line.list_per_h),

@@ -22,6 +22,8 @@ _COLUMNS = (
     Column(key="term_years", title="Term in years", kind=Kind.NUMBER, meaning="of a reservation"),
     Column(key="on_demand_list_price", title="List price on demand", kind=Kind.PRICE,
            meaning="of the same GPU there, beside a reserved price: what FOCUS calls the list price"),
+    Column(key="on_demand_price", title="Price on demand", kind=Kind.PRICE,
+           meaning="that list price after its discounts: what FOCUS calls contracted"),
     Column(key="commitment", title="Commitment", meaning="whose price it is, held or not"),
     Column(key="cloud", title="Cloud"),
     Column(key="region", title="Region"),
@@ -50,6 +52,8 @@ class PriceLine:
     """Of a reservation."""
     on_demand_list_price: float | None = None
     """Of the same GPU there, beside a reserved price; None where it is not known."""
+    on_demand_price: float | None = None
+    """The same after its discounts."""
     commitment: str = ""
     """Whose price it is, where it is one of the fleet file's commitments."""
 
@@ -88,6 +92,7 @@ def prices_table(prices: PriceList, commitments: Iterable[PriceLine] = ()) -> Ta
             "pricing": line.pricing,
             "term_years": line.term_years,
             "on_demand_list_price": line.on_demand_list_price,
+            "on_demand_price": line.on_demand_price,
             "commitment": line.commitment or None,
             "cloud": line.cloud,
             "region": line.region,

@@ -14,7 +14,7 @@ from planner.currencies import known_currency
 from planner.price_book import PriceBook
 from planner.price_fields import Pricing
 from planner.price_place import Place
-from planner.price_search import Search
+from planner.price_search import Quote, Search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,8 @@ class PricedStretch:
     """Of a reservation."""
     on_demand_list_per_h: Decimal | None = None
     """The list price on demand beside a reserved price; None where it is not known."""
+    on_demand_per_h: Decimal | None = None
+    """The same after its discounts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +115,6 @@ def _price_line(stretch: PricedStretch | PriceHole, *, key: str, cluster: str, g
     )
     if isinstance(stretch, PriceHole):
         return line
-    on_demand = stretch.on_demand_list_per_h
     return replace(
         line,
         list_price=float(stretch.list_per_h),
@@ -122,8 +123,13 @@ def _price_line(stretch: PricedStretch | PriceHole, *, key: str, cluster: str, g
         cloud=stretch.cloud,
         region=stretch.region or "",
         term_years=stretch.term_years,
-        on_demand_list_price=None if on_demand is None else float(on_demand),
+        on_demand_list_price=_number(stretch.on_demand_list_per_h),
+        on_demand_price=_number(stretch.on_demand_per_h),
     )
+
+
+def _number(amount: Decimal | None) -> float | None:
+    return None if amount is None else float(amount)
 
 
 def require_currency(code: str) -> str:
@@ -170,6 +176,7 @@ def _part(search: Search, start: datetime, end: datetime, day: date) -> PricedSt
     quote = search.best(day)
     if quote is None:
         return PriceHole(start=start, end=end, told=search.missing(day))
+    on_demand = _on_demand(search, day) if quote.row.pricing is Pricing.RESERVED else None
     return PricedStretch(
         start=start,
         end=end,
@@ -181,15 +188,14 @@ def _part(search: Search, start: datetime, end: datetime, day: date) -> PricedSt
         region=quote.row.region or search.place.region,
         told=quote.told,
         term_years=quote.row.term_years,
-        on_demand_list_per_h=_on_demand(search, day) if quote.row.pricing is Pricing.RESERVED else None,
+        on_demand_list_per_h=None if on_demand is None else on_demand.list_per_h,
+        on_demand_per_h=None if on_demand is None else on_demand.per_h,
     )
 
 
-def _on_demand(search: Search, day: date) -> Decimal | None:
-    """The list price on demand there."""
-    place = replace(search.place, pricing=(Pricing.ON_DEMAND,))
-    quote = replace(search, place=place, term_years=None).best(day, discounted=False)
-    return None if quote is None else quote.list_per_h
+def _on_demand(search: Search, day: date) -> Quote | None:
+    """What the same GPU costs there on demand."""
+    return replace(search, place=replace(search.place, pricing=(Pricing.ON_DEMAND,)), term_years=None).best(day)
 
 
 def _joined(parts: Sequence[PricedStretch | PriceHole]) -> Iterator[PricedStretch | PriceHole]:

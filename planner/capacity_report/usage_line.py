@@ -47,6 +47,8 @@ class UsageLine:
     """After discounts."""
     pricing: Pricing
     currency: str
+    contracted_per_h: Decimal | None = None
+    """Beside a reservation the price on demand after discounts; None where it is what is paid."""
     term_years: int | None = None
     """Of a reservation."""
     commitment: str = ""
@@ -104,6 +106,7 @@ def _line(row: Mapping[str, Any], priced: Mapping[str, Any], currency: str) -> U
         effective_per_h=_exact(priced["price"]),
         pricing=Pricing(priced["pricing"]),
         currency=currency,
+        contracted_per_h=None if priced["on_demand_price"] is None else _exact(priced["on_demand_price"]),
         term_years=priced["term_years"],
         commitment=priced["commitment"] or "",
         held=row["service"] != NOT_HELD,

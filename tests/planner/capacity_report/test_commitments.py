@@ -233,6 +233,7 @@ def test_a_commitments_price_is_stated_or_found_in_the_book(book, fields, price,
     (found,) = priced_pools(fleet(fields), [], FEBRUARY, prices=book, currency="EUR").commitments
     (line,) = found.lines
     assert (line.effective, (line.pricing, line.term_years, line.on_demand_list_price)) == (price, terms)
+    assert line.on_demand_price == (None if terms[2] is None else pytest.approx(terms[2] * 0.9))
 
 
 def test_without_fields_it_is_the_pools_price_where_that_is_paid_held_or_not(book):
@@ -270,7 +271,7 @@ def test_a_workbook_looks_mixed_prices_up():
 
 def test_focus_tells_held_from_not_held_and_the_list_price_from_the_rate():
     gpus = np.where(np.arange(FEBRUARY.slots) < 100, 10.0, 2.0)
-    made = [commitment(4, 1.0, term_years=3, on_demand_list_price=3.5)]
+    made = [commitment(4, 1.0, term_years=3, on_demand_list_price=3.5, on_demand_price=3.2)]
     text = focus_report(reported([held(gpus, name="naïve 日本")], made))
     rows = [*csv.DictReader(io.StringIO(text))]
     assert [(row["CommitmentDiscountStatus"], row["PricingCategory"], row["ListUnitPrice"]) for row in rows] == [
@@ -282,6 +283,11 @@ def test_focus_tells_held_from_not_held_and_the_list_price_from_the_rate():
     )
     assert (unused["ConsumedQuantity"], unused["ResourceName"]) == ("", "")
     assert float(unused["PricingQuantity"]) == 572 * 2
+    assert (used["ContractedUnitPrice"], unused["ContractedCost"], unused["EffectiveCost"]) == (
+        "3.2",
+        "3660.8",
+        "1144.0",
+    )
     assert used["ChargeDescription"].isascii()
     assert used["ResourceName"] == r"naive \u65e5\u672c"
     assert used["ResourceId"].endswith(r"na\xefve \u65e5\u672c")

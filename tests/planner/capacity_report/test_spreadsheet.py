@@ -65,7 +65,7 @@ def test_a_viewer_without_an_engine_shows_our_figures(small):
 
 def test_every_cost_total_and_ratio_is_a_formula(small):
     report, workbook = small_report(), opened(small, formulas=True)
-    inputs = {"list_price", "discount", "on_demand_list_price", "key"}
+    inputs = {"list_price", "discount", "on_demand_list_price", "on_demand_price", "key"}
     for name in ("ledger", "prices", "by_team", "by_service", "checks"):
         place = place_of(report, name)
         money = [each for each in place.table.columns if each.kind in (Kind.MONEY, Kind.PRICE, Kind.SHARE)]
