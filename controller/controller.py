@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
 from controller.apply import apply
@@ -23,6 +22,7 @@ from controller.events import events
 from controller.invalid_policies import InvalidPolicies
 from controller.invalid_policy import InvalidPolicy
 from controller.kept_memory import adopted
+from controller.kill_switch import KillSwitch
 from controller.kubernetes_api import ApiError, Kubernetes
 from controller.leader import Leadership
 from controller.memory import Memory
@@ -89,8 +89,7 @@ class Controller:
     telemetry: Telemetry
     log: DecisionLog | None = None
     dry_run: bool = False
-    kill_switch: Path | None = None
-    """A file that stops all writes while it is there and does not say `false`."""
+    kill_switch: KillSwitch | None = None
     clock: Callable[[], float] = time.time
     memories: dict[Key, Memory] = field(default_factory=dict)
     telling_s: float = TELLING_S
@@ -196,6 +195,8 @@ class Controller:
         """Why a write is not made after all: what was so when the tick began is so no more. Empty for nothing."""
         if not self._may_write():
             return "this process leads no more since the tick began; the next leader decides anew"
+        if self._killed():
+            return "the kill switch was turned on since the tick began"
         now = self.caches.policies.get(key)
         if isinstance(now, CapacityPolicy) and now.spec == policy.spec:
             return ""
@@ -205,14 +206,7 @@ class Controller:
         return not self.dry_run and self.leader.leads()
 
     def _killed(self) -> bool:
-        if self.kill_switch is None:
-            return False
-        try:
-            return self.kill_switch.read_text(encoding="utf-8").strip().lower() != "false"
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True  # what cannot be read may say stop
+        return self.kill_switch is not None and self.kill_switch.on()
 
     def _act(self, key: Key, policy: CapacityPolicy, entry: Entry, memory: Memory) -> tuple[Entry, Memory]:
         write = entry.decision.write

@@ -15,6 +15,7 @@ from controller.caches import Caches
 from controller.controller import DECISIONS, SYNC_S, TELLING_S, Controller, Observer, Ticked
 from controller.decision_log import DecisionLog
 from controller.json_logs import log_as_json
+from controller.kill_switch import KillSwitch
 from controller.kubernetes_api import Kubernetes
 from controller.leader import Alone, LeaderElection
 from controller.permissions import LEASE
@@ -70,7 +71,8 @@ def run(settings: Settings, observe: Observer) -> Ticked | None:
         election = LeaderElection(api, namespace=settings.lease_namespace, name=LEASE, identity=identity)
     controller = Controller(
         api=api, caches=caches, observe=observe, leader=election or Alone(), telemetry=telemetry, log=log,
-        dry_run=settings.dry_run, kill_switch=settings.kill_switch,
+        dry_run=settings.dry_run,
+        kill_switch=None if settings.kill_switch is None else KillSwitch(settings.kill_switch),
         telling_s=600.0 if settings.once else TELLING_S, pulse=pulse,
     )  # fmt: skip
     try:

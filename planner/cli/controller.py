@@ -46,7 +46,12 @@ def controller() -> None:
 )
 @click.option("--listen", metavar="HOST:PORT", help="Answer /metrics, /healthz and /readyz there.")
 @click.option("--decision-log", type=click.Path(path_type=Path), help="Add every change of mind to this file (JSONL).")
-@click.option("--kill-switch", type=click.Path(path_type=Path), help="While this file is there nothing is written.")
+@click.option(
+    "--kill-switch",
+    type=click.Path(path_type=Path),
+    help="While this file is there, and says anything but `false` or cannot be read, no policy changes replicas; it is "
+    "looked at before each write. Status, events and logs go on.",
+)
 def run(**options: Any) -> int:
     """Observe, decide, act and record, every policy once an interval.
 

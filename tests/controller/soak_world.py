@@ -435,8 +435,8 @@ class _Switch:
     def __init__(self, on: bool) -> None:
         self._on = on
 
-    def read_text(self, encoding: str) -> str:  # noqa: ARG002 -- as a Path has it
-        return "true" if self._on else "false"
+    def on(self) -> bool:
+        return self._on
 
 
 class Api(Kubernetes):
