@@ -98,6 +98,8 @@ class Controller:
     """Of the policies that are remembered: one that is made again under its name begins anew."""
     _led: bool = False
     """Whether this process led at the last tick: else what is in the status is another's."""
+    _waits: str = ""
+    """Who leads instead, as it was told last."""
     _last: dict[Key, Decision] = field(default_factory=dict)
     _told_last: Key = ("", "")
 
@@ -156,7 +158,7 @@ class Controller:
         self._leads_now(self._may_write())
         seconds = time.monotonic() - began_s
         self.telemetry.ticked(seconds)
-        self.telemetry.leading.set(self.leader.leads())
+        self.telemetry.leading.set(self._may_write())
         decisions = {key: entry.decision for key, entry in entries.items()}
         return Ticked(decisions=decisions, unreadable=unreadable, writes=writes, seconds=seconds)
 
@@ -164,6 +166,10 @@ class Controller:
         if leads != self._led:
             LOG.info("this process leads now" if leads else "this process leads no more")
         self._led = leads
+        waits = "" if self.dry_run else self.leader.stands_by()
+        if waits and waits != self._waits:
+            LOG.warning("this process stands by and writes nothing: %s", waits)
+        self._waits = waits
 
     def _memory(self, key: Key, policy: CapacityPolicy) -> Memory:
         """Our own; where another process led until now, or this one has just begun, with what the status keeps."""

@@ -14,6 +14,7 @@ refused where a number that it was decided on has changed, as after any write of
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import threading
@@ -34,6 +35,10 @@ class Leadership(Protocol):
         """Seconds within which a write that begins now must be over; 0 where none may begin."""
         ...
 
+    def stands_by(self) -> str:
+        """Who leads instead, or why nobody is known to; empty while this process leads."""
+        ...
+
 
 class Alone:
     """Without leader election: always."""
@@ -45,6 +50,10 @@ class Alone:
     def left_s(self) -> float:
         """For ever."""
         return math.inf
+
+    def stands_by(self) -> str:
+        """Never."""
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +72,18 @@ class LeaderElection:
     """Stands for election in a thread until it is stopped."""
 
     def __init__(
-        self, api: Kubernetes, *, namespace: str, name: str, identity: str, times: LeaseTimes | None = None
+        self, api: Kubernetes, *, namespace: str, name: str, identity: str, scope: str = "", times: LeaseTimes | None = None
     ) -> None:
+        """`scope` is the namespace that the process looks after: who stands by can tell whether it is the leader's."""
         from kubernetes.leaderelection import electionconfig, leaderelection
 
-        self._times, self.identity = times or LeaseTimes(), identity
+        self._times, self._scope = times or LeaseTimes(), scope or "*"
+        self.identity = identity = f"{identity}{_SCOPE}{self._scope}"
         self._stopped = threading.Event()
+        self.lease = f"{namespace}/{name}"
         self._lock = _lease(name, namespace, identity, self._times.lease, self._stopped)
-        self._lock.api_instance = _coordination(api, self._times.deadline)
+        self._problem = _Problem()
+        self._lock.api_instance = _coordination(api, self._times.deadline, self._problem)
         config = electionconfig.Config(
             self._lock,
             lease_duration=self._times.lease,
@@ -101,6 +114,40 @@ class LeaderElection:
         """Whether the lease is ours, and was renewed within the deadline."""
         return self.left_s() > 0.0
 
+    @property
+    def holder(self) -> str:
+        """Who else held the lease when it was looked at last; empty where nobody did, or it is not known."""
+        return str(self._lock.holder)
+
+    def stands_by(self) -> str:
+        """Who leads instead, or why nobody is known to; empty while this process leads."""
+        if self.leads():
+            return ""
+        if self.holder:
+            return f"{self.holder} holds the lease {self.lease}{self._unattended()}"
+        return f"the lease {self.lease} is not held: {self._problem.told or 'it has not been asked for yet'}"
+
+    def _unattended(self) -> str:
+        """What the leader does not look after, as far as its name says."""
+        _, known, theirs = self.holder.partition(_SCOPE)
+        if not known or theirs in ("*", self._scope):
+            return ""
+        mine = "all namespaces" if self._scope == "*" else f"namespace {self._scope}"
+        return (
+            f" and looks after namespace {theirs} alone, this process after {mine}: nothing is decided there; "
+            "two controllers for two namespaces need two leases (--lease-namespace)"
+        )
+
+    def wait(self) -> bool:
+        """Until this process leads, or another is seen to renew the lease, or it cannot be had: whether it leads.
+
+        A lease whose holder has vanished is taken when it has run out.
+        """
+        end_s = time.monotonic() + self._times.lease + 2.0 * self._times.retry + 1.0
+        while not self.leads() and time.monotonic() < end_s and not self._problem.told and self._lock.changes < 2:
+            time.sleep(0.05)
+        return self.leads()
+
     def left_s(self) -> float:
         """Until the lease ends, less the margin; 0 from the deadline on."""
         renewed_s: float | None = self._lock.renewed_s
@@ -118,10 +165,12 @@ class LeaderElection:
             except InterruptedError:
                 return
             except Exception as error:  # noqa: BLE001 -- whatever the client's loop ends with, standing goes on
+                self._problem.told = type(error).__name__
                 logging.getLogger(__name__).warning("leader election: %s", type(error).__name__)
             self._stopped.wait(self._times.retry)
 
 
+_SCOPE, _MOST_TOLD = "_namespace=", 300
 _NOT_YET = SimpleNamespace(body='{"code": 423}', reason="the lease is another's")
 """As the client's loop takes an answer that is no lease: it asks again later."""
 
@@ -140,15 +189,21 @@ def _lease(name: str, namespace: str, identity: str, lease_s: float, stopped: th
     class Lease(lock):  # type: ignore[misc] # it has no annotations
         renewed_s: float | None = None
         """When the last renewal that was made was sent; None while the lease is another's."""
+        holder = ""
+        """Who else holds it."""
+        changes = property(lambda _self: held.changes)
 
         def get(self, name: str, namespace: str) -> Any:
             if stopped.is_set():
                 raise InterruptedError
             found, record = super().get(name, namespace)
             if not found or record.holder_identity == identity:
+                self.holder = ""
                 return found, record
             self.renewed_s = None
-            return (False, _NOT_YET) if held.still(record) else (True, None)
+            still = held.still(record)
+            self.holder = str(record.holder_identity)[:_MOST_TOLD] if still else ""
+            return (False, _NOT_YET) if still else (True, None)
 
         def create(self, *arguments: Any, **named: Any) -> bool:
             return self._renewed(super().create, *arguments, **named)
@@ -179,28 +234,58 @@ class _HeldByOthers:
     def __init__(self, lease_s: float) -> None:
         self._lease_s, self._since_s = lease_s, 0.0
         self._seen: tuple[object, ...] = ()
+        self.changes = 0
+        """How often it was seen to be another than before: from the second time on its holder lives."""
 
     def still(self, record: Any) -> bool:
         """Of what the lease says now; one that was given back has no holder."""
         seen = (record.holder_identity, record.acquire_time, record.renew_time)
         if seen != self._seen:
             self._seen, self._since_s = seen, time.monotonic()
+            self.changes += bool(record.holder_identity)
         lasts_s = max(self._lease_s, float(record.lease_duration or 0.0))
         return bool(record.holder_identity) and time.monotonic() - self._since_s < lasts_s
 
 
-def _coordination(api: Kubernetes, deadline_s: int) -> Any:
+class _Problem:
+    """Why the lease could not be looked at, made or renewed the last time; empty where it could."""
+
+    told = ""
+
+
+def _said(error: Exception) -> str:
+    status = getattr(error, "status", None)
+    if not status:
+        return f"the API server cannot be reached ({type(error).__name__})"
+    try:
+        message = str(json.loads(str(getattr(error, "body", "")))["message"])
+    except (ValueError, KeyError, TypeError):
+        message = "it says no more"
+    return f"{status} {getattr(error, 'reason', '')}: {message}"[:_MOST_TOLD]
+
+
+def _coordination(api: Kubernetes, deadline_s: int, problem: _Problem) -> Any:
     """The typed API of leases, with a time-out on every call: a frozen server must not freeze the renewal."""
     from kubernetes.client import CoordinationV1Api
 
     typed = CoordinationV1Api(api.client)
-    for name in ("read_namespaced_lease", "create_namespaced_lease", "replace_namespaced_lease"):
-        setattr(typed, name, _timed(getattr(typed, name), deadline_s / 2.0))
+    for name, usual in (
+        ("read_namespaced_lease", 404), ("create_namespaced_lease", 409), ("replace_namespaced_lease", 409)
+    ):  # fmt: skip
+        setattr(typed, name, _timed(getattr(typed, name), deadline_s / 2.0, problem, usual))
     return typed
 
 
-def _timed(call: Any, seconds: float) -> Any:
+def _timed(call: Any, seconds: float, problem: _Problem, usual: int) -> Any:
+    """`usual` is the status of a refusal that is none: there is no lease yet, or another was quicker."""
+
     def timed(*arguments: Any, **named: Any) -> Any:
-        return call(*arguments, _request_timeout=seconds, **named)
+        try:
+            answer = call(*arguments, _request_timeout=seconds, **named)
+        except Exception as error:
+            problem.told = "" if getattr(error, "status", None) == usual else _said(error)
+            raise
+        problem.told = ""
+        return answer
 
     return timed

@@ -82,6 +82,10 @@ class Seat:
         """As long as it takes, or not at all."""
         return math.inf if self.leads() else 0.0
 
+    def stands_by(self) -> str:
+        """Who leads instead."""
+        return "" if self.leads() else f"{self.lease.holder} leads"
+
 
 @dataclass
 class Model:
