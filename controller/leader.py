@@ -72,7 +72,14 @@ class LeaderElection:
     """Stands for election in a thread until it is stopped."""
 
     def __init__(
-        self, api: Kubernetes, *, namespace: str, name: str, identity: str, scope: str = "", times: LeaseTimes | None = None
+        self,
+        api: Kubernetes,
+        *,
+        namespace: str,
+        name: str,
+        identity: str,
+        scope: str = "",
+        times: LeaseTimes | None = None,
     ) -> None:
         """`scope` is the namespace that the process looks after: who stands by can tell whether it is the leader's."""
         from kubernetes.leaderelection import electionconfig, leaderelection

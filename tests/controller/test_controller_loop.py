@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from controller import controller as loop
 from controller.decide import decide
+from controller.decision_log import DecisionLog, read_entries
 from controller.kubernetes_api import ApiError
 from controller.refusal import with_refusal
 from tests.controller.soak_world import NAMES, SPACE, SoakWorld
@@ -134,3 +137,106 @@ def test_every_write_is_given_no_more_time_than_the_lease_has_left():
     controller.tick()
     assert len(given) > len(NAMES)
     assert set(given) == {3.0}
+
+
+# What was done is told, whatever comes after it
+
+
+def crowded(world: SoakWorld):
+    """A controller that has a write to make for every policy."""
+    return mid_tick(world, lambda _judged: None)
+
+
+def kept_in(path) -> dict[str, bool]:
+    return {entry.snapshot.policy.partition("/")[2]: entry.written for entry, _ in read_entries(path)}
+
+
+@pytest.mark.parametrize("name", ["snapshot_of", "decide"])
+def test_a_later_policy_that_fails_leaves_every_write_told(monkeypatch, tmp_path, name):
+    world = SoakWorld(0)
+    controller, works = crowded(world), getattr(loop, name)
+    controller.log, made = DecisionLog(tmp_path / "log"), told_events(controller)
+
+    def fails_for_one(about, *more, **named):
+        if "plain" in str(getattr(about, "key", None) or about.policy):
+            raise ZeroDivisionError
+        return works(about, *more, **named)
+
+    monkeypatch.setattr(loop, name, fails_for_one)
+    ticked = controller.tick()
+    others = set(NAMES) - {"plain"}
+    assert set(ticked.undecided) == {(SPACE, "plain")}
+    assert {each.name for each in world.writes} == others
+    assert kept_in(tmp_path / "log") == dict.fromkeys(others, True)
+    assert {each["involvedObject"]["name"] for each in made if each["reason"] == "Scaled"} == others
+
+
+def test_a_write_is_in_the_log_even_where_the_process_ends_before_the_next(monkeypatch, tmp_path):
+    world = SoakWorld(0)
+    controller, decide_on = crowded(world), loop.decide
+    controller.log = DecisionLog(tmp_path / "log")
+
+    def ends_at_the_third(snapshot, *more):
+        if len(world.writes) == 2:
+            raise SystemExit
+        return decide_on(snapshot, *more)
+
+    monkeypatch.setattr(loop, "decide", ends_at_the_third)
+    with pytest.raises(SystemExit):
+        controller.tick()
+    assert kept_in(tmp_path / "log") == {each.name: True for each in world.writes}
+
+
+def test_a_policy_whose_recording_or_telling_fails_spares_the_others(monkeypatch, tmp_path):
+    world = SoakWorld(0)
+    controller = crowded(world)
+    controller.log = DecisionLog(tmp_path / "log")
+    works, tell = loop.events, controller._statuses.tell
+
+    def fails_for_one(decision, known):
+        if decision.policy.endswith("capped"):
+            raise ZeroDivisionError
+        return works(decision, known)
+
+    def status_fails_for_one(policy, *more, **named):
+        if policy.metadata.name == "hpa":
+            raise ZeroDivisionError
+        return tell(policy, *more, **named)
+
+    monkeypatch.setattr(loop, "events", fails_for_one)
+    controller._statuses.tell = status_fails_for_one
+    controller.tick()
+    assert kept_in(tmp_path / "log") == dict.fromkeys(NAMES, True)
+    assert {name for _, name, _ in world.told} == set(NAMES) - {"hpa"}
+
+
+def test_what_a_policy_sees_of_the_cluster_fails_for_it_alone(monkeypatch):
+    world = SoakWorld(0)
+    controller, works = crowded(world), loop.views
+
+    def fails_for_one(view, policies):
+        if (SPACE, "plain") in policies:
+            raise ZeroDivisionError
+        return works(view, policies)
+
+    monkeypatch.setattr(loop, "views", fails_for_one)
+    assert set(controller.tick().undecided) == {(SPACE, "plain")}
+    assert {each.name for each in world.writes} == set(NAMES) - {"plain"}
+
+
+def test_a_write_that_fails_in_a_way_nobody_thought_of_is_told_and_perhaps_made(monkeypatch):
+    world = SoakWorld(0)
+    controller, works = crowded(world), loop.apply
+
+    def answers_nonsense(api, policy, write, **more):
+        made = works(api, policy, write, **more)
+        if policy.metadata.name == "plain":
+            raise KeyError("metadata")
+        return made
+
+    monkeypatch.setattr(loop, "apply", answers_nonsense)
+    controller.tick()
+    assert {each.name for each in world.writes} == set(NAMES)
+    assert controller.memories[SPACE, "plain"].tried is not None
+    (status,) = [told for _, name, told in world.told if name == "plain"]
+    assert any("the write was not made: KeyError" in each["message"] for each in status["reasons"])
