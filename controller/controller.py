@@ -177,7 +177,7 @@ class Controller:
         return adopted(known or Memory(), policy.status)
 
     def _views(self, policies: Mapping[Key, CapacityPolicy]) -> dict[Key, TargetView]:
-        """What each policy sees of the cluster; one that fails is missing, and the others are looked at all the same."""
+        """What each policy sees of the cluster; one that fails is missing, and the others are not."""
         view, found = self.caches.view(), {}
         for key, policy in policies.items():
             try:
@@ -215,7 +215,9 @@ class Controller:
         if self._killed():
             return "the kill switch was turned on since the tick began"
         now = self.caches.policies.get(key)
-        if isinstance(now, CapacityPolicy) and now.spec == policy.spec:
+        if isinstance(now, CapacityPolicy) and now.metadata.deletion_timestamp:
+            return "the policy is being deleted"
+        if isinstance(now, CapacityPolicy) and (now.spec, now.metadata.uid) == (policy.spec, policy.metadata.uid):
             return ""
         return "the policy was changed since the tick began; the next one decides on it as it is now"
 

@@ -45,7 +45,7 @@ class Settings:
 
 
 def run(settings: Settings, observe: Observer) -> Ticked | None:
-    """Tick once, or until a signal says stop. Raises InvalidInput where it cannot begin, or may not write as it would."""
+    """Tick once, or until a signal says stop. Raises InvalidInput where it cannot, or may not, begin."""
     log_as_json()
     DECISIONS.setLevel(logging.WARNING if settings.once else logging.INFO)  # once they are printed as sentences
     api = Kubernetes.connect(settings.kubeconfig, settings.context)

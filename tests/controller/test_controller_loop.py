@@ -114,6 +114,37 @@ def test_a_write_that_an_edit_has_overtaken_is_told_as_not_made():
     assert "WriteRefused" in {each["reason"] for each in events}
 
 
+def going(world: SoakWorld, name: str, **metadata: str) -> None:
+    known = world.policies[SPACE, name]
+    changed = known.metadata.model_copy(update=metadata or {"deletion_timestamp": "2027-01-15T08:00:00Z"})
+    world.policies[SPACE, name] = known.model_copy(update={"metadata": changed})
+
+
+def test_a_policy_that_is_being_deleted_writes_no_replicas():
+    world = SoakWorld(0)
+    controller = crowded(world)
+    going(world, "plain")
+    world.controllers["one"].policies.update(world.policies)
+    told = controller.tick().decisions[SPACE, "plain"]
+    assert {each.name for each in world.writes} == set(NAMES) - {"plain"}
+    assert condition(told, "ScalingActive")[:2] == ("False", "BeingDeleted")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "why"), [({}, "is being deleted"), ({"uid": "another"}, "was changed since the tick began")]
+)
+def test_a_policy_that_is_deleted_within_the_tick_writes_no_replicas(metadata, why):
+    world = SoakWorld(0)
+
+    def deleted(judged):
+        going(world, "plain", **metadata)
+        for name in set(NAMES) - {"plain"}:
+            world.edit(name, mode="Advise")
+        judged.policies.update(world.policies)
+
+    assert why in scaling_active(world, mid_tick(world, deleted))
+
+
 def test_a_write_is_not_made_by_a_leader_who_leads_no_more():
     world = SoakWorld(0)
     controller = mid_tick(world, lambda _judged: setattr(world.lease, "holder", "two"))
