@@ -178,7 +178,8 @@ class Controller:
 
     def _views(self, policies: Mapping[Key, CapacityPolicy]) -> dict[Key, TargetView]:
         """What each policy sees of the cluster; one that fails is missing, and the others are not."""
-        view, found = self.caches.view(), {}
+        view = self.caches.view()
+        found: dict[Key, TargetView] = {}
         for key, policy in policies.items():
             try:
                 found |= views(view, {key: policy})

@@ -360,7 +360,9 @@ def test_a_policy_that_a_finalizer_keeps_writes_no_more_replicas(chat):
 def test_a_target_that_is_being_deleted_is_not_scaled(chat):
     chat.apply(policy())
     knows(chat, "chat")
-    chat.kubectl("patch", "deployment", "chat", "--type=merge", "-p", '{"metadata":{"finalizers":["example.com/keeps"]}}')
+    chat.kubectl(
+        "patch", "deployment", "chat", "--type=merge", "-p", '{"metadata":{"finalizers":["example.com/keeps"]}}'
+    )
     chat.kubectl("delete", "deployment", "chat", "--wait=false")
     key = (chat.namespace, "chat")
     eventually(lambda: chat.controller.caches.view().workloads["Deployment"][key].being_deleted)

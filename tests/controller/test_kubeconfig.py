@@ -61,5 +61,5 @@ def test_a_certificate_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch
         return works(path, *arguments, **named)
 
     monkeypatch.setattr(Path, "open", forbidden)
-    with pytest.raises(InvalidInput, match="names certificates that cannot be used: .*my.crt"):
+    with pytest.raises(InvalidInput, match=r"names certificates that cannot be used: .*my.crt"):
         Kubernetes.connect(tmp_path / "config")

@@ -203,7 +203,8 @@ def flapped(world: SoakWorld) -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "reason"), [("paused", "Paused"), ("mode", "AdviseOnly"), ("killed", "KillSwitch"), ("going", "BeingDeleted")]
+    ("order", "reason"),
+    [("paused", "Paused"), ("mode", "AdviseOnly"), ("killed", "KillSwitch"), ("going", "BeingDeleted")],
 )
 def test_what_a_person_orders_is_told_at_once_whatever_has_flapped(world, order, reason):
     flapped(world)
