@@ -14,7 +14,6 @@ refused where a number that it was decided on has changed, as after any write of
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import threading
@@ -24,6 +23,7 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 from controller.kubernetes_api import Kubernetes
+from controller.lease_api import Problem, coordination
 
 
 class Leadership(Protocol):
@@ -89,8 +89,8 @@ class LeaderElection:
         self._stopped = threading.Event()
         self.lease = f"{namespace}/{name}"
         self._lock = _lease(name, namespace, identity, self._times.lease, self._stopped)
-        self._problem = _Problem()
-        self._lock.api_instance = _coordination(api, self._times.deadline, self._problem)
+        self._problem = Problem()
+        self._lock.api_instance = coordination(api, self._times.deadline, self._problem)
         config = electionconfig.Config(
             self._lock,
             lease_duration=self._times.lease,
@@ -127,12 +127,12 @@ class LeaderElection:
         return str(self._lock.holder)
 
     def stands_by(self) -> str:
-        """Who leads instead, or why nobody is known to; empty while this process leads."""
-        if self.leads():
+        """Who leads instead, or why nobody is known to; empty while this process leads, or has not asked yet."""
+        if self.leads() or not self._problem.asked:
             return ""
         if self.holder:
             return f"{self.holder} holds the lease {self.lease}{self._unattended()}"
-        return f"the lease {self.lease} is not held: {self._problem.told or 'it has not been asked for yet'}"
+        return f"the lease {self.lease} is not held: {self._problem.told or 'this process asks for it'}"
 
     def _unattended(self) -> str:
         """What the leader does not look after, as far as its name says."""
@@ -172,7 +172,7 @@ class LeaderElection:
             except InterruptedError:
                 return
             except Exception as error:  # noqa: BLE001 -- whatever the client's loop ends with, standing goes on
-                self._problem.told = type(error).__name__
+                self._problem.told, self._problem.asked = type(error).__name__, True
                 logging.getLogger(__name__).warning("leader election: %s", type(error).__name__)
             self._stopped.wait(self._times.retry)
 
@@ -252,47 +252,3 @@ class _HeldByOthers:
             self.changes += bool(record.holder_identity)
         lasts_s = max(self._lease_s, float(record.lease_duration or 0.0))
         return bool(record.holder_identity) and time.monotonic() - self._since_s < lasts_s
-
-
-class _Problem:
-    """Why the lease could not be looked at, made or renewed the last time; empty where it could."""
-
-    told = ""
-
-
-def _said(error: Exception) -> str:
-    status = getattr(error, "status", None)
-    if not status:
-        return f"the API server cannot be reached ({type(error).__name__})"
-    try:
-        message = str(json.loads(str(getattr(error, "body", "")))["message"])
-    except (ValueError, KeyError, TypeError):
-        message = "it says no more"
-    return f"{status} {getattr(error, 'reason', '')}: {message}"[:_MOST_TOLD]
-
-
-def _coordination(api: Kubernetes, deadline_s: int, problem: _Problem) -> Any:
-    """The typed API of leases, with a time-out on every call: a frozen server must not freeze the renewal."""
-    from kubernetes.client import CoordinationV1Api
-
-    typed = CoordinationV1Api(api.client)
-    for name, usual in (
-        ("read_namespaced_lease", 404), ("create_namespaced_lease", 409), ("replace_namespaced_lease", 409)
-    ):  # fmt: skip
-        setattr(typed, name, _timed(getattr(typed, name), deadline_s / 2.0, problem, usual))
-    return typed
-
-
-def _timed(call: Any, seconds: float, problem: _Problem, usual: int) -> Any:
-    """`usual` is the status of a refusal that is none: there is no lease yet, or another was quicker."""
-
-    def timed(*arguments: Any, **named: Any) -> Any:
-        try:
-            answer = call(*arguments, _request_timeout=seconds, **named)
-        except Exception as error:
-            problem.told = "" if getattr(error, "status", None) == usual else _said(error)
-            raise
-        problem.told = ""
-        return answer
-
-    return timed

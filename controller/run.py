@@ -104,8 +104,9 @@ def _election(api: Kubernetes, settings: Settings) -> LeaderElection | None:
 
 def _require_lead(election: LeaderElection | None) -> None:
     if election is not None and not election.wait():
+        why = election.stands_by() or f"the lease {election.lease} could not be had in time"
         raise InvalidInput(
-            f"nothing was looked at or written: {election.stands_by()}",
+            f"nothing was looked at or written: {why}",
             remedy="--dry-run only looks; --lease-namespace names another lease; --no-leader-elect writes all the same",
         )
 
