@@ -258,6 +258,8 @@ class PolicyMetadata(FileModel):
     uid: str = ""
     generation: int = 0
     resource_version: str = ""
+    deletion_timestamp: str = ""
+    """Since when it is being deleted: a finalizer keeps it meanwhile."""
 
 
 class CapacityPolicy(FileModel):

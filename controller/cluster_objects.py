@@ -58,6 +58,7 @@ class Workload:
     gitops: str
     grace_s: float
     resource_version: str = ""
+    being_deleted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +90,7 @@ class Autoscaler:
     min_stated: bool = True
     max_stated: bool = True
     resource_version: str = ""
+    being_deleted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +122,7 @@ def workload(item: Document) -> Workload:
         gitops=_gitops(item),
         grace_s=float(min(graces)),
         resource_version=str(_metadata(item).get("resourceVersion", "")),
+        being_deleted=bool(_metadata(item).get("deletionTimestamp")),
     )
 
 
@@ -208,6 +211,7 @@ def horizontal_pod_autoscaler(item: Document) -> Autoscaler:
         min_stated=spec.get("minReplicas") is not None,
         max_stated=spec.get("maxReplicas") is not None,
         resource_version=str(_metadata(item).get("resourceVersion", "")),
+        being_deleted=bool(_metadata(item).get("deletionTimestamp")),
     )
 
 
@@ -228,6 +232,7 @@ def scaled_object(item: Document) -> Autoscaler:
         min_stated=spec.get("minReplicaCount") is not None,
         max_stated=spec.get("maxReplicaCount") is not None,
         resource_version=str(_metadata(item).get("resourceVersion", "")),
+        being_deleted=bool(_metadata(item).get("deletionTimestamp")),
     )
 
 

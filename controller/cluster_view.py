@@ -93,6 +93,8 @@ class TargetView:
     scaler_problem: str = ""
     unmanaged_scaler: str = ""
     gpus_free: int | None = None
+    being_deleted: str = ""
+    """Target or scaler, where one of them is."""
 
 
 def target_view(view: ClusterView, policy: CapacityPolicy) -> TargetView:
@@ -110,6 +112,7 @@ def target_view(view: ClusterView, policy: CapacityPolicy) -> TargetView:
         scaler_problem=scaler_problem,
         unmanaged_scaler=_unmanaged(view, namespace, spec),
         gpus_free=view.free_gpus.get(namespace),
+        being_deleted=_being_deleted(view, namespace, spec),
     )
 
 
@@ -202,6 +205,20 @@ def _scaler(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Scaler
         ),
         "",
     )
+
+
+def _being_deleted(view: ClusterView, namespace: str, spec: PolicySpec) -> str:
+    ref = spec.target_ref
+    named: list[tuple[str, str, Workload | Autoscaler | None]] = [
+        (ref.kind, ref.name, view.workloads.get(ref.kind, {}).get((namespace, ref.name)))
+    ]
+    if spec.hpa_ref is not None:
+        named.append(("HorizontalPodAutoscaler", spec.hpa_ref.name, view.hpas.get((namespace, spec.hpa_ref.name))))
+    if spec.scaled_object_ref is not None:
+        name = spec.scaled_object_ref.name
+        named.append(("ScaledObject", name, view.scaled_objects.get((namespace, name))))
+    found = [f"{kind} {namespace}/{name}" for kind, name, each in named if each is not None and each.being_deleted]
+    return found[0] if found else ""
 
 
 def _unmanaged(view: ClusterView, namespace: str, spec: PolicySpec) -> str:

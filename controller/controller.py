@@ -7,22 +7,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
 from controller.apply import apply
 from controller.caches import Caches
-from controller.capacity_model import CapacityModel
 from controller.capacity_policy import CapacityPolicy
 from controller.cluster_view import TargetView
 from controller.decide import decide
-from controller.decision import Decision, Outcome
+from controller.decision import Decision
 from controller.decision_log import DecisionLog, Entry, in_few_words
 from controller.event_recorder import EventRecorder
 from controller.events import events
-from controller.invalid_policies import InvalidPolicies
+from controller.invalid_policies import InvalidPolicies, Within
 from controller.invalid_policy import InvalidPolicy
 from controller.kept_memory import adopted
+from controller.kill_switch import KillSwitch
 from controller.kubernetes_api import ApiError, Kubernetes
 from controller.leader import Leadership
 from controller.memory import Memory
@@ -38,6 +37,7 @@ from controller.writes import perhaps_written, written
 LOG = logging.getLogger("replicast.controller")
 DECISIONS = logging.getLogger("replicast.decision")
 SYNC_S = 60.0
+_FAILED = "its decision failed: the log tells more"
 TELLING_S = 3.0
 """Of a tick, for status and events: where a thousand policies change at once, the next look is not to wait for them."""
 
@@ -89,8 +89,7 @@ class Controller:
     telemetry: Telemetry
     log: DecisionLog | None = None
     dry_run: bool = False
-    kill_switch: Path | None = None
-    """A file that stops all writes while it is there and does not say `false`."""
+    kill_switch: KillSwitch | None = None
     clock: Callable[[], float] = time.time
     memories: dict[Key, Memory] = field(default_factory=dict)
     telling_s: float = TELLING_S
@@ -99,6 +98,8 @@ class Controller:
     """Of the policies that are remembered: one that is made again under its name begins anew."""
     _led: bool = False
     """Whether this process led at the last tick: else what is in the status is another's."""
+    _waits: str = ""
+    """Who leads instead, as it was told last."""
     _last: dict[Key, Decision] = field(default_factory=dict)
     _told_last: Key = ("", "")
 
@@ -124,40 +125,38 @@ class Controller:
         policies, invalid = self._policies()
         unreadable = {key: each.problem for key, each in invalid.items()}
         self._forget(policies)
-        seen = views(self.caches.view(), policies)
+        seen = self._views(policies)
+        unreadable |= dict.fromkeys(policies.keys() - seen.keys(), _FAILED)
+        others = shared_targets(policies)
+        policies = {key: policies[key] for key in seen}
         profiles = self.caches.profiles.objects()
         asked = _asked(policies, seen, profiles)
         observations = self.observe(asked) if asked else {}
-        others, killed, leads = shared_targets(policies), self._killed(), self._may_write()
+        killed, leads = self._killed(), self._may_write()
         entries: dict[Key, Entry] = {}
         writes = 0
         for key, policy in policies.items():
             self.pulse.moved()
             profile = profiles.get((key[0], policy.spec.profile_ref.name))
-            snapshot = snapshot_of(
-                policy, now_s=now_s, seen=seen[key], observation=observations.get(key), profile=profile,
-                others=others[key], killed=killed,
-            )  # fmt: skip
-            memory = self._memory(key, policy)
-            outcome = self._decided(snapshot, memory, None if profile is None else profile.capacity)
-            if outcome is None:
-                unreadable[key] = "its decision failed: the log tells more"
+            try:
+                snapshot = snapshot_of(
+                    policy, now_s=now_s, seen=seen[key], observation=observations.get(key), profile=profile,
+                    others=others[key], killed=killed,
+                )  # fmt: skip
+                entry = entries[key] = self._carried_out(key, policy, snapshot, profile, leads=leads)
+            except Exception:
+                LOG.exception("%s: the decision failed", policy.key)
+                unreadable[key] = _FAILED
                 continue
-            entry = Entry(snapshot=snapshot, memory=memory, decision=outcome.decision)
-            after = outcome.memory
-            if outcome.decision.write is not None and leads:
-                entry, after = self._act(key, policy, entry, after)
-                writes += entry.written
-            self.memories[key], entries[key] = after, entry
-        for key, entry in entries.items():
-            self._record(policies[key], profiles.get((key[0], policies[key].spec.profile_ref.name)), key, entry, now_s)
+            writes += entry.written
+            self._record(policy, profile, key, entry, now_s)
         if self._may_write():
             writes += self._tell(policies, entries, now_s)
         writes += self._tell_invalid(policies, invalid, now_s)
         self._leads_now(self._may_write())
         seconds = time.monotonic() - began_s
         self.telemetry.ticked(seconds)
-        self.telemetry.leading.set(self.leader.leads())
+        self.telemetry.leading.set(self._may_write())
         decisions = {key: entry.decision for key, entry in entries.items()}
         return Ticked(decisions=decisions, unreadable=unreadable, writes=writes, seconds=seconds)
 
@@ -165,6 +164,10 @@ class Controller:
         if leads != self._led:
             LOG.info("this process leads now" if leads else "this process leads no more")
         self._led = leads
+        waits = "" if self.dry_run else self.leader.stands_by()
+        if waits and waits != self._waits:
+            LOG.warning("this process stands by and writes nothing: %s", waits)
+        self._waits = waits
 
     def _memory(self, key: Key, policy: CapacityPolicy) -> Memory:
         """Our own; where another process led until now, or this one has just begun, with what the status keeps."""
@@ -173,14 +176,28 @@ class Controller:
             return known
         return adopted(known or Memory(), policy.status)
 
-    @staticmethod
-    def _decided(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -> Outcome | None:
-        """None where it fails, which is an error of ours: the other policies are decided on all the same."""
-        try:
-            return decide(snapshot, memory, capacity)
-        except Exception:
-            LOG.exception("%s: the decision failed", snapshot.policy)
-            return None
+    def _views(self, policies: Mapping[Key, CapacityPolicy]) -> dict[Key, TargetView]:
+        """What each policy sees of the cluster; one that fails is missing, and the others are not."""
+        view = self.caches.view()
+        found: dict[Key, TargetView] = {}
+        for key, policy in policies.items():
+            try:
+                found |= views(view, {key: policy})
+            except Exception:
+                LOG.exception("%s: what it sees of the cluster cannot be told", policy.key)
+        return found
+
+    def _carried_out(
+        self, key: Key, policy: CapacityPolicy, snapshot: Snapshot, profile: Profile | None, *, leads: bool
+    ) -> Entry:
+        """Decided on and, by whoever leads, done; what was sent is never lost to an exception."""
+        memory = self._memory(key, policy)
+        outcome = decide(snapshot, memory, None if profile is None else profile.capacity)
+        entry, after = Entry(snapshot=snapshot, memory=memory, decision=outcome.decision), outcome.memory
+        if outcome.decision.write is not None and leads:
+            entry, after = self._act(key, policy, entry, after)
+        self.memories[key] = after
+        return entry
 
     def _policies(self) -> tuple[dict[Key, CapacityPolicy], dict[Key, InvalidPolicy]]:
         good: dict[Key, CapacityPolicy] = {}
@@ -196,8 +213,12 @@ class Controller:
         """Why a write is not made after all: what was so when the tick began is so no more. Empty for nothing."""
         if not self._may_write():
             return "this process leads no more since the tick began; the next leader decides anew"
+        if self._killed():
+            return "the kill switch was turned on since the tick began"
         now = self.caches.policies.get(key)
-        if isinstance(now, CapacityPolicy) and now.spec == policy.spec:
+        if isinstance(now, CapacityPolicy) and now.metadata.deletion_timestamp:
+            return "the policy is being deleted"
+        if isinstance(now, CapacityPolicy) and (now.spec, now.metadata.uid) == (policy.spec, policy.metadata.uid):
             return ""
         return "the policy was changed since the tick began; the next one decides on it as it is now"
 
@@ -205,14 +226,7 @@ class Controller:
         return not self.dry_run and self.leader.leads()
 
     def _killed(self) -> bool:
-        if self.kill_switch is None:
-            return False
-        try:
-            return self.kill_switch.read_text(encoding="utf-8").strip().lower() != "false"
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True  # what cannot be read may say stop
+        return self.kill_switch is not None and self.kill_switch.on()
 
     def _act(self, key: Key, policy: CapacityPolicy, entry: Entry, memory: Memory) -> tuple[Entry, Memory]:
         write = entry.decision.write
@@ -228,18 +242,28 @@ class Controller:
             LOG.warning("%s: %s", policy.key, error)
             unknown = error.status == 0 or error.status >= 500
             return replace(entry, error=str(error)), perhaps_written(memory, write) if unknown else memory
+        except Exception as error:  # it may have been sent
+            self.telemetry.wrote(policy.key, "failed")
+            LOG.exception("%s: the write failed", policy.key)
+            return replace(entry, error=f"{type(error).__name__}: {error}"[:500]), perhaps_written(memory, write)
         self.telemetry.wrote(policy.key, "written")
         LOG.info("%s: %s %d to %d", policy.key, write.lever, write.before, write.replicas)
         return replace(entry, written=True), written(entry.snapshot, memory, write, version)
 
     def _record(self, policy: CapacityPolicy, profile: Profile | None, key: Key, entry: Entry, now_s: float) -> None:
-        """Metrics, the log, and the events that are to be told."""
+        """At once after it was carried out: what comes after it in the tick cannot lose it."""
+        try:
+            self._recorded(policy, profile, key, entry, now_s)
+        except Exception:
+            LOG.exception("%s: the decision could not be recorded as a whole", policy.key)
+
+    def _recorded(self, policy: CapacityPolicy, profile: Profile | None, key: Key, entry: Entry, now_s: float) -> None:
+        """The log, metrics, and the events that are to be told."""
         decision, before = entry.decision, self._last.get(key)
-        moved = entry.written or bool(entry.error) or notable_change(before, decision)
+        if entry.written or bool(entry.error) or notable_change(before, decision):
+            self._keep(entry, profile)
         if entry.written or entry.error or other_words(before, decision):
             self._say(entry)
-        if moved:
-            self._keep(entry, profile)
         told = self._last[key] = with_refusal(decision, entry.error)
         self.telemetry.decided(told)
         if self._may_write():
@@ -287,7 +311,9 @@ class Controller:
             return self._statuses.tell(policy, told, self.memories[key], now_s, within_s=self.leader.left_s())
         except ApiError as error:
             LOG.warning("%s: %s", policy.key, error)
-            return False
+        except Exception:
+            LOG.exception("%s: its status cannot be told", policy.key)
+        return False
 
     def _tell_invalid(
         self, policies: Mapping[Key, CapacityPolicy], invalid: Mapping[Key, InvalidPolicy], now_s: float
@@ -302,14 +328,17 @@ class Controller:
             if self._may_write() and not each.told:
                 for event in events(decision, ()):
                     self._events.add(each, event, now_s)
-        return self._invalid.tell(invalid, now_s, self.leader.left_s()) if self._may_write() else 0
+        within = Within(may_write=self._may_write, left_s=self.leader.left_s, end_s=time.monotonic() + self.telling_s)
+        return self._invalid.tell(invalid, now_s, within)
 
     def _tell_event(self) -> bool:
         try:
             return self._events.tell(within_s=self.leader.left_s())
         except ApiError as error:
             LOG.warning("an event was not told: %s", error)
-            return False
+        except Exception:
+            LOG.exception("an event cannot be told")
+        return False
 
     def _forget(self, policies: Mapping[Key, CapacityPolicy]) -> None:
         """What is not there any more, even where one of its name is there again."""

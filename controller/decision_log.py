@@ -33,6 +33,7 @@ from planner.profile import EngineProfile
 LOG = logging.getLogger("replicast.decisions")
 VERSION = 1
 MAX_BYTES, BACKUPS = 50_000_000, 5
+_MOST_TOLD = 200
 _SNAPSHOT, _MEMORY, _DECISION = TypeAdapter(Snapshot), TypeAdapter(Memory), TypeAdapter(Decision)
 
 
@@ -192,30 +193,44 @@ def files_of(path: Path) -> list[Path]:
 
 
 def read_entries(
-    path: Path, torn: Callable[[str], None] = lambda _: None
+    path: Path, aside: Callable[[str], None] = lambda _: None
 ) -> Iterator[tuple[Entry, EngineProfile | None]]:
-    """Every whole line of a log and of what was rotated away, in order.
+    """Every decision of a log and of what was rotated away, in order.
 
-    A last line that was cut off is told to `torn`, and left aside. Raises InvalidInput that names any other line which
-    is no decision.
+    A line that is none, as one that was cut off, is told to `aside`, and the others are read all the same. Raises
+    InvalidInput where a file cannot be read.
     """
     for file in files_of(path):
-        yield from _entries_in(file, torn)
+        yield from _entries_in(file, aside)
 
 
-def _entries_in(path: Path, torn: Callable[[str], None]) -> Iterator[tuple[Entry, EngineProfile | None]]:
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith("\n"):
-                torn(f"{path}:{number} was cut off while it was written, and is left aside")
-                return
-            try:
-                yield _entry(json.loads(line))
-            except (ValueError, KeyError, TypeError, ValidationError) as error:
-                raise InvalidInput(
-                    f"decision log {path}:{number} is no decision: {str(error)[:200]}",
-                    remedy="give a file that `planner controller run --decision-log` wrote, of this version",
-                ) from None
+def _entries_in(path: Path, aside: Callable[[str], None]) -> Iterator[tuple[Entry, EngineProfile | None]]:
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                found = _entry_or_why_not(line)
+                if isinstance(found, str):
+                    aside(f"{path}:{number} {found}, and is left aside")
+                else:
+                    yield found
+    except OSError as error:
+        raise InvalidInput(
+            f"decision log {path} cannot be read: {error.strerror}", remedy="name a file that you may read"
+        ) from None
+
+
+def _entry_or_why_not(line: bytes) -> tuple[Entry, EngineProfile | None] | str:
+    if not line.endswith(b"\n"):
+        return "was cut off while it was written"
+    try:
+        document = json.loads(line)
+        return _entry(document) if isinstance(document, dict) else "is no decision: not an object"
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"is no decision: {'.'.join(map(str, first['loc']))}: {first['msg']}"[:_MOST_TOLD]
+    except (ValueError, KeyError, TypeError, RecursionError, InvalidInput) as error:
+        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        return f"is no decision: {why}"[:_MOST_TOLD]
 
 
 def _entry(document: dict[str, Any]) -> tuple[Entry, EngineProfile | None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from controller.apply import path
 from controller.caches import POLICIES
@@ -15,6 +17,21 @@ LOG = logging.getLogger("replicast.controller")
 Key = tuple[str, str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Within:
+    """How long statuses may be written: asked before each, as leadership may end between two."""
+
+    may_write: Callable[[], bool]
+    left_s: Callable[[], float]
+    """Of one write."""
+    end_s: float
+    """Of them all, by the monotonic clock."""
+
+    def is_over(self) -> bool:
+        """Whether none may begin any more."""
+        return not self.may_write() or time.monotonic() >= self.end_s
+
+
 class InvalidPolicies:
     """Those of the last tick, and what was told of them."""
 
@@ -22,6 +39,7 @@ class InvalidPolicies:
         self._api = api
         self._known: dict[Key, str] = {}
         self._told: dict[Key, str] = {}
+        self._tried_last: Key = ("", "")
 
     def seen(self, invalid: Mapping[Key, InvalidPolicy]) -> tuple[list[InvalidPolicy], set[Key]]:
         """Those that are new, or wrong in another way than before; and those that are mended or gone."""
@@ -36,19 +54,34 @@ class InvalidPolicies:
         self._known = now
         return new, set(gone)
 
-    def tell(self, invalid: Mapping[Key, InvalidPolicy], now_s: float, within_s: float | None) -> int:
-        """The statuses that do not say it yet; what the API server refuses is tried again at the next tick."""
-        told = 0
-        for key, each in invalid.items():
-            problem = self._known.get(key, "")
-            if each.told or self._told.get(key) == problem:
-                continue
-            try:
-                status = status_of(each.decision(now_s), each.status)
-                self._api.patch(f"{path(POLICIES, *key)}/status", {"status": status}, within_s=within_s)
-            except ApiError as error:
-                LOG.warning("%s: %s", each.key, error)
-                continue
-            self._told[key] = problem
-            told += 1
+    def tell(self, invalid: Mapping[Key, InvalidPolicy], now_s: float, within: Within) -> int:
+        """The statuses that do not say it yet, as long as there is time and this process leads.
+
+        What is not told now, and what the API server refuses, is told at a later tick, others first.
+        """
+        told, keys = 0, list(invalid)
+        turn = next((index for index, key in enumerate(keys) if key > self._tried_last), 0)
+        for key in (*keys[turn:], *keys[:turn]):
+            if within.is_over():
+                break
+            told += self._tell_one(key, invalid[key], now_s, within)
         return told
+
+    def _tell_one(self, key: Key, each: InvalidPolicy, now_s: float, within: Within) -> bool:
+        problem = self._known.get(key, "")
+        if self._told.get(key) == problem:
+            return False
+        try:
+            if each.told:
+                return False
+            self._tried_last = key
+            status = status_of(each.decision(now_s), each.status)
+            self._api.patch(f"{path(POLICIES, *key)}/status", {"status": status}, within_s=within.left_s())
+        except ApiError as error:
+            LOG.warning("%s: %s", each.key, error)
+            return False
+        except Exception:
+            LOG.exception("%s: its status cannot be told", each.key)
+            return False
+        self._told[key] = problem
+        return True

@@ -6,12 +6,14 @@ Authentication, TLS and connections are the client's; what is read is JSON, page
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controller.tls import Tls
 from models.errors import InvalidInput
 
 CONNECT_S, ANSWER_S = 5.0, 15.0
@@ -87,6 +89,12 @@ class Kubernetes:
                 f"there is no usable Kubernetes configuration{where}: {str(error)[:_MOST_TOLD]}",
                 remedy="give --kubeconfig FILE, or run in a cluster with a service account",
             ) from None
+        except Exception as error:  # noqa: BLE001 -- whatever the client makes of a file that is no kubeconfig
+            raise InvalidInput(
+                f"{_named(kubeconfig)} is no kubeconfig: {_why(error)}",
+                remedy="mend it (`kubectl config view` reads it too), or name another: --kubeconfig FILE",
+            ) from None
+        _require_certificates(settings, kubeconfig)
         return cls(client.ApiClient(settings))
 
     @property
@@ -187,6 +195,34 @@ class Kubernetes:
         if answer.status >= 400:
             raise _refused(answer, verb, path)
         return answer
+
+
+def _named(kubeconfig: Path | None) -> str:
+    return str(kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config")
+
+
+def _why(error: Exception) -> str:
+    """Without what is in the file: it holds secrets."""
+    place = getattr(error, "problem_mark", None)
+    if place is not None:
+        return f"line {place.line + 1}: {getattr(error, 'problem', None) or 'not YAML'}"[:_MOST_TOLD]
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text in UTF-8"
+    said = {TypeError: "its fields are not those of one", KeyError: f"{error} is missing"}.get(type(error))
+    return said or " ".join(f"{type(error).__name__}: {error}".split())[:_MOST_TOLD]
+
+
+def _require_certificates(settings: Any, kubeconfig: Path | None) -> None:
+    """Else a file that cannot be read is told as an API server that cannot be reached."""
+    authority, certificate, key = (
+        None if not each else Path(each) for each in (settings.ssl_ca_cert, settings.cert_file, settings.key_file)
+    )
+    try:
+        Tls(authority=authority, certificate=certificate, key=key).require_readable()
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"{_named(kubeconfig)} names certificates that cannot be used: {error}", remedy=error.remedy
+        ) from None
 
 
 def _refused(answer: Any, verb: str, path: str) -> ApiError:

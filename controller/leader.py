@@ -23,6 +23,7 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 from controller.kubernetes_api import Kubernetes
+from controller.lease_api import Problem, coordination
 
 
 class Leadership(Protocol):
@@ -32,6 +33,10 @@ class Leadership(Protocol):
 
     def left_s(self) -> float:
         """Seconds within which a write that begins now must be over; 0 where none may begin."""
+        ...
+
+    def stands_by(self) -> str:
+        """Who leads instead, or why nobody is known to; empty while this process leads."""
         ...
 
 
@@ -45,6 +50,10 @@ class Alone:
     def left_s(self) -> float:
         """For ever."""
         return math.inf
+
+    def stands_by(self) -> str:
+        """Never."""
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +72,25 @@ class LeaderElection:
     """Stands for election in a thread until it is stopped."""
 
     def __init__(
-        self, api: Kubernetes, *, namespace: str, name: str, identity: str, times: LeaseTimes | None = None
+        self,
+        api: Kubernetes,
+        *,
+        namespace: str,
+        name: str,
+        identity: str,
+        scope: str = "",
+        times: LeaseTimes | None = None,
     ) -> None:
+        """`scope` is the namespace that the process looks after: who stands by can tell whether it is the leader's."""
         from kubernetes.leaderelection import electionconfig, leaderelection
 
-        self._times, self.identity = times or LeaseTimes(), identity
+        self._times, self._scope = times or LeaseTimes(), scope or "*"
+        self.identity = identity = f"{identity}{_SCOPE}{self._scope}"
         self._stopped = threading.Event()
+        self.lease = f"{namespace}/{name}"
         self._lock = _lease(name, namespace, identity, self._times.lease, self._stopped)
-        self._lock.api_instance = _coordination(api, self._times.deadline)
+        self._problem = Problem()
+        self._lock.api_instance = coordination(api, self._times.deadline, self._problem)
         config = electionconfig.Config(
             self._lock,
             lease_duration=self._times.lease,
@@ -101,6 +121,40 @@ class LeaderElection:
         """Whether the lease is ours, and was renewed within the deadline."""
         return self.left_s() > 0.0
 
+    @property
+    def holder(self) -> str:
+        """Who else held the lease when it was looked at last; empty where nobody did, or it is not known."""
+        return str(self._lock.holder)
+
+    def stands_by(self) -> str:
+        """Who leads instead, or why nobody is known to; empty while this process leads, or has not asked yet."""
+        if self.leads() or not self._problem.asked:
+            return ""
+        if self.holder:
+            return f"{self.holder} holds the lease {self.lease}{self._unattended()}"
+        return f"the lease {self.lease} is not held: {self._problem.told or 'this process asks for it'}"
+
+    def _unattended(self) -> str:
+        """What the leader does not look after, as far as its name says."""
+        _, known, theirs = self.holder.partition(_SCOPE)
+        if not known or theirs in ("*", self._scope):
+            return ""
+        mine = "all namespaces" if self._scope == "*" else f"namespace {self._scope}"
+        return (
+            f" and looks after namespace {theirs} alone, this process after {mine}: nothing is decided there; "
+            "two controllers for two namespaces need two leases (--lease-namespace)"
+        )
+
+    def wait(self) -> bool:
+        """Until this process leads, or another is seen to renew the lease, or it cannot be had: whether it leads.
+
+        A lease whose holder has vanished is taken when it has run out.
+        """
+        end_s = time.monotonic() + self._times.lease + 2.0 * self._times.retry + 1.0
+        while not self.leads() and time.monotonic() < end_s and not self._problem.told and self._lock.changes < 2:
+            time.sleep(0.05)
+        return self.leads()
+
     def left_s(self) -> float:
         """Until the lease ends, less the margin; 0 from the deadline on."""
         renewed_s: float | None = self._lock.renewed_s
@@ -118,10 +172,12 @@ class LeaderElection:
             except InterruptedError:
                 return
             except Exception as error:  # noqa: BLE001 -- whatever the client's loop ends with, standing goes on
+                self._problem.told, self._problem.asked = type(error).__name__, True
                 logging.getLogger(__name__).warning("leader election: %s", type(error).__name__)
             self._stopped.wait(self._times.retry)
 
 
+_SCOPE, _MOST_TOLD = "_namespace=", 300
 _NOT_YET = SimpleNamespace(body='{"code": 423}', reason="the lease is another's")
 """As the client's loop takes an answer that is no lease: it asks again later."""
 
@@ -140,15 +196,21 @@ def _lease(name: str, namespace: str, identity: str, lease_s: float, stopped: th
     class Lease(lock):  # type: ignore[misc] # it has no annotations
         renewed_s: float | None = None
         """When the last renewal that was made was sent; None while the lease is another's."""
+        holder = ""
+        """Who else holds it."""
+        changes = property(lambda _self: held.changes)
 
         def get(self, name: str, namespace: str) -> Any:
             if stopped.is_set():
                 raise InterruptedError
             found, record = super().get(name, namespace)
             if not found or record.holder_identity == identity:
+                self.holder = ""
                 return found, record
             self.renewed_s = None
-            return (False, _NOT_YET) if held.still(record) else (True, None)
+            still = held.still(record)
+            self.holder = str(record.holder_identity)[:_MOST_TOLD] if still else ""
+            return (False, _NOT_YET) if still else (True, None)
 
         def create(self, *arguments: Any, **named: Any) -> bool:
             return self._renewed(super().create, *arguments, **named)
@@ -179,28 +241,14 @@ class _HeldByOthers:
     def __init__(self, lease_s: float) -> None:
         self._lease_s, self._since_s = lease_s, 0.0
         self._seen: tuple[object, ...] = ()
+        self.changes = 0
+        """How often it was seen to be another than before: from the second time on its holder lives."""
 
     def still(self, record: Any) -> bool:
         """Of what the lease says now; one that was given back has no holder."""
         seen = (record.holder_identity, record.acquire_time, record.renew_time)
         if seen != self._seen:
             self._seen, self._since_s = seen, time.monotonic()
+            self.changes += bool(record.holder_identity)
         lasts_s = max(self._lease_s, float(record.lease_duration or 0.0))
         return bool(record.holder_identity) and time.monotonic() - self._since_s < lasts_s
-
-
-def _coordination(api: Kubernetes, deadline_s: int) -> Any:
-    """The typed API of leases, with a time-out on every call: a frozen server must not freeze the renewal."""
-    from kubernetes.client import CoordinationV1Api
-
-    typed = CoordinationV1Api(api.client)
-    for name in ("read_namespaced_lease", "create_namespaced_lease", "replace_namespaced_lease"):
-        setattr(typed, name, _timed(getattr(typed, name), deadline_s / 2.0))
-    return typed
-
-
-def _timed(call: Any, seconds: float) -> Any:
-    def timed(*arguments: Any, **named: Any) -> Any:
-        return call(*arguments, _request_timeout=seconds, **named)
-
-    return timed

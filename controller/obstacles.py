@@ -85,6 +85,9 @@ def _holding(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
         yield Reason(code=Code.KILL_SWITCH, message="the kill switch is on: no policy writes")
     if snapshot.spec.paused:
         yield Reason(code=Code.PAUSED, message="spec.paused is true")
+    if snapshot.being_deleted:
+        message = f"{snapshot.being_deleted} is being deleted; nothing is written"
+        yield Reason(code=Code.BEING_DELETED, message=message)
     yield from rival.reasons
 
 

@@ -37,6 +37,7 @@ class Code(StrEnum):
     # What holds everything
     PAUSED = "Paused"
     KILL_SWITCH = "KillSwitch"
+    BEING_DELETED = "BeingDeleted"
     ADVISE = "AdviseOnly"
     INVALID_POLICY = "InvalidPolicy"
     CLUSTER_UNREADABLE = "ClusterUnreadable"

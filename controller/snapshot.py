@@ -180,6 +180,8 @@ class Snapshot:
     """GPUs that a quota of the namespace leaves; None for no quota, or not known."""
     killed: bool = False
     """The global kill switch."""
+    being_deleted: str = ""
+    """Policy, target or scaler where one of them is; a finalizer keeps it meanwhile."""
 
     @property
     def switched_off(self) -> bool:

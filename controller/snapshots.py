@@ -104,6 +104,7 @@ def snapshot_of(
         unmanaged_scaler=seen.unmanaged_scaler,
         gpus_free=seen.gpus_free,
         killed=killed,
+        being_deleted="the policy" if policy.metadata.deletion_timestamp else seen.being_deleted,
     )
 
 

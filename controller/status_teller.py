@@ -14,13 +14,14 @@ from controller.kubernetes_api import Document, Kubernetes
 from controller.memory import Memory
 from controller.notable_change import Said, said, said_in
 from controller.policy_status import status_of
+from controller.reasons import Code
 from controller.token_bucket import TokenBucket
 
 POLICIES = "replicast.dev/v1alpha1 capacitypolicies"
 STANDING_S = 300.0
 """Figures must have been others for so long without a break before they are written: that is five windows of a rate."""
 BURST, REFILL_S = 10.0, 60.0
-"""Writes of one status: words that flap are told once a minute in the end."""
+"""Writes of one status: words that flap are told once a minute in the end, beside what a person orders."""
 WATCH_LAG_S = 5.0
 """The watch tells of our own write within so long."""
 LONGEST_LAG_S = 330.0
@@ -74,7 +75,7 @@ class StatusTeller:
         there = seen if written is None else written.status
         if not edited and not _worth_it(told, there, said(decision, memory), now_s):
             return False
-        if not told.pace.take(now_s):
+        if not _by_order(there, decision) and not told.pace.take(now_s):
             return False
         status = status_of(decision, there, kept(memory, now_s))
         answer = self.api.patch(_place(policy), {"status": status}, within_s=within_s)
@@ -97,6 +98,20 @@ def _worth_it(told: _Told, there: Document, now: Said, now_s: float) -> bool:
     if told.moved_since_s is None or told.moved_since_s > now_s:
         told.moved_since_s = now_s
     return now_s - told.moved_since_s >= STANDING_S
+
+
+_ORDERS = {Code.KILL_SWITCH.value, Code.PAUSED.value, Code.BEING_DELETED.value}
+"""What a person has said stop with."""
+
+
+def _by_order(there: Document, decision: Decision) -> bool:
+    """Whether a person has said something else since the status was written: that is told at once, whatever flapped."""
+    try:
+        stopped = _ORDERS.intersection(each["code"] for each in there.get("reasons") or ())
+    except (KeyError, TypeError):
+        return False
+    now = _ORDERS.intersection(each.code.value for each in decision.reasons)
+    return there.get("observedGeneration") != decision.generation or stopped != now
 
 
 def _place(policy: CapacityPolicy) -> str:

@@ -107,10 +107,18 @@ def _known(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def serve(address: str, telemetry: Telemetry, *, ill: Callable[[], str], unready: Callable[[], str]) -> Any:
+def serve(
+    address: str,
+    telemetry: Telemetry,
+    *,
+    ill: Callable[[], str],
+    unready: Callable[[], str],
+    standing: Callable[[], str] = lambda: "",
+) -> Any:
     """Answer on `HOST:PORT` in a thread; returns the server. Raises InvalidInput where that cannot be listened on.
 
-    `ill` and `unready` say what is wrong, for /healthz and /readyz: nothing where all is well.
+    `ill` and `unready` say what is wrong, for /healthz and /readyz: nothing where all is well. `standing` says who
+    leads where this process stands by, which is well too.
     """
     host, _, port = address.rpartition(":")
 
@@ -120,7 +128,9 @@ def serve(address: str, telemetry: Telemetry, *, ill: Callable[[], str], unready
                 self._answer(200, telemetry.text(), "text/plain; version=0.0.4; charset=utf-8")
             elif self.path in ("/healthz", "/readyz"):
                 wrong = ill() if self.path == "/healthz" else unready()
-                self._answer(503 if wrong else 200, f"{wrong or 'ok'}\n".encode(), "text/plain; charset=utf-8")
+                waits = "" if self.path == "/healthz" else standing()
+                well = f"ok; stands by: {waits}" if waits else "ok"
+                self._answer(503 if wrong else 200, f"{wrong or well}\n".encode(), "text/plain; charset=utf-8")
             else:
                 self._answer(404, b"/metrics, /healthz and /readyz are here\n", "text/plain")
 

@@ -36,17 +36,38 @@ def controller() -> None:
 @click.option("--namespace", default="", help="Namespace of the policies.  [default: all]")
 @click.option("--interval", default="15s", show_default=True, help="Between two ticks.")
 @click.option("--window", default="1m", show_default=True, help="That rates are taken over.")
-@click.option("--once", is_flag=True, help="One tick, then exit: 1 where a policy could not be decided.")
-@click.option("--dry-run", is_flag=True, help="Write nothing, whatever policies say.")
 @click.option(
-    "--leader-elect/--no-leader-elect", default=True, show_default=True, help="One of several replicas writes."
+    "--once",
+    is_flag=True,
+    help="One tick, then exit: 1 where a policy could not be decided, 2 where another controller leads (see "
+    "--leader-elect).",
 )
 @click.option(
-    "--lease-namespace", default="replicast-system", show_default=True, help="Where the Lease of the leader is."
+    "--dry-run",
+    is_flag=True,
+    help="Write nothing to the cluster, whatever policies say, and stand for no election. --decision-log is kept.",
+)
+@click.option(
+    "--leader-elect/--no-leader-elect",
+    default=True,
+    show_default=True,
+    help="Write only while this process holds the Lease: one of several writes. With --once it is taken for the tick, "
+    "and nothing is done where it cannot be had.",
+)
+@click.option(
+    "--lease-namespace",
+    default="replicast-system",
+    show_default=True,
+    help="Where the Lease of the leader is. Controllers for different namespaces need different ones.",
 )
 @click.option("--listen", metavar="HOST:PORT", help="Answer /metrics, /healthz and /readyz there.")
 @click.option("--decision-log", type=click.Path(path_type=Path), help="Add every change of mind to this file (JSONL).")
-@click.option("--kill-switch", type=click.Path(path_type=Path), help="While this file is there nothing is written.")
+@click.option(
+    "--kill-switch",
+    type=click.Path(path_type=Path),
+    help="While this file is there, and says anything but `false` or cannot be read, no policy changes replicas; it is "
+    "looked at before each write. Status, events and logs go on.",
+)
 def run(**options: Any) -> int:
     """Observe, decide, act and record, every policy once an interval.
 

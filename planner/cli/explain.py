@@ -21,6 +21,8 @@ Examples (the first two ask the cluster; the file is one that `planner controlle
   planner explain serving/chat --decision-log decisions.jsonl
   planner explain serving/chat --decision-log decisions.jsonl --at 2027-01-15T08:05:00 --replay"""
 
+_MOST_NAMED = 10
+
 
 @click.command("explain", cls=Command, epilog=_EPILOG)
 @click.argument("policy", metavar="[NAMESPACE/]POLICY")
@@ -98,12 +100,33 @@ def _found(policy: str, log: Path, at: object) -> tuple[Entry, EngineProfile | N
     if not files_of(log):
         raise InvalidInput(f"decision log {log} is not a file", remedy="name the file of --decision-log")
     until_s = at.replace(tzinfo=UTC).timestamp() if isinstance(at, datetime) else float("inf")
-    found, known = None, set()
-    for entry, profile in read_entries(log, lambda text: click.echo(f"warning: {text}", err=True)):
+    found, known, odd = None, set(), _LinesAside()
+    for entry, profile in read_entries(log, odd.tell):
         known.add(entry.snapshot.policy)
         if entry.snapshot.policy == policy and entry.snapshot.now_s <= until_s:
             found = (entry, profile)
+    odd.tell_how_many()
+    if found is None and odd.count and not known:
+        raise InvalidInput(
+            f"decision log {log} holds no decision",
+            remedy="give a file that `planner controller run --decision-log` wrote",
+        )
     if found is None:
         others = ", ".join(sorted(known)[:10]) or "none"
         raise InvalidInput(f"decision log {log} has no decision on {policy} then", remedy=f"it has: {others}")
     return found
+
+
+class _LinesAside:
+    """Lines that are no decision: the first are named, all are counted."""
+
+    count = 0
+
+    def tell(self, text: str) -> None:
+        self.count += 1
+        if self.count <= _MOST_NAMED:
+            click.echo(f"warning: {text}", err=True)
+
+    def tell_how_many(self) -> None:
+        if self.count > _MOST_NAMED:
+            click.echo(f"warning: and {self.count - _MOST_NAMED} more lines", err=True)

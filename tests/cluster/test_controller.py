@@ -338,3 +338,38 @@ def test_an_api_server_that_freezes_is_told_and_nothing_is_written_twice(chat, c
         ticked = chat.tick()
     assert chat.decision(ticked).write is not None
     eventually(lambda: chat.tick(0.0) and chat.replicas() == 2)
+
+
+def test_a_policy_that_a_finalizer_keeps_writes_no_more_replicas(chat):
+    chat.apply(policy())
+    knows(chat, "chat")
+    finalizers = '{"metadata":{"finalizers":["example.com/keeps"]}}'
+    chat.kubectl("patch", "capacitypolicy", "chat", "--type=merge", "-p", finalizers)
+    chat.kubectl("delete", "capacitypolicy", "chat", "--wait=false")
+    key = (chat.namespace, "chat")
+    eventually(lambda: chat.controller.caches.policies.get(key).metadata.deletion_timestamp)
+    try:
+        chat.rate_per_s = 160.0
+        decision = chat.decision(chat.tick())
+        assert chat.replicas() == 1
+        assert condition(decision, "ScalingActive")[:2] == ("False", "BeingDeleted")
+    finally:
+        chat.kubectl("patch", "capacitypolicy", "chat", "--type=merge", "-p", '{"metadata":{"finalizers":[]}}')
+
+
+def test_a_target_that_is_being_deleted_is_not_scaled(chat):
+    chat.apply(policy())
+    knows(chat, "chat")
+    chat.kubectl(
+        "patch", "deployment", "chat", "--type=merge", "-p", '{"metadata":{"finalizers":["example.com/keeps"]}}'
+    )
+    chat.kubectl("delete", "deployment", "chat", "--wait=false")
+    key = (chat.namespace, "chat")
+    eventually(lambda: chat.controller.caches.view().workloads["Deployment"][key].being_deleted)
+    try:
+        chat.rate_per_s = 160.0
+        decision = chat.decision(chat.tick())
+        assert chat.replicas() == 1
+        assert Code.BEING_DELETED in codes(decision)
+    finally:
+        chat.kubectl("patch", "deployment", "chat", "--type=merge", "-p", '{"metadata":{"finalizers":[]}}')

@@ -374,7 +374,7 @@ def test_no_secret_is_in_log_status_or_record(control_plane, place, tmp_path):
         call = [
             sys.executable, "-c", "import sys; from planner.cli.main import main; sys.exit(main())",
             "controller", "run", "--once", "--kubeconfig", control_plane.kubeconfig, "--namespace", chat.namespace,
-            "--decision-log", tmp_path / "log",
+            "--lease-namespace", chat.namespace, "--decision-log", tmp_path / "log",
         ]  # fmt: skip
         said = b""
         for prometheus in (

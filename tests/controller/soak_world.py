@@ -82,6 +82,10 @@ class Seat:
         """As long as it takes, or not at all."""
         return math.inf if self.leads() else 0.0
 
+    def stands_by(self) -> str:
+        """Who leads instead."""
+        return "" if self.leads() else f"{self.lease.holder} leads"
+
 
 @dataclass
 class Model:
@@ -435,8 +439,8 @@ class _Switch:
     def __init__(self, on: bool) -> None:
         self._on = on
 
-    def read_text(self, encoding: str) -> str:  # noqa: ARG002 -- as a Path has it
-        return "true" if self._on else "false"
+    def on(self) -> bool:
+        return self._on
 
 
 class Api(Kubernetes):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.cluster_objects import disruptions, pod, scaled_object, workload
+from controller.cluster_objects import disruptions, horizontal_pod_autoscaler, pod, scaled_object, workload
 from controller.cluster_view import ClusterView, TargetView, target_view
 from controller.decide import decide
 from controller.limits import limits_at
@@ -299,3 +299,22 @@ def test_keda_s_idle_count_is_read(stated: Document, idle: int | None):
     view = view_of(deployment(), scaled_objects={(SPACE, "chat"): scaled_object(made)})
     scaler = seen(view, scaledObjectRef={"name": "chat"}).scaler
     assert (scaler.idle, scaler.min_replicas, scaler.max_replicas) == (idle, 2, 100)
+
+
+GOING = {"deletionTimestamp": "2027-01-15T08:00:00Z"}
+
+
+def test_a_target_or_scaler_that_is_being_deleted_is_named():
+    target = deployment()
+    assert seen(view_of(target)).being_deleted == ""
+    hpa = {"metadata": {"name": "chat", **GOING}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "chat"}}}
+    view = view_of(target, hpas={(SPACE, "chat"): horizontal_pod_autoscaler(hpa)})
+    assert seen(view).being_deleted == ""
+    assert seen(view, hpaRef={"name": "chat"}).being_deleted == "HorizontalPodAutoscaler serving/chat"
+    scaled = {**hpa, "spec": {"scaleTargetRef": {"name": "chat"}}}
+    view = view_of(target, scaled_objects={(SPACE, "chat"): scaled_object(scaled)})
+    assert seen(view, scaledObjectRef={"name": "chat"}).being_deleted == "ScaledObject serving/chat"
+    target["metadata"] |= GOING
+    found = seen(view_of(target))
+    assert found.being_deleted == "Deployment serving/chat"
+    assert Code.BEING_DELETED in codes(decided(found))

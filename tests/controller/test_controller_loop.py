@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from controller import controller as loop
 from controller.decide import decide
+from controller.decision_log import DecisionLog, read_entries
 from controller.kubernetes_api import ApiError
 from controller.refusal import with_refusal
 from tests.controller.soak_world import NAMES, SPACE, SoakWorld
@@ -111,6 +114,37 @@ def test_a_write_that_an_edit_has_overtaken_is_told_as_not_made():
     assert "WriteRefused" in {each["reason"] for each in events}
 
 
+def going(world: SoakWorld, name: str, **metadata: str) -> None:
+    known = world.policies[SPACE, name]
+    changed = known.metadata.model_copy(update=metadata or {"deletion_timestamp": "2027-01-15T08:00:00Z"})
+    world.policies[SPACE, name] = known.model_copy(update={"metadata": changed})
+
+
+def test_a_policy_that_is_being_deleted_writes_no_replicas():
+    world = SoakWorld(0)
+    controller = crowded(world)
+    going(world, "plain")
+    world.controllers["one"].policies.update(world.policies)
+    told = controller.tick().decisions[SPACE, "plain"]
+    assert {each.name for each in world.writes} == set(NAMES) - {"plain"}
+    assert condition(told, "ScalingActive")[:2] == ("False", "BeingDeleted")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "why"), [({}, "is being deleted"), ({"uid": "another"}, "was changed since the tick began")]
+)
+def test_a_policy_that_is_deleted_within_the_tick_writes_no_replicas(metadata, why):
+    world = SoakWorld(0)
+
+    def deleted(judged):
+        going(world, "plain", **metadata)
+        for name in set(NAMES) - {"plain"}:
+            world.edit(name, mode="Advise")
+        judged.policies.update(world.policies)
+
+    assert why in scaling_active(world, mid_tick(world, deleted))
+
+
 def test_a_write_is_not_made_by_a_leader_who_leads_no_more():
     world = SoakWorld(0)
     controller = mid_tick(world, lambda _judged: setattr(world.lease, "holder", "two"))
@@ -134,3 +168,106 @@ def test_every_write_is_given_no_more_time_than_the_lease_has_left():
     controller.tick()
     assert len(given) > len(NAMES)
     assert set(given) == {3.0}
+
+
+# What was done is told, whatever comes after it
+
+
+def crowded(world: SoakWorld):
+    """A controller that has a write to make for every policy."""
+    return mid_tick(world, lambda _judged: None)
+
+
+def kept_in(path) -> dict[str, bool]:
+    return {entry.snapshot.policy.partition("/")[2]: entry.written for entry, _ in read_entries(path)}
+
+
+@pytest.mark.parametrize("name", ["snapshot_of", "decide"])
+def test_a_later_policy_that_fails_leaves_every_write_told(monkeypatch, tmp_path, name):
+    world = SoakWorld(0)
+    controller, works = crowded(world), getattr(loop, name)
+    controller.log, made = DecisionLog(tmp_path / "log"), told_events(controller)
+
+    def fails_for_one(about, *more, **named):
+        if "plain" in str(getattr(about, "key", None) or about.policy):
+            raise ZeroDivisionError
+        return works(about, *more, **named)
+
+    monkeypatch.setattr(loop, name, fails_for_one)
+    ticked = controller.tick()
+    others = set(NAMES) - {"plain"}
+    assert set(ticked.undecided) == {(SPACE, "plain")}
+    assert {each.name for each in world.writes} == others
+    assert kept_in(tmp_path / "log") == dict.fromkeys(others, True)
+    assert {each["involvedObject"]["name"] for each in made if each["reason"] == "Scaled"} == others
+
+
+def test_a_write_is_in_the_log_even_where_the_process_ends_before_the_next(monkeypatch, tmp_path):
+    world = SoakWorld(0)
+    controller, decide_on = crowded(world), loop.decide
+    controller.log = DecisionLog(tmp_path / "log")
+
+    def ends_at_the_third(snapshot, *more):
+        if len(world.writes) == 2:
+            raise SystemExit
+        return decide_on(snapshot, *more)
+
+    monkeypatch.setattr(loop, "decide", ends_at_the_third)
+    with pytest.raises(SystemExit):
+        controller.tick()
+    assert kept_in(tmp_path / "log") == {each.name: True for each in world.writes}
+
+
+def test_a_policy_whose_recording_or_telling_fails_spares_the_others(monkeypatch, tmp_path):
+    world = SoakWorld(0)
+    controller = crowded(world)
+    controller.log = DecisionLog(tmp_path / "log")
+    works, tell = loop.events, controller._statuses.tell
+
+    def fails_for_one(decision, known):
+        if decision.policy.endswith("capped"):
+            raise ZeroDivisionError
+        return works(decision, known)
+
+    def status_fails_for_one(policy, *more, **named):
+        if policy.metadata.name == "hpa":
+            raise ZeroDivisionError
+        return tell(policy, *more, **named)
+
+    monkeypatch.setattr(loop, "events", fails_for_one)
+    controller._statuses.tell = status_fails_for_one
+    controller.tick()
+    assert kept_in(tmp_path / "log") == dict.fromkeys(NAMES, True)
+    assert {name for _, name, _ in world.told} == set(NAMES) - {"hpa"}
+
+
+def test_what_a_policy_sees_of_the_cluster_fails_for_it_alone(monkeypatch):
+    world = SoakWorld(0)
+    controller, works = crowded(world), loop.views
+
+    def fails_for_one(view, policies):
+        if (SPACE, "plain") in policies:
+            raise ZeroDivisionError
+        return works(view, policies)
+
+    monkeypatch.setattr(loop, "views", fails_for_one)
+    assert set(controller.tick().undecided) == {(SPACE, "plain")}
+    assert {each.name for each in world.writes} == set(NAMES) - {"plain"}
+
+
+def test_a_write_that_fails_in_a_way_nobody_thought_of_is_told_and_perhaps_made(monkeypatch):
+    world = SoakWorld(0)
+    controller, works = crowded(world), loop.apply
+
+    def answers_nonsense(api, policy, write, **more):
+        made = works(api, policy, write, **more)
+        if policy.metadata.name == "plain":
+            raise KeyError("metadata")
+        return made
+
+    monkeypatch.setattr(loop, "apply", answers_nonsense)
+    controller.tick()
+    assert {each.name for each in world.writes} == set(NAMES)
+    assert controller.memories[SPACE, "plain"].tried is not None
+    (status,) = [told for _, name, told in world.told if name == "plain"]
+    assert any("the write was not made: KeyError" in each["message"] for each in status["reasons"])

@@ -14,7 +14,7 @@ import pytest
 from controller import decision_log
 from controller.decision_log import DecisionLog, Entry, as_it_came, line_of, read_entries, replayed
 from controller.explanation import explanation
-from models.errors import InvalidInput
+from planner.cli.main import run
 from tests.controller.soak_world import NAMES, SoakWorld
 from tests.controller.world import World
 
@@ -57,12 +57,35 @@ def test_a_last_line_that_was_cut_off_is_told_and_left_aside(tmp_path: Path, wor
     assert told == [f"{path}:{len(world.seen)} was cut off while it was written, and is left aside"]
 
 
-def test_a_line_cut_off_in_the_middle_is_named_by_its_number(tmp_path: Path, world: World):
+@pytest.mark.parametrize(
+    "odd",
+    [b"{", b"", b"null", b"[]", b"\xff\xfe", b"\x00" * 50, b"{}", b'{"version": 2}', b"[" * 100_000, b"9" * 5000,
+     b'{"version":1,"profile":{"kind":"x"},"snapshot":{},"memory":{},"decision":{}}'],
+)  # fmt: skip
+def test_a_line_that_is_no_decision_is_named_and_the_others_are_read(tmp_path: Path, world: World, odd: bytes):
     path = write(tmp_path, world)
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join([*lines[:4], lines[4][:-100], *lines[5:]]))
-    with pytest.raises(InvalidInput, match=r"decisions.jsonl:5 is no decision"):
-        list(read_entries(path))
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:4], odd + b"\n", *lines[4:]]))
+    told: list[str] = []
+    assert [entry.decision for entry, _ in read_entries(path, told.append)] == [each for _, _, each in world.seen]
+    (said,) = told
+    assert said.startswith(f"{path}:5 is no decision: ")
+    assert said.endswith(", and is left aside")
+    assert len(said) < 400
+
+
+def test_explain_names_bad_lines_and_tells_the_decision(tmp_path: Path, world: World, capsys):
+    path = write(tmp_path, world)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*[b"junk\n"] * 12, *lines, lines[0][:-50]]))
+    assert run(["explain", "serving/chat", "--decision-log", str(path), "--replay"]) == 0
+    out, err = capsys.readouterr()
+    assert "Replayed: the same decision." in out
+    assert [f"{path}:{number} is no decision" in err for number in (1, 10, 11)] == [True, True, False]
+    assert "and 3 more lines" in err
+    path.write_bytes(b"junk\n")
+    assert run(["explain", "serving/chat", "--decision-log", str(path)]) == 2
+    assert "holds no decision" in capsys.readouterr().err
 
 
 def test_the_next_process_takes_a_torn_line_away_and_all_can_be_read(tmp_path: Path, world: World, caplog):
@@ -124,14 +147,6 @@ def test_a_folder_that_is_gone_stops_no_tick_and_is_counted(tmp_path: Path):
     soak.models["plain"].rate_per_s = 150.0
     controller.tick()
     assert "serving/plain" in {entry.decision.policy for entry, _ in read_entries(folder / "decisions.jsonl")}
-
-
-@pytest.mark.parametrize("text", ["{}\n", "[]\n", "nothing\n", '{"version": 99}\n'])
-def test_what_is_no_decision_is_told_with_its_line(tmp_path: Path, text: str):
-    path = tmp_path / "other.jsonl"
-    path.write_text(text)
-    with pytest.raises(InvalidInput, match=r"other.jsonl:1 is no decision"):
-        list(read_entries(path))
 
 
 def test_an_explanation_says_what_why_and_what_one_fewer_would_do(world: World):

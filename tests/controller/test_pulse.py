@@ -75,7 +75,10 @@ def test_a_watch_whose_thread_has_died_is_an_illness(pulse, monkeypatch):
 
 @contextmanager
 def pages(**said: str) -> Iterator[str]:
-    server = serve("127.0.0.1:0", Telemetry(), ill=lambda: said["ill"], unready=lambda: said["unready"])
+    server = serve(
+        "127.0.0.1:0", Telemetry(), ill=lambda: said["ill"], unready=lambda: said["unready"],
+        standing=lambda: said.get("standing", ""),
+    )  # fmt: skip
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
@@ -99,3 +102,6 @@ def test_the_pages_say_what_is_wrong():
     with pages(ill="the watch of Pod has ended", unready="") as url:
         assert answer(f"{url}/healthz") == (503, "the watch of Pod has ended\n")
         assert answer(f"{url}/readyz") == (200, "ok\n")
+    with pages(ill="", unready="", standing="two holds the lease a/b") as url:
+        assert answer(f"{url}/healthz") == (200, "ok\n")
+        assert answer(f"{url}/readyz") == (200, "ok; stands by: two holds the lease a/b\n")

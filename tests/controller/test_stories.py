@@ -403,6 +403,16 @@ def test_paused_or_killed_nothing_is_written_and_what_would_be_is_shown(spec, ki
     assert code in codes(decision)
 
 
+def test_nothing_is_written_while_policy_target_or_scaler_is_being_deleted():
+    world = World(load=lambda _: 300.0, replicas=1, see=lambda _, s: replace(s, being_deleted="the policy"))
+    decision = world.run(5 * MINUTE)[-1]
+    assert world.writes == []
+    assert decision.proposed is not None
+    assert condition(decision, "ScalingActive") == (
+        "False", "BeingDeleted", "the policy is being deleted; nothing is written"
+    )  # fmt: skip
+
+
 def test_advice_alone_writes_nothing():
     world = World(policy=policy(mode="Advise"), load=lambda _: 300.0, replicas=1)
     decision = world.run(5 * MINUTE)[-1]

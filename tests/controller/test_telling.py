@@ -186,6 +186,47 @@ def test_what_flaps_is_counted_and_told_and_does_not_flood(world):
     assert 20 < len(statuses) <= 10 + 40
 
 
+def flapped(world: SoakWorld) -> None:
+    """So often that its status is told once a minute: it was just now, and will not be for a while."""
+    del world.controllers["two"]
+    quiet = False
+    for each in range(100):
+        told = len(world.told)
+        world.faults = {} if each % 2 else {"no series": world.true_s + 1.0}
+        world.tick()
+        now = "plain" in {name for _, name, _ in world.told[told:]}
+        if now and quiet:
+            break
+        quiet = not now
+    else:
+        raise AssertionError("every tick was told")
+
+
+@pytest.mark.parametrize(
+    ("order", "reason"),
+    [("paused", "Paused"), ("mode", "AdviseOnly"), ("killed", "KillSwitch"), ("going", "BeingDeleted")],
+)
+def test_what_a_person_orders_is_told_at_once_whatever_has_flapped(world, order, reason):
+    flapped(world)
+    world.faults = {}
+    if order == "going":
+        policy = world.policies[PLAIN]
+        changed = policy.metadata.model_copy(update={"deletion_timestamp": "2027-01-15T08:00:00Z"})
+        world.policies[PLAIN] = policy.model_copy(update={"metadata": changed})
+    elif order == "killed":
+        world.killed = True
+    else:
+        world.edit("plain", **{order: True if order == "paused" else "Advise"})
+    ticks(world, 1)
+    found = {each["type"]: each["reason"] for each in status(world)["conditions"]}
+    assert found["ScalingActive"] == reason
+    assert status(world)["observedGeneration"] == world.policies[PLAIN].metadata.generation
+    if order == "killed":
+        world.killed = False
+        ticks(world, 1)
+        assert "KillSwitch" not in {each["code"] for each in status(world)["reasons"]}
+
+
 def test_an_event_that_has_expired_is_made_again(world):
     world.faults["no series"] = world.true_s + 1.0
     ticks(world, 2)
