@@ -12,14 +12,14 @@ from typing import Protocol
 
 from controller.apply import apply
 from controller.caches import Caches
-from controller.capacity_model import CapacityModel
 from controller.capacity_policy import CapacityPolicy
 from controller.cluster_view import TargetView
 from controller.decide import decide
-from controller.decision import Decision, Outcome
+from controller.decision import Decision
 from controller.decision_log import DecisionLog, Entry, in_few_words
 from controller.event_recorder import EventRecorder
 from controller.events import events
+from controller.failures import Failures, failed_decision
 from controller.invalid_policies import InvalidPolicies
 from controller.invalid_policy import InvalidPolicy
 from controller.kept_memory import adopted
@@ -29,7 +29,7 @@ from controller.memory import Memory
 from controller.notable_change import notable_change, other_words
 from controller.pulse import Pulse
 from controller.refusal import with_refusal
-from controller.snapshot import Observation, Snapshot, Target
+from controller.snapshot import Evidence, Observation, Target
 from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
 from controller.status_teller import StatusTeller
 from controller.telemetry import Telemetry
@@ -104,7 +104,7 @@ class Controller:
 
     def __post_init__(self) -> None:
         self._statuses, self._events = StatusTeller(self.api), EventRecorder(self.api)
-        self._invalid = InvalidPolicies(self.api)
+        self._invalid, self._failures = InvalidPolicies(self.api), Failures(self.telemetry)
 
     def run(self, stop: threading.Event, interval_s: float) -> None:
         """Tick until told to stop. A tick that fails is told of, and the next one comes all the same."""
@@ -123,36 +123,40 @@ class Controller:
         began_s, now_s = time.monotonic(), self.clock()
         policies, invalid = self._policies()
         unreadable = {key: each.problem for key, each in invalid.items()}
+        self._failures.begin()
         self._forget(policies)
         seen = views(self.caches.view(), policies)
         profiles = self.caches.profiles.objects()
         asked = _asked(policies, seen, profiles)
-        observations = self.observe(asked) if asked else {}
+        observations = self._observed(asked)
         others, killed, leads = shared_targets(policies), self._killed(), self._may_write()
         entries: dict[Key, Entry] = {}
+        failed = self._failures.now
         writes = 0
         for key, policy in policies.items():
             self.pulse.moved()
-            profile = profiles.get((key[0], policy.spec.profile_ref.name))
-            snapshot = snapshot_of(
-                policy, now_s=now_s, seen=seen[key], observation=observations.get(key), profile=profile,
-                others=others[key], killed=killed,
-            )  # fmt: skip
-            memory = self._memory(key, policy)
-            outcome = self._decided(snapshot, memory, None if profile is None else profile.capacity)
-            if outcome is None:
-                unreadable[key] = "its decision failed: the log tells more"
-                continue
-            entry = Entry(snapshot=snapshot, memory=memory, decision=outcome.decision)
-            after = outcome.memory
-            if outcome.decision.write is not None and leads:
-                entry, after = self._act(key, policy, entry, after)
-                writes += entry.written
-            self.memories[key], entries[key] = after, entry
+            with self._failures.alone(key, "the decision"):
+                profile = profiles.get((key[0], policy.spec.profile_ref.name))
+                snapshot = snapshot_of(
+                    policy, now_s=now_s, seen=seen[key], observation=observations.get(key), profile=profile,
+                    others=others[key], killed=killed,
+                )  # fmt: skip
+                memory = self._memory(key, policy)
+                outcome = decide(snapshot, memory, None if profile is None else profile.capacity)
+                entry = Entry(snapshot=snapshot, memory=memory, decision=outcome.decision)
+                after = outcome.memory
+                if outcome.decision.write is not None and leads:
+                    entry, after = self._act(key, policy, entry, after)
+                    writes += entry.written
+                self.memories[key], entries[key] = after, entry
         for key, entry in entries.items():
-            self._record(policies[key], profiles.get((key[0], policies[key].spec.profile_ref.name)), key, entry, now_s)
+            with self._failures.alone(key, "keeping the decision"):
+                profile = profiles.get((key[0], policies[key].spec.profile_ref.name))
+                self._record(policies[key], profile, key, entry, now_s)
         if self._may_write():
-            writes += self._tell(policies, entries, now_s)
+            writes += self._tell(policies, {key: each for key, each in entries.items() if key not in failed}, now_s)
+        writes += self._tell_failed(policies, now_s)
+        unreadable |= failed
         writes += self._tell_invalid(policies, invalid, now_s)
         self._leads_now(self._may_write())
         seconds = time.monotonic() - began_s
@@ -171,16 +175,18 @@ class Controller:
         known = self.memories.get(key)
         if known is not None and self._led:
             return known
-        return adopted(known or Memory(), policy.status)
+        return adopted(known or Memory(), policy.status, self.clock())
 
-    @staticmethod
-    def _decided(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -> Outcome | None:
-        """None where it fails, which is an error of ours: the other policies are decided on all the same."""
+    def _observed(self, asked: Mapping[Key, Asked]) -> Mapping[Key, Observation]:
+        """What is believed of the load; where looking fails as a whole, nothing is, and it is told on every policy."""
+        if not asked:
+            return {}
         try:
-            return decide(snapshot, memory, capacity)
-        except Exception:
-            LOG.exception("%s: the decision failed", snapshot.policy)
-            return None
+            return self.observe(asked)
+        except Exception as error:
+            LOG.exception("the look at the metrics failed")
+            why = f"the look at the metrics failed: {type(error).__name__}: {error}"[:500]
+            return dict.fromkeys(asked, Observation(evidence=Evidence.UNREACHABLE, message=why))
 
     def _policies(self) -> tuple[dict[Key, CapacityPolicy], dict[Key, InvalidPolicy]]:
         good: dict[Key, CapacityPolicy] = {}
@@ -228,6 +234,10 @@ class Controller:
             LOG.warning("%s: %s", policy.key, error)
             unknown = error.status == 0 or error.status >= 500
             return replace(entry, error=str(error)), perhaps_written(memory, write) if unknown else memory
+        except Exception as error:
+            self.telemetry.wrote(policy.key, "failed")
+            LOG.exception("%s: the write failed, and may have been made", policy.key)
+            return replace(entry, error=f"{type(error).__name__}: {error}"[:500]), perhaps_written(memory, write)
         self.telemetry.wrote(policy.key, "written")
         LOG.info("%s: %s %d to %d", policy.key, write.lever, write.before, write.replicas)
         return replace(entry, written=True), written(entry.snapshot, memory, write, version)
@@ -281,10 +291,34 @@ class Controller:
             told += self._tell_event()
         return told
 
+    def _tell_failed(self, policies: Mapping[Key, CapacityPolicy], now_s: float) -> int:
+        """On each policy in which something of ours failed; the next decision takes it back."""
+        told = 0
+        for key, why in tuple(self._failures.now.items()):
+            self.pulse.moved()
+            policy = policies[key]
+            decision, before = failed_decision(policy, why, now_s), self._last.get(key)
+            self._last[key] = decision
+            with self._failures.alone(key, "telling of it"):
+                self.telemetry.decided(decision)
+                if not self._may_write():
+                    continue
+                for each in events(decision, self._known(policy, before)):
+                    self._events.add(policy, each, now_s)
+                memory = self.memories.get(key) or self._memory(key, policy)
+                told += self._told_status(policy, decision, memory, now_s)
+        return told
+
     def _tell_status(self, key: Key, policy: CapacityPolicy, entry: Entry, now_s: float) -> bool:
-        told = with_refusal(entry.decision, entry.error)
+        told = False
+        with self._failures.alone(key, "the status"):
+            decision = with_refusal(entry.decision, entry.error)
+            told = self._told_status(policy, decision, self.memories[key], now_s)
+        return told
+
+    def _told_status(self, policy: CapacityPolicy, decision: Decision, memory: Memory, now_s: float) -> bool:
         try:
-            return self._statuses.tell(policy, told, self.memories[key], now_s, within_s=self.leader.left_s())
+            return self._statuses.tell(policy, decision, memory, now_s, within_s=self.leader.left_s())
         except ApiError as error:
             LOG.warning("%s: %s", policy.key, error)
             return False

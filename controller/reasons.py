@@ -39,6 +39,7 @@ class Code(StrEnum):
     KILL_SWITCH = "KillSwitch"
     ADVISE = "AdviseOnly"
     INVALID_POLICY = "InvalidPolicy"
+    FAILED = "ControllerFailed"
     CLUSTER_UNREADABLE = "ClusterUnreadable"
     TARGET_MISSING = "TargetMissing"
     SCALER_MISSING = "ScalerMissing"

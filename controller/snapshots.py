@@ -109,4 +109,14 @@ def snapshot_of(
 
 def views(view: ClusterView, policies: Mapping[Key, CapacityPolicy]) -> dict[Key, TargetView]:
     """What each policy sees of the cluster."""
-    return {key: target_view(view, policy) for key, policy in policies.items()}
+    return {key: _seen(view, policy) for key, policy in policies.items()}
+
+
+def _seen(view: ClusterView, policy: CapacityPolicy) -> TargetView:
+    """Where looking fails, which is an error of ours, the others see all the same."""
+    try:
+        return target_view(view, policy)
+    except Exception as error:
+        LOG.exception("%s: what of the cluster is its own cannot be told", policy.key)
+        why = f"its objects cannot be understood: {type(error).__name__}: {error}"[:500]
+        return TargetView(cluster_problem=why)
