@@ -283,7 +283,8 @@ class Controller:
             self.pulse.moved()
             if not self._may_write():
                 return told
-            told += self._tell_status(key, policies[key], entries[key], now_s)
+            with self._failures.alone(key, "the status"):
+                told += self._tell_status(key, policies[key], entries[key], now_s)
             self._told_last = key
             if time.monotonic() > end_s and told:
                 break
@@ -310,11 +311,8 @@ class Controller:
         return told
 
     def _tell_status(self, key: Key, policy: CapacityPolicy, entry: Entry, now_s: float) -> bool:
-        told = False
-        with self._failures.alone(key, "the status"):
-            decision = with_refusal(entry.decision, entry.error)
-            told = self._told_status(policy, decision, self.memories[key], now_s)
-        return told
+        told = with_refusal(entry.decision, entry.error)
+        return self._told_status(policy, told, self.memories[key], now_s)
 
     def _told_status(self, policy: CapacityPolicy, decision: Decision, memory: Memory, now_s: float) -> bool:
         try:
