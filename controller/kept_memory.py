@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from controller.memory import Change, Memory
+from controller.trust import LAST_S
 
 LONGEST_PERIOD_S = 1800.0
 """Of a scaling policy."""
@@ -28,8 +29,6 @@ MOST_KEPT = 8192
 MOST_COUNTED = 2**31 - 1
 """Replicas, as Kubernetes counts them."""
 LONGEST_TEXT = 1024
-LAST_S = 1e11
-"""Seconds since 1970: a time that is later is none."""
 _FIELDS = [each.name for each in fields(Memory)]
 _OF_WRITERS = tuple(name for name in _FIELDS if name.startswith(("writ", "rival", "tried")))
 _CHANGES = tuple(name for name in _FIELDS if name.endswith("changes"))

@@ -6,6 +6,7 @@ every tick they would cost more than all the rest.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from controller.queries import MAX_QUERIES, Plan, SeriesOf, plan_buckets
 from controller.snapshot import Observation
 from models.errors import InvalidInput
 
+LOG = logging.getLogger("replicast.metrics")
 WINDOW_S = 600
 POLICIES = 64
 """At one tick."""
@@ -59,6 +61,9 @@ class SpreadObserver:
                 found = read_histograms(query, server.instant(query.text))
             except InvalidInput:
                 continue  # what was known before stands, and its age tells when it is too old
+            except Exception:
+                LOG.exception("buckets could not be read")
+                continue
             for name, place in plan.engines.items():
                 spread = found.at(place, window_s=plan.window_s) if place.query == index else Spread()
                 if spread.known:
