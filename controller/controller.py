@@ -361,11 +361,11 @@ class Controller:
 def _asked(
     policies: Mapping[Key, CapacityPolicy], seen: Mapping[Key, TargetView], profiles: Mapping[Key, Profile]
 ) -> dict[Key, Asked]:
-    """Policies with a usable profile: of the others nothing can be concluded from their metrics."""
+    """Policies with a usable profile and a target: of the others nothing is concluded, whatever their metrics say."""
     found = {}
     for key, policy in policies.items():
         profile = profiles.get((key[0], policy.spec.profile_ref.name))
-        if profile is None or profile.capacity is None:
+        if profile is None or profile.capacity is None or seen[key].target_problem:
             continue
         engine = profile.capacity.profile.spec.engine
         found[key] = Asked(policy=policy, engine=engine, target=seen[key].target)

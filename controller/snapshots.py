@@ -92,7 +92,7 @@ def snapshot_of(
         policy=policy.key,
         generation=policy.metadata.generation,
         spec=policy.spec,
-        observation=observation or Observation(evidence=Evidence.ABSENT, message="nothing was asked for it yet"),
+        observation=observation or Observation(evidence=Evidence.ABSENT, message=_not_asked(seen)),
         profile=profile.name if usable and profile is not None else None,
         profile_problem="" if usable else (missing if profile is None else profile.problem),
         target=seen.target,
@@ -105,6 +105,12 @@ def snapshot_of(
         gpus_free=seen.gpus_free,
         killed=killed,
     )
+
+
+def _not_asked(seen: TargetView) -> str:
+    if seen.target_problem:
+        return f"its metrics are not asked for: {seen.target_problem}"
+    return "nothing was asked for it yet"
 
 
 def views(view: ClusterView, policies: Mapping[Key, CapacityPolicy]) -> dict[Key, TargetView]:

@@ -48,8 +48,9 @@ class SpreadObserver:
         left = MAX_QUERIES - len(plan.queries)
         if not due or left < 1 or took_s > LONGEST_S:
             return
-        self._ask(server, plan_buckets([known[name] for name in due], window_s=WINDOW_S, most=left))
-        self._asked.update(dict.fromkeys(due, now_s))
+        asked = plan_buckets([known[name] for name in due], window_s=WINDOW_S, most=left)
+        self._ask(server, asked)
+        self._asked.update((name, now_s) for name in due if name not in asked.problems)
 
     def seen(self, observations: Mapping[str, Observation]) -> dict[str, Observation]:
         """The observations with how lengths vary, where that is known."""

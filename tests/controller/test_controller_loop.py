@@ -227,3 +227,16 @@ def test_every_write_is_given_no_more_time_than_the_lease_has_left():
     controller.tick()
     assert len(given) > len(NAMES)
     assert set(given) == {3.0}
+
+
+def test_a_policy_without_a_target_takes_no_place_among_the_questions():
+    world = SoakWorld(0)
+    del world.objects["Deployment", "plain"]
+    world.settle()
+    judged = world.controllers["one"]
+    world._look(judged)
+    asked, observe = [], judged.controller.observe
+    judged.controller.observe = lambda each: (asked.extend(each), observe(each))[1]
+    decision = judged.controller.tick().decisions[SPACE, "plain"]
+    assert {name for _, name in asked} == set(NAMES) - {"plain"}
+    assert "its metrics are not asked for: Deployment serving/plain is not there" in str(decision.conditions)
