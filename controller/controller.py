@@ -217,7 +217,7 @@ class Controller:
             return self.kill_switch.read_text(encoding="utf-8").strip().lower() != "false"
         except FileNotFoundError:
             return False
-        except OSError:
+        except (OSError, ValueError):
             return True  # what cannot be read may say stop
 
     def _act(self, key: Key, policy: CapacityPolicy, entry: Entry, memory: Memory) -> tuple[Entry, Memory]:
@@ -272,7 +272,7 @@ class Controller:
         """Codes of the reasons that were told already, by us or by who led before."""
         if before is not None and self._led:
             return {reason.code for reason in before.reasons}
-        return {str(each.get("code")) for each in policy.status.get("reasons") or ()}
+        return {str(each.get("code")) for each in policy.status.get("reasons") or () if isinstance(each, dict)}
 
     def _tell(self, policies: Mapping[Key, CapacityPolicy], entries: Mapping[Key, Entry], now_s: float) -> int:
         """Status and events, within a time: what is not told now is told at the next tick, others first."""
@@ -329,11 +329,12 @@ class Controller:
         for key in gone - set(policies):
             self.telemetry.forget("/".join(key))
         for each in new:
-            decision = each.decision(now_s)
-            self.telemetry.decided(decision)
-            if self._may_write() and not each.told:
-                for event in events(decision, ()):
-                    self._events.add(each, event, now_s)
+            with self._failures.alone((each.metadata.namespace, each.metadata.name), "telling what is wrong"):
+                decision = each.decision(now_s)
+                self.telemetry.decided(decision)
+                if self._may_write() and not each.told:
+                    for event in events(decision, ()):
+                        self._events.add(each, event, now_s)
         return self._invalid.tell(invalid, now_s, self.leader.left_s()) if self._may_write() else 0
 
     def _tell_event(self) -> bool:

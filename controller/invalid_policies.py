@@ -49,6 +49,9 @@ class InvalidPolicies:
             except ApiError as error:
                 LOG.warning("%s: %s", each.key, error)
                 continue
+            except Exception:
+                LOG.exception("%s: it could not be told that it cannot be understood", each.key)
+                continue
             self._told[key] = problem
             told += 1
         return told

@@ -151,7 +151,30 @@ def test_a_decision_and_its_status_say_the_same():
         assert not read.moved(told)
 
 
-@pytest.mark.parametrize("odd", [{}, {"reasons": 3}, {"observedGeneration": 1, "conditions": [{}]}])
+NOTHING = {"observedGeneration": 1, "conditions": []}
+AS_OBJECTIVE = {"objective": "ttft:p99<=1s", "limit": 0, "value": 1, "met": True}
+ODD = [
+    {},
+    {"reasons": 3},
+    {"observedGeneration": 1, "conditions": [{}]},
+    {**NOTHING, "predicted": [AS_OBJECTIVE]},
+    {**NOTHING, "reasons": [7]},
+    {**NOTHING, "conditions": ["Ready", {"type": "Ready", "status": "True", "lastTransitionTime": "9" * 99}]},
+    {**NOTHING, "demand": {"arrivingPerSecond": "many", "plannedPerSecond": 1, "slowdown": {}}},
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_whatever_a_status_says_every_policy_is_decided_on_and_it_is_put_right(world, odd):
+    world.policies[PLAIN] = world.policies[PLAIN].model_copy(update={"status": odd})
+    one = restarted(world)
+    ticks(world, 2)
+    assert one._failures.now == {}
+    assert {each["type"] for each in status(world)["conditions"]} >= {"Ready", "ScalingActive"}
+    assert one._last[PLAIN].needed is not None
+
+
+@pytest.mark.parametrize("odd", ODD[:4])
 def test_a_status_that_is_not_ours_is_written_anew(odd):
     assert said_in(odd) is None
 
