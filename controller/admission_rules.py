@@ -11,11 +11,26 @@ from dataclasses import dataclass
 from controller.capacity_policy import LABEL_NAME
 from controller.cluster_view import KINDS
 
+_NUMBER = "([0-9]*[.])?[0-9]+([eE][-+]?[0-9]{1,2})?"
+_TOGETHER = "".join(f"({number}{unit})?" for number, unit in (
+    ("0{0,2}1", "w"), ("[0-9]{1,2}", "d"), ("[0-9]{1,3}", "h"), ("[0-9]{1,5}", "m"), ("[0-9]{1,7}", "s"),
+    ("[0-9]{1,10}", "ms"),
+))  # fmt: skip
+"""Each no more than the longest limit."""
 OBJECTIVE_FORM = (
     r"^\s*(?i:ttft|itl|tpot|e2e|queue)\s*:\s*(?i:mean|p[0-9]{1,3}([.][0-9]{1,6})?)\s*(<=|≤|<)\s*"
-    r"(([0-9]*[.])?[0-9]+([eE][-+]?[0-9]+)?\s*(us|µs|ms|s|m|min|h|d|w|y)?|([0-9]{1,15}(y|w|d|h|ms|m|s))+)\s*$"
+    rf"({_NUMBER}\s*(us|µs|ms|s|m|min|h|d|w|y)?|{_TOGETHER})\s*$"
 )
-"""Everything that `planner.objective.parse_objective` understands, and little else."""
+"""Everything that `planner.objective.parse_objective` understands, and little else: the limit may be missing."""
+HAS_LIMIT = r"[0-9]\s*[a-zµ]*\s*$"
+NO_PERCENTILE = r":\s*[pP](0+([.]0+)?|[1-9][0-9]{2}([.][0-9]+)?)\s*[<≤]"
+"""None at all, or all of them and more."""
+_ONE_LIMIT = rf"[<≤]=?\s*{_NUMBER}\s*[a-zµ]*\s*$"
+_SECONDS = {"": 1.0, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0,
+            "w": 604_800.0, "y": 31_536_000.0}  # fmt: skip
+_LIMIT_S = rf"double(one.find(r'{_NUMBER}')) * {_SECONDS}[one.find(r'[a-zµ]*\s*$').trim()]"
+NO_TIME = r"[<≤]=?\s*0+[a-z]+(0+[a-z]+)+\s*$"
+"""Such as 0h0s."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +52,13 @@ class Place:
 _LABEL_NAMES = Rule(
     rule=f"self.all(name, name.matches('{LABEL_NAME}'))",
     message="the name of a label has letters, digits and _, and does not begin with a digit",
+)
+
+NO_LABELS = ("__name__", "le", "replicast_meaning")
+_CHOOSING = Rule(
+    rule=f"self.all(name, !(name in {list(NO_LABELS)}))",
+    message="__name__, le and replicast_meaning choose no series of a target: name labels such as namespace, "
+    "model_name or pod",
 )
 
 _SCALED = {kind: place.split()[0] for kind, place in KINDS.items()}
@@ -62,13 +84,23 @@ POLICY_RULES: dict[Place, tuple[Rule, ...]] = {
     ),
     Place(type="PolicySpec", field="objectives[]"): (
         Rule(
-            rule=f"self.matches(r'{OBJECTIVE_FORM}')",
+            rule=f"self.matches(r'{OBJECTIVE_FORM}') && self.matches(r'{HAS_LIMIT}')",
             message="an objective is metric:statistic<=limit, such as ttft:p99<=500ms, itl:p95<=60ms or e2e:mean<=5s; "
             "metrics are ttft, itl, tpot, e2e and queue",
         ),
+        Rule(
+            rule=f"!self.matches(r'{NO_PERCENTILE}')",
+            message="a percentile of an objective lies between 0 and 100, such as p50, p99 or p99.9",
+        ),
+        Rule(
+            rule=f"!self.matches(r'{NO_TIME}') && (!self.matches(r'{OBJECTIVE_FORM}') || "
+            f"[self.find(r'{_ONE_LIMIT}')].all(one, one == '' || "
+            f"[{_LIMIT_S}].all(seconds, seconds >= 1e-6 && seconds <= 1e6)))",
+            message="the limit of an objective lies between 1us and 1e6s",
+        ),
     ),
-    Place(type="MetricsSource", field="matchLabels"): (_LABEL_NAMES,),
-    Place(type="ArrivalsCounter", field="matchLabels"): (_LABEL_NAMES,),
+    Place(type="MetricsSource", field="matchLabels"): (_LABEL_NAMES, _CHOOSING),
+    Place(type="ArrivalsCounter", field="matchLabels"): (_LABEL_NAMES, _CHOOSING),
     Place(type="TargetRef"): (
         Rule(
             rule=" || ".join(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from controller.answers import Answer, Row, Unanswered, read_answer
 from controller.queries import Plan
 from models.errors import InvalidInput
+
+LOG = logging.getLogger("replicast.metrics")
 
 
 class Server(Protocol):
@@ -32,8 +35,10 @@ def ask(server: Server, plan: Plan, *, clock: Callable[[], float], within_s: flo
             continue
         try:
             rows = server.instant(query.text)
+            answers.append(read_answer(query, rows, asked_s=asked_s, answered_s=clock()))
         except InvalidInput as problem:
             answers.append(Unanswered(message=str(problem)))
-        else:
-            answers.append(read_answer(query, rows, asked_s=asked_s, answered_s=clock()))
+        except Exception as error:
+            LOG.exception("an answer could not be read")
+            answers.append(Unanswered(message=f"an answer could not be read: {type(error).__name__}: {error}"[:500]))
     return tuple(answers)

@@ -48,6 +48,8 @@ class Caches:
         self._scaled: WatchCache[Autoscaler] = cache("keda.sh/v1alpha1 scaledobjects", scaled_object, optional=True)
         self._budgets: WatchCache[Disruptions] = cache("policy/v1 poddisruptionbudgets", disruptions)
         self._quotas: WatchCache[int | None] = cache("v1 resourcequotas", free_gpus)
+        for each in self._by_kind.values():
+            each.returned = self._wake
 
     @property
     def _by_kind(self) -> dict[str, WatchCache[Any]]:
@@ -61,6 +63,11 @@ class Caches:
             "PodDisruptionBudget": self._budgets,
             "ResourceQuota": self._quotas,
         }
+
+    def _wake(self) -> None:
+        """The server answers again: whoever waits before it asks again need not."""
+        for each in self._by_kind.values():
+            each.wake()
 
     def start(self, timeout_s: float) -> list[str]:
         """Begin to watch; returns what could not be listed within a time."""

@@ -21,6 +21,8 @@ from planner.profile import EngineProfile
 from planner.service import Service, ServiceAnswer
 
 GRID = 1.01
+LEAST = 1e-9
+"""Of a length or a rate that is told as nothing at all: what the model makes of it is its affair."""
 LEAST_RATE_PER_S = 1e-6
 """What stands for no arrivals at all."""
 
@@ -42,7 +44,7 @@ class Load:
         """The least load of the grid that is no smaller."""
 
         def up(value: float | None) -> float | None:
-            return None if value is None else GRID ** math.ceil(math.log(value, GRID) - 1e-9)
+            return None if value is None else GRID ** math.ceil(math.log(max(value, LEAST), GRID) - 1e-9)
 
         return replace(
             self,

@@ -18,6 +18,7 @@ from controller.decision import Decision
 from controller.decision_log import DecisionLog, Entry, in_few_words
 from controller.event_recorder import EventRecorder
 from controller.events import events
+from controller.failures import Failures, failed_decision
 from controller.invalid_policies import InvalidPolicies, Within
 from controller.invalid_policy import InvalidPolicy
 from controller.kept_memory import adopted
@@ -28,7 +29,7 @@ from controller.memory import Memory
 from controller.notable_change import notable_change, other_words
 from controller.pulse import Pulse
 from controller.refusal import with_refusal
-from controller.snapshot import Observation, Snapshot, Target
+from controller.snapshot import Evidence, Observation, Snapshot, Target
 from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
 from controller.status_teller import StatusTeller
 from controller.telemetry import Telemetry
@@ -105,7 +106,7 @@ class Controller:
 
     def __post_init__(self) -> None:
         self._statuses, self._events = StatusTeller(self.api), EventRecorder(self.api)
-        self._invalid = InvalidPolicies(self.api)
+        self._invalid, self._failures = InvalidPolicies(self.api), Failures(self.telemetry)
 
     def run(self, stop: threading.Event, interval_s: float) -> None:
         """Tick until told to stop. A tick that fails is told of, and the next one comes all the same."""
@@ -124,34 +125,35 @@ class Controller:
         began_s, now_s = time.monotonic(), self.clock()
         policies, invalid = self._policies()
         unreadable = {key: each.problem for key, each in invalid.items()}
+        self._failures.begin()
         self._forget(policies)
-        seen = self._views(policies)
-        unreadable |= dict.fromkeys(policies.keys() - seen.keys(), _FAILED)
-        others = shared_targets(policies)
-        policies = {key: policies[key] for key in seen}
+        seen, others = views(self.caches.view(), policies), shared_targets(policies)
         profiles = self.caches.profiles.objects()
         asked = _asked(policies, seen, profiles)
-        observations = self.observe(asked) if asked else {}
+        observations = self._observed(asked)
         killed, leads = self._killed(), self._may_write()
         entries: dict[Key, Entry] = {}
+        failed = self._failures.now
         writes = 0
         for key, policy in policies.items():
             self.pulse.moved()
             profile = profiles.get((key[0], policy.spec.profile_ref.name))
-            try:
+            with self._failures.alone(key, "the decision"):
                 snapshot = snapshot_of(
                     policy, now_s=now_s, seen=seen[key], observation=observations.get(key), profile=profile,
                     others=others[key], killed=killed,
                 )  # fmt: skip
-                entry = entries[key] = self._carried_out(key, policy, snapshot, profile, leads=leads)
-            except Exception:
-                LOG.exception("%s: the decision failed", policy.key)
-                unreadable[key] = _FAILED
+                entries[key] = self._carried_out(key, policy, snapshot, profile, leads=leads)
+            entry = entries.get(key)
+            if entry is None:
                 continue
             writes += entry.written
-            self._record(policy, profile, key, entry, now_s)
+            with self._failures.alone(key, "keeping the decision"):
+                self._record(policy, profile, key, entry, now_s)
         if self._may_write():
-            writes += self._tell(policies, entries, now_s)
+            writes += self._tell(policies, {key: each for key, each in entries.items() if key not in failed}, now_s)
+        writes += self._tell_failed(policies, now_s)
+        unreadable |= failed
         writes += self._tell_invalid(policies, invalid, now_s)
         self._leads_now(self._may_write())
         seconds = time.monotonic() - began_s
@@ -174,18 +176,7 @@ class Controller:
         known = self.memories.get(key)
         if known is not None and self._led:
             return known
-        return adopted(known or Memory(), policy.status)
-
-    def _views(self, policies: Mapping[Key, CapacityPolicy]) -> dict[Key, TargetView]:
-        """What each policy sees of the cluster; one that fails is missing, and the others are not."""
-        view = self.caches.view()
-        found: dict[Key, TargetView] = {}
-        for key, policy in policies.items():
-            try:
-                found |= views(view, {key: policy})
-            except Exception:
-                LOG.exception("%s: what it sees of the cluster cannot be told", policy.key)
-        return found
+        return adopted(known or Memory(), policy.status, self.clock())
 
     def _carried_out(
         self, key: Key, policy: CapacityPolicy, snapshot: Snapshot, profile: Profile | None, *, leads: bool
@@ -198,6 +189,17 @@ class Controller:
             entry, after = self._act(key, policy, entry, after)
         self.memories[key] = after
         return entry
+
+    def _observed(self, asked: Mapping[Key, Asked]) -> Mapping[Key, Observation]:
+        """What is believed of the load; where looking fails as a whole, nothing is, and it is told on every policy."""
+        if not asked:
+            return {}
+        try:
+            return self.observe(asked)
+        except Exception as error:
+            LOG.exception("the look at the metrics failed")
+            why = f"the look at the metrics failed: {type(error).__name__}: {error}"[:500]
+            return dict.fromkeys(asked, Observation(evidence=Evidence.UNREACHABLE, message=why))
 
     def _policies(self) -> tuple[dict[Key, CapacityPolicy], dict[Key, InvalidPolicy]]:
         good: dict[Key, CapacityPolicy] = {}
@@ -242,23 +244,16 @@ class Controller:
             LOG.warning("%s: %s", policy.key, error)
             unknown = error.status == 0 or error.status >= 500
             return replace(entry, error=str(error)), perhaps_written(memory, write) if unknown else memory
-        except Exception as error:  # it may have been sent
+        except Exception as error:
             self.telemetry.wrote(policy.key, "failed")
-            LOG.exception("%s: the write failed", policy.key)
+            LOG.exception("%s: the write failed, and may have been made", policy.key)
             return replace(entry, error=f"{type(error).__name__}: {error}"[:500]), perhaps_written(memory, write)
         self.telemetry.wrote(policy.key, "written")
         LOG.info("%s: %s %d to %d", policy.key, write.lever, write.before, write.replicas)
         return replace(entry, written=True), written(entry.snapshot, memory, write, version)
 
     def _record(self, policy: CapacityPolicy, profile: Profile | None, key: Key, entry: Entry, now_s: float) -> None:
-        """At once after it was carried out: what comes after it in the tick cannot lose it."""
-        try:
-            self._recorded(policy, profile, key, entry, now_s)
-        except Exception:
-            LOG.exception("%s: the decision could not be recorded as a whole", policy.key)
-
-    def _recorded(self, policy: CapacityPolicy, profile: Profile | None, key: Key, entry: Entry, now_s: float) -> None:
-        """The log, metrics, and the events that are to be told."""
+        """The log, metrics, and the events that are to be told: at once after it was carried out."""
         decision, before = entry.decision, self._last.get(key)
         if entry.written or bool(entry.error) or notable_change(before, decision):
             self._keep(entry, profile)
@@ -286,7 +281,7 @@ class Controller:
         """Codes of the reasons that were told already, by us or by who led before."""
         if before is not None and self._led:
             return {reason.code for reason in before.reasons}
-        return {str(each.get("code")) for each in policy.status.get("reasons") or ()}
+        return {str(each.get("code")) for each in policy.status.get("reasons") or () if isinstance(each, dict)}
 
     def _tell(self, policies: Mapping[Key, CapacityPolicy], entries: Mapping[Key, Entry], now_s: float) -> int:
         """Status and events, within a time: what is not told now is told at the next tick, others first."""
@@ -297,7 +292,8 @@ class Controller:
             self.pulse.moved()
             if not self._may_write():
                 return told
-            told += self._tell_status(key, policies[key], entries[key], now_s)
+            with self._failures.alone(key, "the status"):
+                told += self._tell_status(key, policies[key], entries[key], now_s)
             self._told_last = key
             if time.monotonic() > end_s and told:
                 break
@@ -305,14 +301,33 @@ class Controller:
             told += self._tell_event()
         return told
 
+    def _tell_failed(self, policies: Mapping[Key, CapacityPolicy], now_s: float) -> int:
+        """On each policy in which something of ours failed; the next decision takes it back."""
+        told = 0
+        for key, why in tuple(self._failures.now.items()):
+            self.pulse.moved()
+            policy = policies[key]
+            decision, before = failed_decision(policy, why, now_s), self._last.get(key)
+            self._last[key] = decision
+            with self._failures.alone(key, "telling of it"):
+                self.telemetry.decided(decision)
+                if not self._may_write():
+                    continue
+                memory = self.memories.get(key) or self._memory(key, policy)
+                told += self._told_status(policy, decision, memory, now_s)
+                for each in events(decision, self._known(policy, before)):
+                    self._events.add(policy, each, now_s)
+        return told
+
     def _tell_status(self, key: Key, policy: CapacityPolicy, entry: Entry, now_s: float) -> bool:
         told = with_refusal(entry.decision, entry.error)
+        return self._told_status(policy, told, self.memories[key], now_s)
+
+    def _told_status(self, policy: CapacityPolicy, decision: Decision, memory: Memory, now_s: float) -> bool:
         try:
-            return self._statuses.tell(policy, told, self.memories[key], now_s, within_s=self.leader.left_s())
+            return self._statuses.tell(policy, decision, memory, now_s, within_s=self.leader.left_s())
         except ApiError as error:
             LOG.warning("%s: %s", policy.key, error)
-        except Exception:
-            LOG.exception("%s: its status cannot be told", policy.key)
         return False
 
     def _tell_invalid(
@@ -323,11 +338,12 @@ class Controller:
         for key in gone - set(policies):
             self.telemetry.forget("/".join(key))
         for each in new:
-            decision = each.decision(now_s)
-            self.telemetry.decided(decision)
-            if self._may_write() and not each.told:
-                for event in events(decision, ()):
-                    self._events.add(each, event, now_s)
+            with self._failures.alone((each.metadata.namespace, each.metadata.name), "telling what is wrong"):
+                decision = each.decision(now_s)
+                self.telemetry.decided(decision)
+                if self._may_write() and not each.told:
+                    for event in events(decision, ()):
+                        self._events.add(each, event, now_s)
         within = Within(may_write=self._may_write, left_s=self.leader.left_s, end_s=time.monotonic() + self.telling_s)
         return self._invalid.tell(invalid, now_s, within)
 
@@ -358,11 +374,11 @@ class Controller:
 def _asked(
     policies: Mapping[Key, CapacityPolicy], seen: Mapping[Key, TargetView], profiles: Mapping[Key, Profile]
 ) -> dict[Key, Asked]:
-    """Policies with a usable profile: of the others nothing can be concluded from their metrics."""
+    """Policies with a usable profile and a target: of the others nothing is concluded, whatever their metrics say."""
     found = {}
     for key, policy in policies.items():
         profile = profiles.get((key[0], policy.spec.profile_ref.name))
-        if profile is None or profile.capacity is None:
+        if profile is None or profile.capacity is None or seen[key].target_problem:
             continue
         engine = profile.capacity.profile.spec.engine
         found[key] = Asked(policy=policy, engine=engine, target=seen[key].target)

@@ -39,7 +39,8 @@ class InvalidPolicy:
     @property
     def told(self) -> bool:
         """Whether its status says so already."""
-        ready = [each for each in self.status.get("conditions") or () if each.get("type") == "Ready"]
+        there = [each for each in self.status.get("conditions") or () if isinstance(each, dict)]
+        ready = [each for each in there if each.get("type") == "Ready"]
         said = [(each.get("reason"), each.get("message"), each.get("observedGeneration")) for each in ready]
         return said == [(Code.INVALID_POLICY.value, self.problem, self.metadata.generation)]
 
@@ -70,7 +71,8 @@ def policy_or_why_not(item: Document) -> CapacityPolicy | InvalidPolicy:
         problem = _told(error)
     except Exception as error:  # noqa: BLE001 -- whatever is wrong with one of them, it is told on that one
         problem = f"{type(error).__name__}: {error}"
-    metadata, status = PolicyMetadata.model_validate(item.get("metadata")), item.get("status") or {}
+    metadata, status = PolicyMetadata.model_validate(item.get("metadata")), item.get("status")
+    status = status if isinstance(status, dict) else {}
     return InvalidPolicy(metadata=metadata, problem=problem[:_MOST_TOLD], status=status)
 
 

@@ -8,15 +8,15 @@ is scaled down meanwhile.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from controller.memory import Change, Memory
+from controller.trust import LAST_S
 
 LONGEST_PERIOD_S = 1800.0
 """Of a scaling policy."""
@@ -24,6 +24,11 @@ MOST_CHANGES = 20
 MOST_RIVAL_WRITES = 32
 """Pauses are at their longest long before."""
 MOST_DRIFT = 20.0
+MOST_KEPT = 8192
+"""Characters of it, as the schema of the status has it."""
+MOST_COUNTED = 2**31 - 1
+"""Replicas, as Kubernetes counts them."""
+LONGEST_TEXT = 1024
 _FIELDS = [each.name for each in fields(Memory)]
 _OF_WRITERS = tuple(name for name in _FIELDS if name.startswith(("writ", "rival", "tried")))
 _CHANGES = tuple(name for name in _FIELDS if name.endswith("changes"))
@@ -50,12 +55,37 @@ def of_writers(memory: Memory) -> Any:
 
 def left_in(status: Mapping[str, Any]) -> Memory:
     """What somebody left in a status; an empty memory where that is nothing, or is none."""
-    try:
-        document = json.loads(status.get("memory") or "{}")
-        left = _MEMORY.validate_python({name: value for name, value in document.items() if name in _KEPT})
-    except (ValueError, ValidationError, AttributeError, TypeError):
+    return understood(status) or Memory()
+
+
+def understood(status: Mapping[str, Any]) -> Memory | None:
+    """What somebody left in a status, where that is nothing or a memory; None where it is something else."""
+    text = status.get("memory")
+    if text is None or text == "":
         return Memory()
-    return _within_reason(left)
+    if not isinstance(text, str) or len(text) > MOST_KEPT:
+        return None
+    try:
+        document = json.loads(text)
+        left = _MEMORY.validate_python({name: value for name, value in document.items() if name in _KEPT})
+    except Exception:  # noqa: BLE001 -- too deep, too many digits, no document: whoever may write a status wrote it
+        return None
+    return _within_reason(left) if _possible(left) else None
+
+
+def _possible(left: Memory) -> bool:
+    """Whether we may have kept it: numbers of replicas, times and texts as long as they are."""
+    changes = [each for name in _CHANGES for each in getattr(left, name)]
+    whole = [left.written, left.written_max, left.current, left.running, *(left.tried or ())]
+    whole += [count for each in changes for count in (each.before, each.after)]
+    texts = (left.target_uid, left.written_version, left.written_to, left.writer, left.rival)
+    return (
+        len(changes) <= 2 * MOST_CHANGES
+        and all(each is None or 0 <= each <= MOST_COUNTED for each in whole)
+        and all(0.0 <= each.at_s <= LAST_S for each in changes)
+        and all(len(each) <= LONGEST_TEXT for each in texts)
+        and (not left.written_version or left.written_version.isascii())
+    )
 
 
 def _within_reason(left: Memory) -> Memory:
@@ -66,21 +96,30 @@ def _within_reason(left: Memory) -> Memory:
     return replace(
         left,
         rival_writes=min(max(left.rival_writes, 0), MOST_RIVAL_WRITES),
-        rival_since_s=left.rival_since_s if _finite(left.rival_since_s) else None,
+        rival_since_s=left.rival_since_s if _a_time(left.rival_since_s) else None,
         **drifts,
     )
 
 
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def _a_time(value: float | None) -> bool:
+    return value is not None and 0.0 <= value <= LAST_S
 
 
-def adopted(memory: Memory, status: Mapping[str, Any]) -> Memory:
+def _not_ahead(left: Memory, now_s: float) -> Memory:
+    """What happened later than now would hold the policy until then: it happened now."""
+    since_s = left.rival_since_s
+    now: dict[str, Any] = {
+        name: tuple(replace(each, at_s=min(each.at_s, now_s)) for each in getattr(left, name)) for name in _CHANGES
+    }
+    return replace(left, rival_since_s=None if since_s is None else min(since_s, now_s), **now)
+
+
+def adopted(memory: Memory, status: Mapping[str, Any], now_s: float = LAST_S) -> Memory:
     """The memory of a process that did not lead, with what the leader left: of another target nothing.
 
     Where this process has watched the target itself, its own look at changes is as good.
     """
-    left = left_in(status)
+    left = _not_ahead(left_in(status), now_s)
     if not left.target_uid:
         return memory
     if not memory.target_uid:

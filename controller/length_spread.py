@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.answers import Row
+from controller.answers import Row, group_and_meaning
 from controller.meanings import Meaning
-from controller.queries import MEANING, Place, Query
+from controller.queries import Place, Query
 from models.token_lengths import MAX_TOKENS
 
 Array = NDArray[np.float64]
@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 LEAST_REQUESTS = 100.0
 """In the window; with fewer the second moment is that of a few long ones."""
 MOST_CV = 5.0
+MOST_COUNTED_PER_S = 1e9
+"""Requests a second: beyond it a number is a mistake."""
 MOST_BEYOND = 0.01
 """Share of requests longer than the last bucket's end; how much longer nobody knows."""
 
@@ -67,12 +69,12 @@ def read_histograms(query: Query, rows: Iterable[Row]) -> Histograms:
     """The rows by where a policy looks for them. What we did not ask for, or is no bucket, is left out."""
     found: dict[tuple[int, tuple[str, ...], Meaning], dict[float, float]] = {}
     for row in rows:
-        number, _, name = row.labels.get(MEANING, "").partition("/")
+        group, name = group_and_meaning(row, query)
         end = _end(row.labels.get("le", ""))
-        if name not in _BUCKETS or end is None or not number.isdecimal() or int(number) >= len(query.labels):
+        if name not in _BUCKETS or end is None or group is None:
             continue
-        values = tuple(row.labels.get(label, "") for label in query.labels[int(number)])
-        found.setdefault((int(number), values, _BUCKETS[name]), {})[end] = row.value
+        values = tuple(row.labels.get(label, "") for label in query.labels[group])
+        found.setdefault((group, values, _BUCKETS[name]), {})[end] = row.value
     return Histograms(rows=found)
 
 
@@ -84,7 +86,7 @@ def variation(buckets: Buckets, *, window_s: float) -> float | None:
     """
     ends = sorted(buckets)
     counts = [buckets[end] for end in ends]
-    if len(ends) < 2 or ends[0] <= 0.0 or ends[-1] != math.inf or not all(map(math.isfinite, counts)):
+    if len(ends) < 2 or ends[0] <= 0.0 or ends[-1] != math.inf or not all(map(_countable, counts)):
         return None
     total = counts[-1]
     # Pods with different ends, and rates that are extrapolated each by itself, may leave a bucket a little short.
@@ -95,6 +97,10 @@ def variation(buckets: Buckets, *, window_s: float) -> float | None:
         return None
     mean, square = _moments(np.log(np.maximum(ends[:-1], 1.0)), np.diff(np.array([0.0, *highest[:-1]])))
     return min(MOST_CV, math.sqrt(max(0.0, square / mean**2 - 1.0)))
+
+
+def _countable(count: float) -> bool:
+    return 0.0 <= count <= MOST_COUNTED_PER_S
 
 
 def _moments(ends: Array, counts: Array) -> tuple[float, float]:

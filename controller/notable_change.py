@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.decision import Decision
-from controller.kept_memory import left_in, of_writers
+from controller.kept_memory import of_writers, understood
 from controller.memory import Memory
 from controller.reasons import Code
 
@@ -88,12 +88,13 @@ def said_in(status: Mapping[str, Any]) -> Said | None:
     """By a status that is there; None where it cannot be read as ours."""
     try:
         return _said_in(status)
-    except (KeyError, TypeError, AttributeError):
+    except Exception:  # noqa: BLE001 -- whatever somebody wrote there, it is not ours
         return None
 
 
 def _said_in(status: Mapping[str, Any]) -> Said:
     demand, predicted = status.get("demand"), status.get("predicted") or ()
+    left = understood(status)  # one that is none is written anew
     codes = {each["code"] for each in status.get("reasons") or ()}
     return Said(
         words=(
@@ -105,7 +106,7 @@ def _said_in(status: Mapping[str, Any]) -> Said:
             tuple((each["type"], each["status"], each["reason"]) for each in status["conditions"]),
             tuple((each["objective"], each["met"], each.get("value") is None) for each in predicted),
             demand is None,
-            of_writers(left_in(status)),
+            None if left is None else of_writers(left),
         ),
         ordinary=(status.get("neededReplicas"), status.get("binding") or "", _codes(codes & _ORDINARY)),
         loads=() if demand is None else (demand["arrivingPerSecond"], demand["plannedPerSecond"]),

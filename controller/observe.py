@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,13 +14,25 @@ from controller.readings import contradictions, engine_readings, pods_of
 from controller.snapshot import EngineReadings, Evidence, Observation, Target
 from controller.trust import Trust, at
 
+LOG = logging.getLogger("replicast.metrics")
+
 
 def observe_all(
     plan: Plan, answers: Sequence[Answer], targets: Mapping[str, Target | None], trust: Trust | None = None
 ) -> dict[str, Observation]:
     """What is believed of each policy that was planned for; `targets` by policy, None where it is not known."""
     policies = dict.fromkeys([*plan.engines, *plan.problems])
-    return {policy: observe(policy, plan, answers, targets.get(policy), trust or Trust()) for policy in policies}
+    return {policy: _alone(policy, plan, answers, targets.get(policy), trust or Trust()) for policy in policies}
+
+
+def _alone(policy: str, plan: Plan, answers: Sequence[Answer], target: Target | None, trust: Trust) -> Observation:
+    """Where looking fails, which is an error of ours, the others are looked at all the same."""
+    try:
+        return observe(policy, plan, answers, target, trust)
+    except Exception as error:
+        LOG.exception("%s: its numbers could not be read", policy)
+        message = f"its numbers could not be read: {type(error).__name__}: {error}"[:500]
+        return Observation(evidence=Evidence.CONTRADICTORY, message=message)
 
 
 def observe(policy: str, plan: Plan, answers: Sequence[Answer], target: Target | None, trust: Trust) -> Observation:

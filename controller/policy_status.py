@@ -13,10 +13,11 @@ from controller.capacity_model import ObjectiveValue
 from controller.decision import Condition, ConditionType, Decision, DemandView
 from planner.file_model import FileModel
 
-Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
+_LONGEST_TIME, _MOST_COUNTED = 40, 2**31 - 1
+Time = Annotated[str, Field(max_length=_LONGEST_TIME, json_schema_extra={"format": "date-time"})]
 Code = Annotated[str, Field(min_length=1, max_length=63)]
 Message = Annotated[str, Field(max_length=1024)]
-Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Count = Annotated[int, Field(ge=0, le=_MOST_COUNTED)]
 _MOST_TOLD = 1024
 _BY_TYPE = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
 
@@ -106,15 +107,15 @@ def status_of(
 
     `previous` is the status that is there: a condition that stays keeps the time of its last transition.
     """
-    before = {each.get("type"): each for each in (previous or {}).get("conditions") or ()}
+    before = {each.get("type"): each for each in (previous or {}).get("conditions") or () if isinstance(each, dict)}
     status = PolicyStatus.model_validate(
         {
             "observedGeneration": decision.generation,
             "lastDecisionTime": _time(decision.at_s),
-            "currentReplicas": decision.current,
-            "readyReplicas": decision.ready,
-            "neededReplicas": decision.needed,
-            "desiredReplicas": decision.desired,
+            "currentReplicas": _counted(decision.current),
+            "readyReplicas": _counted(decision.ready),
+            "neededReplicas": _counted(decision.needed),
+            "desiredReplicas": _counted(decision.desired),
             "demand": None if decision.demand is None else _demand(decision.demand),
             "binding": decision.binding[:253] or None,
             "predicted": _objectives(decision.predicted),
@@ -136,14 +137,15 @@ def _nothing(model: type[FileModel]) -> dict[str, Any]:
 
 
 def _condition(condition: Condition, decision: Decision, before: Mapping[str, Any] | None) -> dict[str, Any]:
-    stays = before is not None and before.get("status") == condition.status and before.get("lastTransitionTime")
+    since = None if before is None else before.get("lastTransitionTime")
+    stays = before is not None and before.get("status") == condition.status and _told_time(since)
     return {
         "type": condition.type,
         "status": condition.status,
         "reason": condition.reason,
         "message": _told(condition.message),
         "observedGeneration": decision.generation,
-        "lastTransitionTime": stays or _time(decision.at_s),
+        "lastTransitionTime": since if stays else _time(decision.at_s),
     }
 
 
@@ -164,6 +166,14 @@ def _objectives(values: Sequence[ObjectiveValue]) -> list[dict[str, Any]]:
         {"objective": each.objective[:253], "limit": each.limit_s, "value": _rounded(each.value_s), "met": each.met}
         for each in values[:20]
     ]
+
+
+def _counted(count: int | None) -> int | None:
+    return None if count is None else min(count, _MOST_COUNTED)
+
+
+def _told_time(told: Any) -> bool:
+    return isinstance(told, str) and 0 < len(told) <= _LONGEST_TIME
 
 
 def _rounded(value: float | None) -> float | None:

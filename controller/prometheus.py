@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,17 +129,40 @@ class Prometheus:
         parameters = {} if at_s is None else {"time": f"{at_s:.3f}"}
         with told(self._address):
             answer = within(self._answer_s, lambda: self._client.custom_query(query, params=parameters))
-            return [_sample(entry) for entry in answer if "histogram" not in entry]
+            return _samples([each for each in answer if not (isinstance(each, dict) and "histogram" in each)])
 
 
-def _sample(entry: Any) -> Sample:
-    """One row. Raises where it is not of Prometheus's shape; a value may be NaN, a time may not."""
-    time, value = entry["value"]
-    if not math.isfinite(time):
-        raise ValueError("a time that is no time")
-    return Sample(
-        labels={str(name): str(text) for name, text in entry["metric"].items()}, time_s=time, value=float(value)
-    )
+def _samples(entries: Sequence[Any]) -> list[Sample]:
+    """The rows. One that is odd among others is not a number; raises where none is of Prometheus's shape."""
+    found = [_sample(entry) for entry in entries]
+    if found and not any(found):
+        raise ValueError("no row is one")
+    kept = [each or _no_number(entry) for each, entry in zip(found, entries, strict=True)]
+    return [each for each in kept if each is not None]
+
+
+def _sample(entry: Any) -> Sample | None:
+    """One row, or None where it is odd; a value may be NaN, a time may not."""
+    try:
+        time, value = entry["value"]
+        if not math.isfinite(time):
+            return None
+        labels = {str(name): str(text) for name, text in entry["metric"].items()}
+        return Sample(labels=labels, time_s=float(time), value=float(value))
+    except _ODD:
+        return None
+
+
+def _no_number(entry: Any) -> Sample | None:
+    """An odd row as one that is not a number, where it says whose it is: left out it would say that there is none."""
+    try:
+        labels = {str(name): str(text) for name, text in entry["metric"].items()}
+    except _ODD:
+        return None
+    return Sample(labels=labels, time_s=0.0, value=math.nan)
+
+
+_ODD = (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError)
 
 
 def _series(entry: Any) -> Series:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from controller.answers import Answer, Answered
 from controller.asking import ask
 from controller.controller import Asked
 from controller.observe import observe_all
@@ -14,6 +16,8 @@ from controller.snapshot import Observation
 from controller.snapshots import Key
 from controller.spread_observer import SpreadObserver
 from controller.trust import Trust
+
+LOG = logging.getLogger("replicast.metrics")
 
 
 class PrometheusObserver:
@@ -25,6 +29,8 @@ class PrometheusObserver:
         self._window_s = round(window_s)
         self._trust = Trust(scrape_interval_s=scrape_interval_s)
         self._spreads = SpreadObserver()
+        self.odd_rows = 0
+        """Of the last tick's answers, left out."""
 
     def __call__(self, asked: Mapping[Key, Asked]) -> dict[Key, Observation]:
         """What is believed of each policy's load."""
@@ -35,7 +41,15 @@ class PrometheusObserver:
         plan = plan_queries(series, window_s=self._window_s)
         began_s = time.monotonic()
         answers = ask(self._server, plan, clock=time.time)
+        self._told_of_odd(answers)
         self._spreads.look(self._server, series, plan, took_s=time.monotonic() - began_s)
         targets = {each.policy.key: each.target for each in asked.values()}
         found = self._spreads.seen(observe_all(plan, answers, targets, self._trust))
         return {key: found[each.policy.key] for key, each in asked.items() if each.policy.key in found}
+
+    def _told_of_odd(self, answers: Sequence[Answer]) -> None:
+        """Once, as long as there are any."""
+        odd = sum(each.odd for each in answers if isinstance(each, Answered))
+        if odd and not self.odd_rows:
+            LOG.warning("%d rows of Prometheus's answers are none that was asked for, and are left out", odd)
+        self.odd_rows = odd

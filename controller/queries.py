@@ -2,14 +2,15 @@
 
 Policies whose series carry the same labels make a group, whose numbers are summed up by those labels: every policy of
 it has a row of its own in the answer. The groups of a kind of engine are asked for in one query, so that what is known
-of a target is of one moment. Each row says in a label of its own what it means.
+of a target is of one moment. Each row says in a label of its own what it means. Groups are few, and namespaces choose
+them in turn: whoever names series in a hundred ways is left with some of them, and takes none from the others.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.capacity_policy import MetricsSource
 from controller.meanings import Asked, EngineQuestions, Meaning, arrivals_asked
@@ -23,6 +24,10 @@ WINDOW_S = 60
 MAX_QUERIES = 10
 GROUPS_PER_QUERY = 6
 """Each is about 5 kB."""
+FOR_BUCKETS = 1
+"""Of the queries, left for how lengths are spread."""
+GROUPS_OF_A_NAMESPACE = 12
+"""That one namespace may ask for: a hundred ways to name series blind nobody else."""
 MAX_ALTERNATIVES = 400
 """Characters. Values of a label are named in a query where they are no longer than this; else it is not chosen by them:
 a server that is shared looks up a few names quickly, and a list of all of them is no longer a choice."""
@@ -80,6 +85,8 @@ class _Group:
     metric: str
     labels: tuple[str, ...]
     members: tuple[tuple[str, Mapping[str, str]], ...]
+    beyond: bool = False
+    """Whether every namespace that has it has chosen as many others as it may."""
 
     def asked(self, window_s: int) -> Asked:
         matchers = tuple(self._matchers(MAX_ALTERNATIVES))
@@ -118,7 +125,7 @@ def plan_queries(policies: Iterable[SeriesOf], *, window_s: int = WINDOW_S) -> P
             problems[policy.policy] = f"spec.metrics: {problem}"
         else:
             asked.append(policy)
-    chunks, left = _chunks(_groups(asked))
+    chunks, left = _chunks(_in_turn(_groups(asked)), MAX_QUERIES - FOR_BUCKETS)
     engines: dict[str, Place] = {}
     arrivals: dict[str, Place] = {}
     for index, groups in enumerate(chunks):
@@ -126,24 +133,24 @@ def plan_queries(policies: Iterable[SeriesOf], *, window_s: int = WINDOW_S) -> P
             places = engines if group.kind else arrivals
             for name, labels in group.members:
                 places[name] = Place(query=index, group=number, values=group.values(labels))
-    why = f"policies name their series by too many different sets of labels for {MAX_QUERIES} queries; name them alike"
-    problems.update((name, f"spec.metrics: {why}") for group in left for name, _ in group.members)
+    problems |= _too_many(left)
     queries = tuple(_query(groups, [group.asked(window_s) for group in groups]) for groups in chunks)
     return Plan(window_s=window_s, queries=queries, engines=engines, arrivals=arrivals, problems=problems)
 
 
 def plan_buckets(policies: Iterable[SeriesOf], *, window_s: int, most: int) -> Plan:
     """The questions for how lengths are spread, at most so many, of policies that `plan_queries` asks for."""
-    groups = [group for group in _groups(tuple(policies)) if group.kind and any(group.buckets(window_s))]
-    chunks, _ = _chunks(groups)
+    found = [group for group in _groups(tuple(policies)) if group.kind and any(group.buckets(window_s))]
+    groups = _in_turn(found)
+    chunks, left = _chunks(groups, most)
     engines: dict[str, Place] = {}
-    for index, chunk in enumerate(chunks[:most]):
+    for index, chunk in enumerate(chunks):
         for number, group in enumerate(chunk):
             engines.update(
                 (name, Place(query=index, group=number, values=group.values(labels))) for name, labels in group.members
             )
-    queries = tuple(_query(chunk, [group.buckets(window_s) for group in chunk]) for chunk in chunks[:most])
-    return Plan(window_s=window_s, queries=queries, engines=engines)
+    queries = tuple(_query(chunk, [group.buckets(window_s) for group in chunk]) for chunk in chunks)
+    return Plan(window_s=window_s, queries=queries, engines=engines, problems=_too_many(left))
 
 
 def _require_meant(policy: SeriesOf) -> None:
@@ -174,19 +181,70 @@ def _groups(policies: Sequence[SeriesOf]) -> list[_Group]:
     return sorted(groups, key=lambda group: (-len(group.members), group.kind, group.metric, group.labels))
 
 
-def _chunks(groups: Sequence[_Group]) -> tuple[list[list[_Group]], list[_Group]]:
-    """Groups by query, and those that are one too many: of the label sets that fewest policies use."""
+def _in_turn(groups: Sequence[_Group]) -> list[_Group]:
+    """The groups in the order in which namespaces choose them, one each in turn, those of most policies first.
+
+    What many namespaces want is chosen by the first of them for all. Nobody has more than its part.
+    """
+    wanted: dict[str, list[_Group]] = defaultdict(list)
+    common: dict[int, int] = {}
+    for group in groups:
+        counts = Counter(namespace_of(name) for name, _ in group.members)
+        common[id(group)] = len(counts)
+        for namespace in counts:
+            wanted[namespace].append(group)
+    for namespace, each in wanted.items():
+        each.sort(key=lambda group: -_members_in(namespace, group))
+        del each[GROUPS_OF_A_NAMESPACE:]
+    found: dict[int, _Group] = {}
+    for turn in range(GROUPS_OF_A_NAMESPACE):
+        chosen = [(space, each[turn]) for space, each in sorted(wanted.items()) if turn < len(each)]
+        for _, group in sorted(chosen, key=lambda each: -common[id(each[1])]):
+            found[id(group)] = group
+    left = [group for group in groups if id(group) not in found]
+    return [*found.values(), *(replace(group, beyond=True) for group in left)]
+
+
+def namespace_of(policy: str) -> str:
+    """Of `namespace/name`."""
+    return policy.partition("/")[0]
+
+
+def _members_in(namespace: str, group: _Group) -> int:
+    return sum(namespace_of(name) == namespace for name, _ in group.members)
+
+
+def _chunks(groups: Sequence[_Group], most: int) -> tuple[list[list[_Group]], list[_Group]]:
+    """Groups by query, the first of them first, and those that are too many: of one kind, as long as there is room."""
     chunks: list[list[_Group]] = []
     left = []
     for group in groups:
-        place = next((each for each in chunks if each[0].kind == group.kind and len(each) < GROUPS_PER_QUERY), None)
-        if place is not None:
-            place.append(group)
-        elif len(chunks) < MAX_QUERIES:
+        room = [each for each in chunks if len(each) < GROUPS_PER_QUERY]
+        alike = [each for each in room if each[0].kind == group.kind]
+        if group.beyond:
+            left.append(group)
+        elif alike:
+            alike[0].append(group)
+        elif len(chunks) < most:
             chunks.append([group])
+        elif room:
+            room[0].append(group)
         else:
             left.append(group)
     return chunks, left
+
+
+def _too_many(left: Sequence[_Group]) -> dict[str, str]:
+    """Policies that are not asked for, and why."""
+    return {
+        name: f"spec.metrics: the policies of namespace {namespace_of(name)} name their series by too many different "
+        f"sets of labels, of which at most {GROUPS_OF_A_NAMESPACE} are asked for; name them alike"
+        if group.beyond
+        else f"spec.metrics: policies name their series by too many different sets of labels for {MAX_QUERIES} "
+        "queries; name them alike"
+        for group in left
+        for name, _ in group.members
+    }
 
 
 def _query(groups: Sequence[_Group], asked: Sequence[Asked]) -> Query:

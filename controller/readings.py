@@ -8,19 +8,33 @@ from collections.abc import Iterator
 from controller.answers import Values
 from controller.meanings import E2E, GROWTHS, ITL, OUTPUT, PROMPT, TTFT, Meaning
 from controller.snapshot import EngineReadings
+from controller.trust import LAST_S
 
 MOST_PER_S = 1e5
 """Requests a second and pod: beyond it a number is a mistake."""
+MOST_INSIDE = 1e7
+"""Requests that run or wait, for each pod."""
 MOST_KV = 1.5
 """vLLM has shown a little more than 1."""
+MOST = 1e15
+"""Of anything else, such as a sum of tokens a second."""
 _MOST_MEAN = {PROMPT: 1e8, OUTPUT: 1e8, TTFT: 86_400.0, ITL: 86_400.0, E2E: 864_000.0}
-_RATES = (Meaning.SUCCEEDED, Meaning.FAILED, Meaning.REJECTED)
+_MOST_OF_A_POD = {
+    **dict.fromkeys((Meaning.SUCCEEDED, Meaning.FAILED, Meaning.REJECTED), MOST_PER_S),
+    **dict.fromkeys((Meaning.RUNNING, Meaning.WAITING, *GROWTHS), MOST_INSIDE),
+}
+_MOST_OF_ALL = {
+    Meaning.KV_USAGE: MOST_KV,
+    Meaning.ARRIVED: 1e8,
+    **dict.fromkeys((Meaning.PODS, Meaning.INSTANCES), 1e6),
+    **dict.fromkeys((Meaning.NEWEST, Meaning.OLDEST), LAST_S),
+}
 
 
 def pods_of(values: Values) -> int:
     """Pods that report."""
     counted = values.get(Meaning.PODS, 0.0) + values.get(Meaning.INSTANCES, 0.0)
-    return round(counted) if math.isfinite(counted) else 0
+    return round(counted) if 0.0 <= counted <= 2.0 * _MOST_OF_ALL[Meaning.PODS] else 0
 
 
 def contradictions(values: Values, *, pods: int) -> Iterator[str]:
@@ -30,14 +44,17 @@ def contradictions(values: Values, *, pods: int) -> Iterator[str]:
             yield f"{_said(meaning)} is {'not a number' if math.isnan(value) else 'endless'}"
         elif value < 0.0 and meaning not in GROWTHS:
             yield f"{_said(meaning)} is negative ({value:g})"
-        elif meaning in _RATES and value > MOST_PER_S * max(pods, 1):
-            yield f"{_said(meaning)} is {value:g} requests/s of {pods} pods"
-        elif meaning is Meaning.KV_USAGE and value > MOST_KV:
-            yield f"the share of KV memory in use is {value:g}"
+        elif abs(value) > _most(meaning, pods):
+            yield f"{_said(meaning)} is {value:g}{f' of {pods} pods' if meaning in _MOST_OF_A_POD else ''}"
     for pair, most in _MOST_MEAN.items():
         mean = mean_of(values, pair)
         if mean is not None and mean > most:
             yield f"the mean of {_said(pair[0]).removesuffix(' sum')} is {mean:g}"
+
+
+def _most(meaning: Meaning, pods: int) -> float:
+    each = _MOST_OF_A_POD.get(meaning)
+    return _MOST_OF_ALL.get(meaning, MOST) if each is None else each * max(pods, 1)
 
 
 def mean_of(values: Values, pair: tuple[Meaning, Meaning]) -> float | None:
@@ -45,7 +62,8 @@ def mean_of(values: Values, pair: tuple[Meaning, Meaning]) -> float | None:
     total, count = values.get(pair[0]), values.get(pair[1])
     if total is None or count is None or not count > 0.0 or not math.isfinite(total):
         return None
-    return total / count
+    mean = total / count
+    return mean if math.isfinite(mean) else MOST
 
 
 def engine_readings(values: Values, *, window_s: float, at_s: float, arrived_per_s: float | None) -> EngineReadings:
@@ -76,4 +94,6 @@ def engine_readings(values: Values, *, window_s: float, at_s: float, arrived_per
 
 
 def _said(meaning: Meaning) -> str:
+    if meaning is Meaning.KV_USAGE:
+        return "the share of KV memory in use"
     return meaning.value.replace("_", " ")

@@ -40,6 +40,7 @@ class Code(StrEnum):
     BEING_DELETED = "BeingDeleted"
     ADVISE = "AdviseOnly"
     INVALID_POLICY = "InvalidPolicy"
+    FAILED = "ControllerFailed"
     CLUSTER_UNREADABLE = "ClusterUnreadable"
     TARGET_MISSING = "TargetMissing"
     SCALER_MISSING = "ScalerMissing"

@@ -96,9 +96,19 @@ def _behind(snapshot: Snapshot, memory: Memory) -> bool:
     last writer: whoever it was at the look before our write cannot have undone it.
     """
     now, ours = _version(snapshot), memory.written_version
-    if now.isdecimal() and ours.isdecimal():
-        return int(now) < int(ours)
+    if _numbered(now) and _numbered(ours):
+        return _size(now) < _size(ours)
     return bool(memory.writer) and memory.writer == _known(snapshot)
+
+
+def _numbered(version: str) -> bool:
+    return version.isascii() and version.isdecimal()
+
+
+def _size(version: str) -> tuple[int, str]:
+    """To be compared as the number is, however many digits it has."""
+    digits = version.lstrip("0")
+    return len(digits), digits
 
 
 def _rival(snapshot: Snapshot, memory: Memory) -> str:

@@ -92,7 +92,7 @@ def snapshot_of(
         policy=policy.key,
         generation=policy.metadata.generation,
         spec=policy.spec,
-        observation=observation or Observation(evidence=Evidence.ABSENT, message="nothing was asked for it yet"),
+        observation=observation or Observation(evidence=Evidence.ABSENT, message=_not_asked(seen)),
         profile=profile.name if usable and profile is not None else None,
         profile_problem="" if usable else (missing if profile is None else profile.problem),
         target=seen.target,
@@ -108,6 +108,22 @@ def snapshot_of(
     )
 
 
+def _not_asked(seen: TargetView) -> str:
+    if seen.target_problem:
+        return f"its metrics are not asked for: {seen.target_problem}"
+    return "nothing was asked for it yet"
+
+
 def views(view: ClusterView, policies: Mapping[Key, CapacityPolicy]) -> dict[Key, TargetView]:
     """What each policy sees of the cluster."""
-    return {key: target_view(view, policy) for key, policy in policies.items()}
+    return {key: _seen(view, policy) for key, policy in policies.items()}
+
+
+def _seen(view: ClusterView, policy: CapacityPolicy) -> TargetView:
+    """Where looking fails, which is an error of ours, the others see all the same."""
+    try:
+        return target_view(view, policy)
+    except Exception as error:
+        LOG.exception("%s: what of the cluster is its own cannot be told", policy.key)
+        why = f"its objects cannot be understood: {type(error).__name__}: {error}"[:500]
+        return TargetView(cluster_problem=why)

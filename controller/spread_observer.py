@@ -6,6 +6,7 @@ every tick they would cost more than all the rest.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from controller.queries import MAX_QUERIES, Plan, SeriesOf, plan_buckets
 from controller.snapshot import Observation
 from models.errors import InvalidInput
 
+LOG = logging.getLogger("replicast.metrics")
 WINDOW_S = 600
 POLICIES = 64
 """At one tick."""
@@ -46,8 +48,9 @@ class SpreadObserver:
         left = MAX_QUERIES - len(plan.queries)
         if not due or left < 1 or took_s > LONGEST_S:
             return
-        self._ask(server, plan_buckets([known[name] for name in due], window_s=WINDOW_S, most=left))
-        self._asked.update(dict.fromkeys(due, now_s))
+        asked = plan_buckets([known[name] for name in due], window_s=WINDOW_S, most=left)
+        self._ask(server, asked)
+        self._asked.update((name, now_s) for name in due if name not in asked.problems)
 
     def seen(self, observations: Mapping[str, Observation]) -> dict[str, Observation]:
         """The observations with how lengths vary, where that is known."""
@@ -59,6 +62,9 @@ class SpreadObserver:
                 found = read_histograms(query, server.instant(query.text))
             except InvalidInput:
                 continue  # what was known before stands, and its age tells when it is too old
+            except Exception:
+                LOG.exception("buckets could not be read")
+                continue
             for name, place in plan.engines.items():
                 spread = found.at(place, window_s=plan.window_s) if place.query == index else Spread()
                 if spread.known:

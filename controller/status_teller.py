@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from controller.apply import path
 from controller.capacity_policy import CapacityPolicy
 from controller.decision import Decision
-from controller.kept_memory import kept
+from controller.kept_memory import kept, understood
 from controller.kubernetes_api import Document, Kubernetes
 from controller.memory import Memory
 from controller.notable_change import Said, said, said_in
@@ -17,6 +18,7 @@ from controller.policy_status import status_of
 from controller.reasons import Code
 from controller.token_bucket import TokenBucket
 
+LOG = logging.getLogger("replicast.controller")
 POLICIES = "replicast.dev/v1alpha1 capacitypolicies"
 STANDING_S = 300.0
 """Figures must have been others for so long without a break before they are written: that is five windows of a rate."""
@@ -79,6 +81,8 @@ class StatusTeller:
             return False
         status = status_of(decision, there, kept(memory, now_s))
         answer = self.api.patch(_place(policy), {"status": status}, within_s=within_s)
+        if understood(there) is None:
+            LOG.warning("%s: status.memory was none of ours: it is left aside, and written anew", policy.key)
         stored = answer.get("status") or without_nothing(status)
         told.written, told.moved_since_s = _Written(seen, stored, time.monotonic()), None
         return True

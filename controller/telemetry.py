@@ -38,6 +38,9 @@ class Telemetry:
         self._writes = Counter(
             "replicast_writes", "Patches by what came of them.", (*_OF_POLICY, "result"), registry=self.registry
         )
+        self._failures = Counter(
+            "replicast_policy_failures", "Errors of the controller in one policy.", _OF_POLICY, registry=self.registry
+        )
         self._unkept = Counter(
             "replicast_decisions_not_kept", "Decisions that the decision log could not take.", registry=self.registry
         )
@@ -82,11 +85,18 @@ class Telemetry:
         for result in ("written", "refused", "failed"):
             with suppress(KeyError):  # there was none
                 self._writes.remove(namespace, name, result)
+        with suppress(KeyError):
+            self._failures.remove(namespace, name)
 
     def wrote(self, policy: str, result: str) -> None:
         """Count a patch: written, refused or failed."""
         namespace, _, name = policy.partition("/")
         self._writes.labels(namespace, name, result).inc()
+
+    def failed(self, policy: str) -> None:
+        """Count an error of ours in a policy."""
+        namespace, _, name = policy.partition("/")
+        self._failures.labels(namespace, name).inc()
 
     def not_kept(self) -> None:
         """Count a decision that could not be added to the log."""

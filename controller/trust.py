@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+LAST_S = 1e11
+"""Seconds since 1970: a time that is later is none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trust:
@@ -22,4 +25,6 @@ class Trust:
 
 def at(time_s: float) -> str:
     """A time, and not an age: a message that says the same at every tick is written once."""
+    if not 0.0 <= time_s <= LAST_S:
+        return "a time that is none"
     return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%dT%H:%M:%SZ}"

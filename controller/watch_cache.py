@@ -40,6 +40,11 @@ class WatchCache(Generic[T]):
         self._odd: dict[Key, str] = {}
         self._lock = threading.Lock()
         self._stop, self._synced = threading.Event(), threading.Event()
+        self._wake = threading.Event()
+        self._absent = False
+        """Whether the kind is known not to be installed: the server said so when it answered last."""
+        self.returned: Callable[[], None] = lambda: None
+        """Called when the server is heard of again after a problem."""
         self._problem = ""
         self._heard_s = 0.0
         self._thread = threading.Thread(target=self._run, name=f"watch {path}", daemon=True)
@@ -51,6 +56,11 @@ class WatchCache(Generic[T]):
     def stop(self) -> None:
         """End with the next event, or at the end of the process."""
         self._stop.set()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Ask at once where it waits before it asks again: the server answers others."""
+        self._wake.set()
 
     def wait(self, timeout_s: float) -> bool:
         """Whether it was listed once within a time."""
@@ -89,6 +99,7 @@ class WatchCache(Generic[T]):
         pause_s, version = _FIRST_PAUSE_S, ""
         while not self._stop.is_set():
             began_s = time.monotonic()
+            self._wake.clear()  # before it asks: others may come back meanwhile
             try:
                 version = version or self._listed()
                 version = self._watched(version)
@@ -103,10 +114,12 @@ class WatchCache(Generic[T]):
                 not_installed = error.status == 404 and self._optional
                 if not_installed:
                     self._replace({}, {})
-                    pause_s = _LONGEST_PAUSE_S
+                    self._absent, pause_s = True, _LONGEST_PAUSE_S
                 elif error.status:
                     version = ""
-                self._hindered("" if not_installed else str(error))
+                # That nobody answers tells nothing of a kind that is not there.
+                still_absent = self._absent and (error.status in (0, 429) or error.status >= 500)
+                self._hindered("" if not_installed or still_absent else str(error))
                 pause_s = self._paused(pause_s)
             except Exception as error:
                 # An error of ours, or an answer that nobody thought of: the thread must outlive it.
@@ -117,7 +130,8 @@ class WatchCache(Generic[T]):
 
     def _paused(self, pause_s: float) -> float:
         """Wait; returns how long to wait the next time."""
-        self._stop.wait(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 -- so that caches do not ask as one
+        if not self._stop.is_set():
+            self._wake.wait(pause_s * random.uniform(0.8, 1.2))  # noqa: S311 -- so that caches do not ask as one
         return min(_LONGEST_PAUSE_S, 2.0 * pause_s)
 
     def _hindered(self, why: str) -> None:
@@ -134,6 +148,7 @@ class WatchCache(Generic[T]):
                 self._put(item, found, odd)
             version = page.resource_version
         self._replace(found, odd)
+        self._absent = False
         return version
 
     def _put(self, item: Document, found: dict[Key, T], odd: dict[Key, str]) -> None:
@@ -157,8 +172,10 @@ class WatchCache(Generic[T]):
         self._heard()
 
     def _heard(self) -> None:
-        self._heard_s, self._problem = time.monotonic(), ""
+        back, self._heard_s, self._problem = bool(self._problem), time.monotonic(), ""
         self._synced.set()
+        if back:
+            self.returned()
 
     def _watched(self, version: str) -> str:
         # A stream that opens is news enough: on a quiet one nothing else comes for a minute.

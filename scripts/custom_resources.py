@@ -68,6 +68,7 @@ POLICY = CustomResource(
         Column(name="Desired", type="integer", path=".status.desiredReplicas"),
         Column(name="Demand", type="number", path=".status.demand.plannedPerSecond"),
         Column(name="Binding", type="string", path=".status.binding"),
+        Column(name="State", type="string", path='.status.conditions[?(@.type=="Ready")].reason'),
         _AGE,
         Column(name="Ready", type="string", path='.status.conditions[?(@.type=="Ready")].status', wide=True),
         Column(name="Profile", type="string", path=".spec.profileRef.name", wide=True),

@@ -60,3 +60,48 @@ def test_make_demo_is_the_example_of_the_readme():
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", PROSE))))
 def test_a_link_leads_somewhere(link):
     assert link.startswith("https://") or (ROOT / link).exists()
+
+
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(page for folder in ("docs", "deploy", "examples") for page in ROOT.glob(f"{folder}/**/*.md")),
+    ]
+)
+
+
+def misplaced(text: str) -> list[int]:
+    """Numbers of lines that fences do not put where they belong: prose inside, or a fence that no other closes."""
+    found, opened = [], 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        fence = re.match(r" *```(.*)", line)
+        if fence is None:
+            told = re.search(
+                r"^[A-Z].*(`[^`]+`|\]\()", line
+            )  # as prose has names and links, and what programs say has not
+            found += [number] if opened and told else []
+        elif bool(fence[1]) == bool(opened):  # one that opens says of what language it is, one that closes says nothing
+            found.append(opened or number)
+            opened = number if fence[1] else 0
+        else:
+            opened = 0 if opened else number
+    return found + ([opened] if opened else [])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_fences_are_closed_and_hold_no_prose(page):
+    assert misplaced(page.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a\n```text\nls\n```\nb", []),
+        ("```text\nls\nb", [1]),
+        ("```text\nls\n```sh\nls\n```", [1]),
+        ("```\nls\n```", [1, 3]),
+        ("```text\nls\nAs `this` says\n```", [3]),
+    ],
+)
+def test_a_fence_that_is_not_closed_or_holds_prose_is_found(text, lines):
+    assert misplaced(text) == lines

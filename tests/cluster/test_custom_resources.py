@@ -13,6 +13,7 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from controller.capacity_policy import PolicySpec, parse_policy
+from controller.invalid_policy import InvalidPolicy, policy_or_why_not
 from controller.policy_status import status_of
 from planner.profile import CATALOGUE, Spec, catalogue_names
 from tests.cluster.installation import DEPLOY
@@ -80,11 +81,31 @@ def test_a_policy_is_listed_with_what_was_decided(control_plane, administrator, 
     create(administrator, POLICY, namespace=namespace.name, dry_run=False)
     patch_status(administrator, namespace.name, status_of(DECISION))
     head, row = control_plane.kubectl("-n", namespace.name, "get", "cpol").splitlines()
-    assert head.split() == ["NAME", "TARGET", "MODE", "CURRENT", "DESIRED", "DEMAND", "BINDING", "AGE"]
-    assert row.split()[:-1] == ["chat", "chat", "Advise", "2", "3", "60", "ttft:p99<=500ms"]
+    assert head.split() == ["NAME", "TARGET", "MODE", "CURRENT", "DESIRED", "DEMAND", "BINDING", "STATE", "AGE"]
+    assert row.split()[:-1] == ["chat", "chat", "Advise", "2", "3", "60", "ttft:p99<=500ms", "Ready"]
     (told,) = json.loads(control_plane.kubectl("-n", namespace.name, "get", "cpol", "-o", "json"))["items"]
     assert told["status"]["reasons"][0]["code"] == "Paced"
     assert "inputTokens" in told["status"]["demand"]
+
+
+def test_a_policy_that_cannot_be_understood_is_listed_as_such(control_plane, administrator, namespace):
+    bounds = {"max": 8, "schedules": [{"name": "n", "start": "08:00", "end": "18:00", "timeZone": "Mars/Olympus"}]}
+    made = create(
+        administrator, {**POLICY, "spec": {**POLICY["spec"], "bounds": bounds}}, namespace=namespace.name, dry_run=False
+    )
+    understood = policy_or_why_not(made)
+    assert isinstance(understood, InvalidPolicy)
+    patch_status(administrator, namespace.name, status_of(understood.decision(0.0)))
+    _, row = control_plane.kubectl("-n", namespace.name, "get", "cpol").splitlines()
+    assert row.split()[:-1] == ["chat", "chat", "Advise", "InvalidPolicy"]
+
+
+@pytest.mark.parametrize(
+    "objective",
+    ["ttft:p0.1<=1us", "E2E : P99.9 ≤ 1e6s", "itl:mean<1d12h", "e2e:p099<= .5 min", "ttft:p50<=1e-3", "queue:p1<=11d"],
+)
+def test_an_objective_at_the_edge_is_taken(administrator, objective):
+    create(administrator, {**POLICY, "spec": {**POLICY["spec"], "objectives": [objective]}})
 
 
 def test_a_status_leaves_nothing_of_the_one_before(administrator, namespace):

@@ -5,26 +5,117 @@ from __future__ import annotations
 import pytest
 
 from controller import controller as loop
-from controller.decide import decide
+from controller import snapshots, status_teller
 from controller.decision_log import DecisionLog, read_entries
 from controller.kubernetes_api import ApiError
 from controller.refusal import with_refusal
 from tests.controller.soak_world import NAMES, SPACE, SoakWorld
 from tests.controller.world import World, codes, condition
 
+ONE = (SPACE, "hpa")
 
-def test_a_decision_that_fails_spares_the_other_policies(monkeypatch):
-    def fails_once(snapshot, memory, capacity):
-        if snapshot.policy == f"{SPACE}/hpa":
-            raise ZeroDivisionError
-        return decide(snapshot, memory, capacity)
 
-    monkeypatch.setattr(loop, "decide", fails_once)
+def of_one(function, position: int = 0):
+    """It fails for one policy, whatever of it names that policy."""
+
+    def fails(*given, **named):
+        about = given[position]
+        if getattr(about, "policy", None) == "/".join(ONE) or getattr(about, "key", None) == "/".join(ONE):
+            raise RecursionError("nobody thought of this")
+        return function(*given, **named)
+
+    return fails
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "position"),
+    [
+        (loop, "snapshot_of", 0),
+        (loop, "decide", 0),
+        (loop, "with_refusal", 0),
+        (loop, "events", 0),
+        (status_teller, "status_of", 0),
+    ],
+    ids=["view", "decide", "record", "events", "status"],
+)
+def test_what_fails_in_one_policy_spares_the_others(monkeypatch, caplog, where, name, position):
+    world = SoakWorld(0)
+    world.settle()
+    judged = world.controllers["one"]
+    monkeypatch.setattr(where, name, of_one(getattr(where, name), position))
+    for _ in range(2):
+        ticked = judged.controller.tick()
+    assert set(ticked.undecided) == {ONE}
+    assert "RecursionError: nobody thought of this" in ticked.undecided[ONE]
+    assert {told for _, told, _ in world.told} >= set(NAMES) - {"hpa"}
+    page = judged.controller.telemetry.text().decode()
+    assert 'replicast_policy_condition{namespace="serving",policy="hpa",type="Ready"} 0.0' in page
+    assert 'replicast_policy_failures_total{namespace="serving",policy="hpa"}' in page
+    assert 'policy_failures_total{namespace="serving",policy="plain"}' not in page
+    assert len([each for each in caplog.records if each.exc_info]) <= 3
+
+
+def test_a_failure_is_told_on_its_policy_and_taken_back_by_the_next_decision(monkeypatch):
+    world = SoakWorld(0)
+    world.settle()
+    controller = world.controllers["one"].controller
+    with monkeypatch.context() as broken:
+        broken.setattr(loop, "decide", of_one(loop.decide))
+        controller.tick()
+    assert ready(world, "hpa") == ("False", "ControllerFailed")
+    assert ready(world, "plain")[0] == "True"
+    world.settle()
+    controller.tick()
+    assert ready(world, "hpa")[0] == "True"
+
+
+def ready(world: SoakWorld, name: str) -> tuple[str, str]:
+    conditions = [told for _, each, told in world.told if each == name][-1]["conditions"]
+    return next((each["status"], each["reason"]) for each in conditions if each["type"] == "Ready")
+
+
+def test_objects_that_cannot_be_seen_are_told_on_their_policy(monkeypatch):
+    monkeypatch.setattr(snapshots, "target_view", of_one(snapshots.target_view, 1))
     world = SoakWorld(0)
     world.settle()
     ticked = world.controllers["one"].controller.tick()
-    assert set(ticked.undecided) == {(SPACE, "hpa")}
-    assert len(ticked.decisions) == 4
+    assert set(ticked.undecided) == {ONE}
+    assert "cannot be understood" in ticked.undecided[ONE]
+
+
+def test_a_look_that_fails_as_a_whole_is_told_on_every_policy_and_nothing_is_removed():
+    world = SoakWorld(0)
+    world.settle()
+    controller = world.controllers["one"].controller
+
+    def fails(_asked):
+        raise OverflowError("int too large")
+
+    controller.observe = fails
+    ticked = controller.tick()
+    assert len(ticked.decisions) == len(NAMES)
+    assert all("OverflowError" in ticked.undecided[SPACE, name] for name in NAMES)
+    assert world.writes == []
+
+
+def test_a_write_that_fails_in_a_way_nobody_thought_of_may_have_been_made():
+    world = SoakWorld(0)
+    for model in world.models.values():
+        model.ready_at, model.rate_per_s = [0.0, 0.0], 150.0
+    world.settle()
+    controller = world.controllers["one"].controller
+    patch = controller.api.patch
+
+    def odd(path, body, **more):
+        if path.endswith("/plain/scale"):
+            raise KeyError("metadata")
+        return patch(path, body, **more)
+
+    controller.api.patch = odd
+    ticked = controller.tick()
+    write = ticked.decisions[SPACE, "plain"].write
+    assert controller.memories[SPACE, "plain"].tried == (write.replicas, None)
+    assert len(world.writes) == len(NAMES) - 1
 
 
 def test_what_the_api_server_refused_is_told_in_its_own_words():
@@ -243,14 +334,14 @@ def test_a_policy_whose_recording_or_telling_fails_spares_the_others(monkeypatch
 
 def test_what_a_policy_sees_of_the_cluster_fails_for_it_alone(monkeypatch):
     world = SoakWorld(0)
-    controller, works = crowded(world), loop.views
+    controller, works = crowded(world), snapshots.target_view
 
-    def fails_for_one(view, policies):
-        if (SPACE, "plain") in policies:
+    def fails_for_one(view, policy):
+        if policy.metadata.name == "plain":
             raise ZeroDivisionError
-        return works(view, policies)
+        return works(view, policy)
 
-    monkeypatch.setattr(loop, "views", fails_for_one)
+    monkeypatch.setattr(snapshots, "target_view", fails_for_one)
     assert set(controller.tick().undecided) == {(SPACE, "plain")}
     assert {each.name for each in world.writes} == set(NAMES) - {"plain"}
 
@@ -271,3 +362,16 @@ def test_a_write_that_fails_in_a_way_nobody_thought_of_is_told_and_perhaps_made(
     assert controller.memories[SPACE, "plain"].tried is not None
     (status,) = [told for _, name, told in world.told if name == "plain"]
     assert any("the write was not made: KeyError" in each["message"] for each in status["reasons"])
+
+
+def test_a_policy_without_a_target_takes_no_place_among_the_questions():
+    world = SoakWorld(0)
+    del world.objects["Deployment", "plain"]
+    world.settle()
+    judged = world.controllers["one"]
+    world._look(judged)
+    asked, observe = [], judged.controller.observe
+    judged.controller.observe = lambda each: (asked.extend(each), observe(each))[1]
+    decision = judged.controller.tick().decisions[SPACE, "plain"]
+    assert {name for _, name in asked} == set(NAMES) - {"plain"}
+    assert "its metrics are not asked for: Deployment serving/plain is not there" in str(decision.conditions)

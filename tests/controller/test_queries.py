@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.capacity_policy import MetricsSource
-from controller.queries import GROUPS_PER_QUERY, MAX_QUERIES, Place, SeriesOf, plan_queries
+from controller.queries import GROUPS_PER_QUERY, MAX_QUERIES, Place, SeriesOf, plan_buckets, plan_queries
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -65,14 +65,48 @@ def test_values_are_named_while_they_are_few():
     assert many.engines["p899"] == Place(query=0, group=0, values=("team-899",))
 
 
-def test_label_sets_without_end_are_told_of_and_those_of_most_policies_asked_for():
-    odd = [series_of(f"odd/{i}", namespace="x", **{f"label_{i}": "y"}) for i in range(100)]
-    plan = plan_queries([*odd, *fleet(40)])
-    assert len(plan.queries) == MAX_QUERIES
-    assert all(len(query.labels) <= GROUPS_PER_QUERY for query in plan.queries)
-    assert all(f"ns/p{index}" in plan.engines and f"ns/p{index}" not in plan.problems for index in range(40))
-    assert set(plan.problems) < {f"odd/{index}" for index in range(100)}
-    assert "too many different sets of labels" in next(iter(plan.problems.values()))
+def odd(namespace: str, ways: int, each: int = 1) -> list[SeriesOf]:
+    """Policies that name their series in many ways."""
+    return [
+        series_of(f"{namespace}/{way}-{i}", namespace=f"x{i}", **{f"label_{way}": "y"})
+        for way in range(ways)
+        for i in range(each)
+    ]
+
+
+def test_one_namespace_with_label_sets_without_end_blinds_no_other():
+    others = [
+        series_of(f"team-{i}/{j}", namespace=f"team-{i}", model_name="m", **({f"own_{i}": "z"} if j else {}))
+        for i in range(20)
+        for j in range(2)
+    ]
+    greedy = odd("greedy", 62, 4)
+    plan = plan_queries([*greedy, *others])
+    assert {each.policy for each in others} <= set(plan.engines)
+    assert set(plan.problems) < {each.policy for each in greedy}
+    assert sum(len(query.labels) for query in plan.queries) == 12 + 20 + 1
+    assert len(plan.queries) <= MAX_QUERIES - 1
+    told = next(iter(plan.problems.values()))
+    assert "the policies of namespace greedy name their series by too many different sets of labels" in told
+    assert "at most 12 are asked for" in told
+
+
+def test_where_all_namespaces_are_greedy_each_has_its_part_and_what_they_share_is_asked_for():
+    plan = plan_queries([*(each for i in range(40) for each in odd(f"ns-{i}", 62)), *fleet(40)])
+    own = [each for i in range(40) for each in [series_of(f"ns-{i}/own", namespace="x", **{f"own_{i}": "y"})]]
+    crowded = plan_queries([*own, *(each for i in range(5) for each in odd(f"greedy-{i}", 30, 9)), *fleet(40)])
+    for found in (plan, crowded):
+        assert all(f"ns/p{index}" in found.engines for index in range(40))
+        assert len(found.queries) <= MAX_QUERIES - 1
+        assert all(len(query.labels) <= GROUPS_PER_QUERY for query in found.queries)
+    assert all(each.policy in crowded.engines for each in own)
+
+
+def test_spreads_are_asked_of_everybody_in_the_end():
+    plan = plan_buckets([*odd("greedy", 20), series_of("ns/a", namespace="a")], window_s=600, most=1)
+    assert "ns/a" in plan.engines
+    assert len(plan.queries) == 1
+    assert len(plan.problems) == 15
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from controller.kubernetes_api import ApiError
 from controller.memory import Change, Memory
 from controller.notable_change import said, said_in
 from controller.policy_status import status_of
+from controller.rivals import _size
 from controller.status_teller import without_nothing
 from tests.controller.soak_world import NAMES, SPACE, SoakWorld
 from tests.controller.world import START, World
@@ -150,7 +151,30 @@ def test_a_decision_and_its_status_say_the_same():
         assert not read.moved(told)
 
 
-@pytest.mark.parametrize("odd", [{}, {"reasons": 3}, {"observedGeneration": 1, "conditions": [{}]}])
+NOTHING = {"observedGeneration": 1, "conditions": []}
+AS_OBJECTIVE = {"objective": "ttft:p99<=1s", "limit": 0, "value": 1, "met": True}
+ODD = [
+    {},
+    {"reasons": 3},
+    {"observedGeneration": 1, "conditions": [{}]},
+    {**NOTHING, "predicted": [AS_OBJECTIVE]},
+    {**NOTHING, "reasons": [7]},
+    {**NOTHING, "conditions": ["Ready", {"type": "Ready", "status": "True", "lastTransitionTime": "9" * 99}]},
+    {**NOTHING, "demand": {"arrivingPerSecond": "many", "plannedPerSecond": 1, "slowdown": {}}},
+]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_whatever_a_status_says_every_policy_is_decided_on_and_it_is_put_right(world, odd):
+    world.policies[PLAIN] = world.policies[PLAIN].model_copy(update={"status": odd})
+    one = restarted(world)
+    ticks(world, 2)
+    assert one._failures.now == {}
+    assert {each["type"] for each in status(world)["conditions"]} >= {"Ready", "ScalingActive"}
+    assert one._last[PLAIN].needed is not None
+
+
+@pytest.mark.parametrize("odd", ODD[:4])
 def test_a_status_that_is_not_ours_is_written_anew(odd):
     assert said_in(odd) is None
 
@@ -351,6 +375,10 @@ def test_what_somebody_else_put_there_is_no_memory(text):
         '{"rival_writes": 1000000000, "rival": "me", "rival_since_s": 1800000000.0}',
         '{"rival_writes": -5, "rival_since_s": 1e300}',
         '{"rival_since_s": NaN, "drifted": Infinity, "slowdown": 1e9}',
+        '{"written_version": "' + "9" * 5000 + '", "written": 3, "current": 1}',
+        '{"written": ' + "9" * 4000 + "}",
+        '{"rival_since_s": 99999999999.0, "rival_writes": 1, "rival": "me"}',
+        '{"changes": [{"at_s": 99999999999.0, "before": 0, "after": 2000000000}]}',
         '{"written": -7, "current": -1, "changes": [{"at_s": 1e300, "before": 0, "after": 1000000000}]}',
     ],
 )
@@ -361,6 +389,27 @@ def test_whatever_somebody_put_there_the_next_leader_decides(world, text):
     one = restarted(world)
     ticks(world, 3)
     assert one._last[SPACE, "quick"].needed == 1
+
+
+DEEP, ENDLESS = "[" * 3000, "9" * 5000
+POISON = [DEEP, '{"target_uid":' * 1000, ENDLESS, f'{{"written": {ENDLESS}}}', " " * 9000 + "{}", 3, ["x"], {"a": 1}]
+
+
+@pytest.mark.parametrize("poison", POISON, ids=lambda each: str(each)[:12])
+def test_a_poisoned_memory_stops_nobody_and_is_told_once_and_written_anew(world, poison, caplog):
+    edited = {**status(world), "memory": poison}
+    world.policies[PLAIN] = world.policies[PLAIN].model_copy(update={"status": edited})
+    one = restarted(world)
+    ticks(world, 3)
+    assert one.pulse.problem([]) == ""
+    assert set(one._last) == {(SPACE, name) for name in NAMES}
+    assert left_in(status(world)).target_uid == world.objects["Deployment", "plain"]["metadata"]["uid"]
+    assert len([each for each in caplog.records if "status.memory" in each.getMessage()]) == 1
+
+
+def test_versions_are_compared_as_numbers_however_long_they_are():
+    assert _size("9") < _size("10") < _size("1" + "0" * 5000)
+    assert _size("007") == _size("7")
 
 
 def test_nothing_is_taken_over_of_another_target():

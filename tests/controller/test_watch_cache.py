@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from controller.caches import Caches
 from controller.cluster_objects import free_gpus, pod
-from controller.kubernetes_api import Document, Page
+from controller.kubernetes_api import ApiError, Document, Page
 from controller.watch_cache import WatchCache
 from tests.cluster.waiting import eventually
 
@@ -113,3 +114,61 @@ def test_pods_of_odd_shape_end_no_watch(watched, shape: Document):
     stream = Stream({**shape, "metadata": {**named, **shape.get("metadata", {})}})
     cache = watched(stream, pod)
     assert (cache.objects(), len(cache.unreadable()), cache.dead) == ({}, 1, False)
+
+
+class Absent(Stream):
+    """A kind that is not installed, on a server that may be down."""
+
+    status = 404
+
+    def pages(self, _path: str, **_: Any) -> Iterator[Page]:
+        self.lists += 1
+        if self.status:
+            raise ApiError(status=self.status if self.status > 1 else 0, reason="x", verb="LIST", path="/", message="")
+        yield Page(items=list(self.listed), resource_version="1")
+
+
+@pytest.fixture
+def absent():
+    stream = Absent(quota("gpus", "8"))
+    cache = WatchCache(stream, "/apis/keda.sh", free_gpus, optional=True)
+    cache.start()
+    assert cache.wait(10.0)
+    yield stream, cache
+    cache.stop()
+    stream.events.put(None)
+
+
+@pytest.mark.parametrize("status", [1, 500, 503, 429], ids=["no answer", "500", "503", "429"])
+def test_a_kind_that_is_not_installed_hinders_nothing_after_an_outage(absent, status):
+    stream, cache = absent
+    stream.status = status
+    eventually(lambda: cache.wake() or stream.lists > 2)
+    assert cache.problem == ""
+    stream.status = 403
+    eventually(lambda: cache.wake() or "403" in cache.problem)
+
+
+def test_a_kind_that_was_installed_during_an_outage_is_seen_as_soon_as_others_are(absent):
+    stream, cache = absent
+    other_stream = Absent()
+    other_stream.status = 1
+    other = WatchCache(other_stream, "/api/v1/pods", pod)
+    other.returned = cache.wake
+    other.start()
+    eventually(lambda: other.problem)
+    stream.status = other_stream.status = 0
+    eventually(lambda: cache.objects() == {("serving", "gpus"): 8}, within_s=5.0)
+    stream.events.put(("ERROR", {"code": 500}))
+    stream.status = 1
+    eventually(lambda: cache.problem)  # now it is there, and nobody answers for it
+    other.stop()
+    other_stream.events.put(None)
+
+
+def test_all_kinds_are_asked_at_once_when_the_server_is_heard_of_again():
+    caches = Caches(Stream())
+    (_, first), *others = caches._by_kind.items()
+    first._problem = "it was down"
+    first._heard()
+    assert all(each._wake.is_set() for _, each in others)

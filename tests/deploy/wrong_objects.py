@@ -81,6 +81,21 @@ WRONG = (
     ),
     _policy("a lower limit", "an objective is metric:statistic<=limit", objectives=["ttft:p99>=500ms"]),
     _policy("no unit that is known", "an objective is metric:statistic<=limit", objectives=["ttft:p99<=5 parsecs"]),
+    *(
+        _policy(f"a percentile {each}", "a percentile of an objective lies between 0 and 100",
+                objectives=[f"ttft:{each}<=1s"])
+        for each in ("p0", "p00.0", "p100", "P999.9")
+    ),
+    *(
+        _policy(f"a limit of {each}", "the limit of an objective lies between 1us and 1e6s",
+                objectives=[f"ttft:p99<={each}"])
+        for each in ("0s", "1e7s", "1e99 ms", "1e-30s", "0.5us", "2y", "0h0s", "999999999999999y", "13d")
+    ),
+    *(
+        _policy(f"a limit of {each}", "an objective is metric:statistic<=limit",
+                objectives=[f"ttft:p99<={each}"])
+        for each in ("1e999s", "1e-300s", "", "1s1s", "1s1m")
+    ),
     _policy(
         "two limits of one statistic",
         "the same statistic is limited twice: keep the tighter objective",
@@ -147,5 +162,14 @@ ONLY_THE_SERVER_TELLS = (
         "leaderworkerset.x-k8s.io/v1",
         targetRef={"kind": "DaemonSet"},
     ),
+    *(
+        _policy(f"a label {each}", "choose no series of a target", metrics={"matchLabels": {each: "x"}})
+        for each in ("__name__", "le", "replicast_meaning")
+    ),
+    _policy(
+        "a counter by le",
+        "choose no series of a target",
+        metrics={"arrivals": {"metric": "requests", "matchLabels": {"le": "1"}}},
+    ),
 )
-"""The types let it pass: the controller finds no such target."""
+"""The types let it pass: the controller finds no such target, or no series by such a label, and says so."""
