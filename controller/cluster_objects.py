@@ -68,6 +68,8 @@ class Pod:
     ready: bool
     unschedulable: bool
     failing: bool
+    there: bool = True
+    """Whether it has a place and is not over: one on its way out is there, and reports until it has gone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,17 +164,20 @@ def _gpus_of(container: Mapping[str, Any]) -> int:
 def pod(item: Document) -> Pod:
     """Of a Pod. One that is over (evicted, say) or on its way out is good for nothing, and no sign of anything."""
     status, labels = item.get("status") or {}, _pairs(_metadata(item).get("labels") or {})
-    if status.get("phase") in _OVER or _metadata(item).get("deletionTimestamp"):
-        return Pod(labels=labels, ready=False, unschedulable=False, failing=False)
+    over = status.get("phase") in _OVER
     conditions = {each.get("type"): each for each in status.get("conditions") or []}
-    ready = (conditions.get("Ready") or {}).get("status") == "True"
     scheduled = conditions.get("PodScheduled") or {}
+    there = not over and scheduled.get("status") != "False"
+    if over or _metadata(item).get("deletionTimestamp"):
+        return Pod(labels=labels, ready=False, unschedulable=False, failing=False, there=there)
+    ready = (conditions.get("Ready") or {}).get("status") == "True"
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     return Pod(
         labels=labels,
         ready=ready,
         unschedulable=scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable",
         failing=not ready and any(map(_fails, containers)),
+        there=there,
     )
 
 

@@ -157,6 +157,7 @@ def _target(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Target
                 unschedulable=unschedulable,
                 failing=failing,
                 outdated=found.outdated,
+                there=sum(each.there for each in mine),
             ),
             rolling=found.outdated > 0,
             status_behind=found.behind,

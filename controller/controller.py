@@ -30,7 +30,7 @@ from controller.notable_change import notable_change, other_words
 from controller.pulse import Pulse
 from controller.refusal import with_refusal
 from controller.snapshot import Observation, Snapshot, Target
-from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
+from controller.snapshots import Key, Profile, shared_series, shared_targets, snapshot_of, views
 from controller.status_teller import StatusTeller
 from controller.telemetry import Telemetry
 from controller.writes import perhaps_written, written
@@ -129,6 +129,7 @@ class Controller:
         asked = _asked(policies, seen, profiles)
         observations = self.observe(asked) if asked else {}
         others, killed, leads = shared_targets(policies), self._killed(), self._may_write()
+        sharing = shared_series(policies, profiles)
         entries: dict[Key, Entry] = {}
         writes = 0
         for key, policy in policies.items():
@@ -136,7 +137,7 @@ class Controller:
             profile = profiles.get((key[0], policy.spec.profile_ref.name))
             snapshot = snapshot_of(
                 policy, now_s=now_s, seen=seen[key], observation=observations.get(key), profile=profile,
-                others=others[key], killed=killed,
+                others=others[key], killed=killed, sharing=sharing[key],
             )  # fmt: skip
             memory = self._memory(key, policy)
             outcome = self._decided(snapshot, memory, None if profile is None else profile.capacity)

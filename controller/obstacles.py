@@ -64,9 +64,20 @@ def _blind(snapshot: Snapshot, capacity: CapacityModel | None) -> Iterator[Reaso
         message = observation.message or "nothing is known of the load"
         yield Reason(code=code, message=message)
         return
+    if snapshot.sharing_policies:
+        yield Reason(code=Code.SHARED_SERIES, message=shared_series_told(snapshot))
     if arrivals_per_s(observation.readings) is None:
         yield Reason(code=Code.METRICS_ABSENT, message="no counter tells what arrives")
     yield from _lengths(snapshot, capacity)
+
+
+def shared_series_told(snapshot: Snapshot) -> str:
+    """Whose load is counted as this policy's."""
+    others = ", ".join(snapshot.sharing_policies[:5]) + (" and more" if len(snapshot.sharing_policies) > 5 else "")
+    return (
+        f"spec.metrics.matchLabels selects the series of {others} too, of another target: their load would be counted "
+        "as this one's; nothing is scaled until a label tells them apart"
+    )
 
 
 def _lengths(snapshot: Snapshot, capacity: CapacityModel | None) -> Iterator[Reason]:

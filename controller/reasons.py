@@ -56,6 +56,7 @@ class Code(StrEnum):
     WRITE_REFUSED = "WriteRefused"
     RIVAL_WRITER = "RivalWriter"
     TWO_POLICIES = "TwoPoliciesOneTarget"
+    SHARED_SERIES = "SeriesOfTwoTargets"
     UNMANAGED_SCALER = "ScalerNotNamed"
 
 

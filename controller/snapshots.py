@@ -15,6 +15,7 @@ from controller.capacity_policy import CapacityPolicy
 from controller.cluster_view import ClusterView, TargetView, target_view
 from controller.decision_log import digest
 from controller.kubernetes_api import Document
+from controller.selector import Labels
 from controller.snapshot import Evidence, Observation, Snapshot
 from models.errors import InvalidInput
 from planner.profile import EngineProfile
@@ -65,13 +66,58 @@ def shared_targets(policies: Mapping[Key, CapacityPolicy]) -> dict[Key, tuple[st
     """For each policy the others that name its target."""
     by_target: dict[tuple[str, str, str], list[Key]] = defaultdict(list)
     for key, policy in policies.items():
-        ref = policy.spec.target_ref
-        by_target[policy.metadata.namespace, ref.kind, ref.name].append(key)
+        by_target[_target_of(policy)].append(key)
     return {
         key: tuple("/".join(other) for other in sorted(keys) if other != key)
         for keys in by_target.values()
         for key in keys
     }
+
+
+def shared_series(
+    policies: Mapping[Key, CapacityPolicy], profiles: Mapping[Key, Profile]
+) -> dict[Key, tuple[str, ...]]:
+    """For each policy those of other targets whose engines' series its labels select, too.
+
+    All of another's series are among ours where its labels are ours and perhaps more. Labels that only may have series
+    in common are left to the count of the pods that report.
+    """
+    by_labels: dict[Labels, list[Key]] = defaultdict(list)
+    for key, policy in policies.items():
+        by_labels[frozenset(policy.spec.metrics.match_labels.items())].append(key)
+    names = {frozenset(name for name, _ in labels) for labels in by_labels}
+    found: dict[Key, set[Key]] = defaultdict(set)
+    for labels, keys in by_labels.items():
+        own = frozenset(name for name, _ in labels)
+        for some in names:
+            if some <= own:
+                for key in by_labels.get(frozenset(pair for pair in labels if pair[0] in some), ()):
+                    found[key].update(keys)
+    return {
+        key: tuple(
+            "/".join(other)
+            for other in sorted(found[key])
+            if _target_of(policies[other]) != _target_of(policy)
+            and _maybe_alike(_engine(policy, profiles), _engine(policies[other], profiles))
+        )
+        for key, policy in policies.items()
+    }
+
+
+def _target_of(policy: CapacityPolicy) -> tuple[str, str, str]:
+    ref = policy.spec.target_ref
+    return policy.metadata.namespace, ref.kind, ref.name
+
+
+def _engine(policy: CapacityPolicy, profiles: Mapping[Key, Profile]) -> str:
+    """Empty where it is not known."""
+    profile = profiles.get((policy.metadata.namespace, policy.spec.profile_ref.name))
+    return "" if profile is None or profile.capacity is None else profile.capacity.profile.spec.engine
+
+
+def _maybe_alike(one: str, other: str) -> bool:
+    """Engines of two kinds have no metric in common."""
+    return one == other or not one or not other
 
 
 def snapshot_of(
@@ -83,6 +129,7 @@ def snapshot_of(
     profile: Profile | None,
     others: tuple[str, ...],
     killed: bool,
+    sharing: tuple[str, ...] = (),
 ) -> Snapshot:
     """One policy at one moment."""
     missing = f"EngineProfile {policy.metadata.namespace}/{policy.spec.profile_ref.name} is not there"
@@ -101,6 +148,7 @@ def snapshot_of(
         scaler=seen.scaler,
         scaler_problem=seen.scaler_problem,
         other_policies=others,
+        sharing_policies=sharing,
         unmanaged_scaler=seen.unmanaged_scaler,
         gpus_free=seen.gpus_free,
         killed=killed,

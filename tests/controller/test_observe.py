@@ -13,6 +13,7 @@ from controller.demand import arrivals_per_s
 from controller.meanings import Meaning as M
 from controller.observe import observe_all
 from controller.queries import MEANING, plan_queries
+from controller.recent_pods import RecentPods
 from controller.snapshot import Evidence, Observation, Pods, Target
 from models.errors import InvalidInput
 from tests.controller.test_queries import series_of
@@ -90,6 +91,17 @@ def seen(case: Case) -> Observation:
 CASES = {
     "all is well": Case(Evidence.FRESH),
     "more pods report than are ready": Case(Evidence.FRESH, target=target(2, starting=1)),
+    "more pods report than the target has": Case(
+        Evidence.CONTRADICTORY, "3 pods report and the target has 2", target=target(2)
+    ),
+    "those of another target report in place of its own": Case(
+        Evidence.CONTRADICTORY, "add a label that only this target's have", target=target(2, unschedulable=1)
+    ),
+    "a pod on its way out reports": Case(Evidence.FRESH, target=target(2, there=3)),
+    "pods that are not counted yet": Case(Evidence.CONTRADICTORY, "has 2", target=target(2, 4, starting=2, there=2)),
+    "a pod that went a while ago is old": Case(
+        Evidence.PARTIAL, "a pod has not reported since", {M.OLDEST: NOW - 46.0}, target=target(2)
+    ),
     "the target is not known": Case(Evidence.FRESH, target=None),
     "a pod was restarted": Case(Evidence.FRESH, "counters began anew 1 times in 60 s", {M.RESETS: 1.0}),
     "one ready pod does not report": Case(Evidence.PARTIAL, "3 of 4 ready pods report", target=target(4)),
@@ -289,3 +301,12 @@ def test_rows_that_were_not_asked_for_are_left_out():
 def test_an_answer_without_the_time_is_none(told):
     answer = read_answer(PLAN.queries[0], told, asked_s=NOW, answered_s=NOW)
     assert "is it Prometheus?" in answer.message
+
+
+def test_pods_that_went_a_moment_ago_are_no_contradiction():
+    now = [0.0]
+    recent = RecentPods(within_s=60.0, clock=lambda: now[0])
+    for now_s, pods, most in ((0.0, 3, 3), (50.0, 2, 3), (70.0, 2, 2)):
+        now[0] = now_s
+        assert recent.seen({"ns/p": target(pods)})["ns/p"].pods.most_reporting == most
+    assert recent.seen({"ns/p": replace(target(1), uid="two"), "ns/q": None})["ns/p"].pods.most_reporting == 1
