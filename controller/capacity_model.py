@@ -132,12 +132,20 @@ class CapacityModel:
         """From a raised number to Ready, in nineteen of twenty starts; None where it was not measured."""
         return None if self.profile.spec.cold_start is None else self.profile.spec.cold_start.p95
 
+    def knows(self, load: Load) -> bool:
+        """Whether more can be said of a load than that it takes a replica: lengths that matter must be known."""
+        return not self.makes_tokens or None not in (load.prompt_tokens, load.output_tokens)
+
     def required(self, load: Load, objectives: tuple[Objective, ...]) -> Requirement:
-        """The least replicas for a load."""
+        """The least replicas for a load. Raises InvalidInput for one that is none."""
+        if not self.knows(load):
+            return Requirement(replicas=1, binding="", values=())
         return self._size(load.rounded(), objectives)
 
     def values(self, load: Load, replicas: int, objectives: tuple[Objective, ...]) -> tuple[ObjectiveValue, ...]:
-        """What so many replicas do to each objective."""
+        """What so many replicas do to each objective; nothing where that is not known."""
+        if not self.knows(load):
+            return ()
         return self._figures(load.rounded(), replicas, objectives).values
 
     def means(self, load: Load, replicas: int) -> Means:
@@ -146,6 +154,8 @@ class CapacityModel:
 
     def longest_s(self, load: Load, replicas: int, objectives: tuple[Objective, ...] = ()) -> float | None:
         """The e2e latency that one in a thousand requests exceeds; `objectives` are those of the same question."""
+        if not self.knows(load):
+            return None
         return self._figures(load.rounded(), replicas, objectives).longest_s
 
     def _figures(self, load: Load, replicas: int, objectives: tuple[Objective, ...]) -> _Figures:

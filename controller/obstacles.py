@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from controller.capacity_model import CapacityModel
-from controller.demand import arrivals_per_s
+from controller.demand import arrivals_per_s, nothing_comes
+from controller.memory import Memory
 from controller.reasons import Code, Reason
 from controller.recalibration import Drift
 from controller.rivals import Rivalry
@@ -41,13 +42,13 @@ class Obstacles:
 def obstacles(snapshot: Snapshot, rival: Rivalry, capacity: CapacityModel | None) -> Obstacles:
     """All of them."""
     return Obstacles(
-        blind=tuple(_blind(snapshot, capacity)),
+        blind=tuple(_blind(snapshot, capacity, rival.memory)),
         holding=tuple(_holding(snapshot, rival)),
         no_scale_down=tuple(_no_scale_down(snapshot, rival)),
     )
 
 
-def _blind(snapshot: Snapshot, capacity: CapacityModel | None) -> Iterator[Reason]:
+def _blind(snapshot: Snapshot, capacity: CapacityModel | None, memory: Memory) -> Iterator[Reason]:
     if snapshot.cluster_problem:
         # What is not read is not known to be missing: nothing more is said of target, scaler and profile.
         yield Reason(code=Code.CLUSTER_UNREADABLE, message=snapshot.cluster_problem)
@@ -68,7 +69,7 @@ def _blind(snapshot: Snapshot, capacity: CapacityModel | None) -> Iterator[Reaso
         yield Reason(code=Code.SHARED_SERIES, message=shared_series_told(snapshot))
     if arrivals_per_s(observation.readings) is None:
         yield Reason(code=Code.METRICS_ABSENT, message="no counter tells what arrives")
-    yield from _lengths(snapshot, capacity)
+    yield from _lengths(snapshot, capacity, memory)
 
 
 def shared_series_told(snapshot: Snapshot) -> str:
@@ -80,11 +81,15 @@ def shared_series_told(snapshot: Snapshot) -> str:
     )
 
 
-def _lengths(snapshot: Snapshot, capacity: CapacityModel | None) -> Iterator[Reason]:
+def _lengths(snapshot: Snapshot, capacity: CapacityModel | None, memory: Memory) -> Iterator[Reason]:
+    """Lengths are needed where requests come, and may have ended: by this look, by one before it, or as stated."""
+    readings, target = snapshot.observation.readings, snapshot.target
     if capacity is None or not capacity.makes_tokens or snapshot.spec.workload.input_tokens is not None:
         return
-    readings = snapshot.observation.readings
-    if readings is None or readings.prompt_tokens is None or readings.output_tokens is None:
+    if readings is None or nothing_comes(readings) or (target is not None and target.pods.ready == 0):
+        return
+    seen = ((readings.prompt_tokens, memory.prompt), (readings.output_tokens, memory.output))
+    if any(told is None and held is None for told, held in seen):
         message = (
             "no request has ended in the window, so lengths are not known; spec.workload states them for such times"
         )

@@ -51,6 +51,7 @@ class Code(StrEnum):
     PROMETHEUS_UNREACHABLE = "PrometheusUnreachable"
     CLOCK_SKEW = "ClockSkew"
     LENGTHS_UNKNOWN = "LengthsUnknown"
+    LENGTHS_HELD = "LengthsHeld"
     LENGTHS_ASSUMED = "LengthSpreadAssumed"
     BEYOND_MODEL = "LoadBeyondModel"
     WRITE_REFUSED = "WriteRefused"
