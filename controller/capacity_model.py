@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from models.errors import NoFeasiblePlan
+from models.errors import InvalidInput, NoFeasiblePlan
 from models.objective import Metric, Objective
 from models.token_lengths import TokenLengths
 from models.workload import OpenArrivals
@@ -38,8 +38,19 @@ class Load:
     slowdown: float = 1.0
     """Factor on the profile's times."""
 
+    def _require_meant(self) -> None:
+        for name, value, least in (
+            ("requests a second", self.rate_per_s, -math.inf),
+            ("prompt tokens", self.prompt_tokens, 0.0),
+            ("output tokens", self.output_tokens, 0.0),
+            ("the factor on the profile's times", self.slowdown, 0.0),
+        ):
+            if value is not None and not least < value < math.inf:
+                raise InvalidInput(f"{name} cannot be {value:g}", remedy="look at what the engines count")
+
     def rounded(self) -> Load:
-        """The least load of the grid that is no smaller."""
+        """The least load of the grid that is no smaller. Raises InvalidInput for one that cannot be."""
+        self._require_meant()
 
         def up(value: float | None) -> float | None:
             return None if value is None else GRID ** math.ceil(math.log(value, GRID) - 1e-9)

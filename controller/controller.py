@@ -20,6 +20,7 @@ from controller.decision import Decision, Outcome
 from controller.decision_log import DecisionLog, Entry, in_few_words
 from controller.event_recorder import EventRecorder
 from controller.events import events
+from controller.failed_decision import failed_decision
 from controller.invalid_policies import InvalidPolicies
 from controller.invalid_policy import InvalidPolicy
 from controller.kept_memory import adopted
@@ -131,6 +132,7 @@ class Controller:
         others, killed, leads = shared_targets(policies), self._killed(), self._may_write()
         sharing = shared_series(policies, profiles)
         entries: dict[Key, Entry] = {}
+        failed: dict[Key, Entry] = {}
         writes = 0
         for key, policy in policies.items():
             self.pulse.moved()
@@ -141,8 +143,9 @@ class Controller:
             )  # fmt: skip
             memory = self._memory(key, policy)
             outcome = self._decided(snapshot, memory, None if profile is None else profile.capacity)
-            if outcome is None:
-                unreadable[key] = "its decision failed: the log tells more"
+            if isinstance(outcome, Decision):
+                unreadable[key] = outcome.reasons[0].message
+                self.memories[key], failed[key] = memory, Entry(snapshot=snapshot, memory=memory, decision=outcome)
                 continue
             entry = Entry(snapshot=snapshot, memory=memory, decision=outcome.decision)
             after = outcome.memory
@@ -150,10 +153,12 @@ class Controller:
                 entry, after = self._act(key, policy, entry, after)
                 writes += entry.written
             self.memories[key], entries[key] = after, entry
+        for key, entry in failed.items():
+            self._record_failed(policies[key], key, entry.decision, now_s)
         for key, entry in entries.items():
             self._record(policies[key], profiles.get((key[0], policies[key].spec.profile_ref.name)), key, entry, now_s)
         if self._may_write():
-            writes += self._tell(policies, entries, now_s)
+            writes += self._tell(policies, {key: (entries | failed)[key] for key in sorted(entries | failed)}, now_s)
         writes += self._tell_invalid(policies, invalid, now_s)
         self._leads_now(self._may_write())
         seconds = time.monotonic() - began_s
@@ -175,13 +180,13 @@ class Controller:
         return adopted(known or Memory(), policy.status)
 
     @staticmethod
-    def _decided(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -> Outcome | None:
-        """None where it fails, which is an error of ours: the other policies are decided on all the same."""
+    def _decided(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -> Outcome | Decision:
+        """One that failed is an error of ours: it is told, and the other policies are decided on all the same."""
         try:
             return decide(snapshot, memory, capacity)
-        except Exception:
+        except Exception as error:
             LOG.exception("%s: the decision failed", snapshot.policy)
-            return None
+            return failed_decision(snapshot, error)
 
     def _policies(self) -> tuple[dict[Key, CapacityPolicy], dict[Key, InvalidPolicy]]:
         good: dict[Key, CapacityPolicy] = {}
@@ -246,6 +251,15 @@ class Controller:
         if self._may_write():
             made = told if entry.written else replace(told, write=None)
             for each in events(made, self._known(policy, before)):
+                self._events.add(policy, each, now_s)
+
+    def _record_failed(self, policy: CapacityPolicy, key: Key, decision: Decision, now_s: float) -> None:
+        """Metrics and the event. The decision log keeps what replays, and this would fail again."""
+        before, self._last[key] = self._last.get(key), decision
+        self.telemetry.failed(policy.key)
+        self.telemetry.decided(decision)
+        if self._may_write():
+            for each in events(decision, self._known(policy, before)):
                 self._events.add(policy, each, now_s)
 
     def _say(self, entry: Entry) -> None:

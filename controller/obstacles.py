@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from controller.capacity_model import CapacityModel
 from controller.demand import arrivals_per_s, nothing_comes
+from controller.impossible import impossible
 from controller.memory import Memory
 from controller.reasons import Code, Reason
 from controller.recalibration import Drift
@@ -64,6 +65,10 @@ def _blind(snapshot: Snapshot, capacity: CapacityModel | None, memory: Memory) -
         code = _BY_EVIDENCE.get(observation.evidence, Code.METRICS_ABSENT)
         message = observation.message or "nothing is known of the load"
         yield Reason(code=code, message=message)
+        return
+    wrong = "; ".join(list(impossible(observation.readings))[:3])
+    if wrong:
+        yield Reason(code=Code.METRICS_CONTRADICTORY, message=wrong)
         return
     if snapshot.sharing_policies:
         yield Reason(code=Code.SHARED_SERIES, message=shared_series_told(snapshot))

@@ -13,6 +13,8 @@ MOST_PER_S = 1e5
 """Requests a second and pod: beyond it a number is a mistake."""
 MOST_KV = 1.5
 """vLLM has shown a little more than 1."""
+LEAST_TOKENS = 0.99
+"""Of a mean, each request having one at least: sum and count are rates that are extrapolated each by itself."""
 _MOST_MEAN = {PROMPT: 1e8, OUTPUT: 1e8, TTFT: 86_400.0, ITL: 86_400.0, E2E: 864_000.0}
 _RATES = (Meaning.SUCCEEDED, Meaning.FAILED, Meaning.REJECTED)
 
@@ -36,8 +38,11 @@ def contradictions(values: Values, *, pods: int) -> Iterator[str]:
             yield f"the share of KV memory in use is {value:g}"
     for pair, most in _MOST_MEAN.items():
         mean = mean_of(values, pair)
+        named = _said(pair[0]).removesuffix(" sum")
         if mean is not None and mean > most:
-            yield f"the mean of {_said(pair[0]).removesuffix(' sum')} is {mean:g}"
+            yield f"the mean of {named} is {mean:g}"
+        elif mean is not None and pair in (PROMPT, OUTPUT) and mean < LEAST_TOKENS:
+            yield f"the mean of {named} of the requests that ended is {mean:g}: each has one at least"
 
 
 def mean_of(values: Values, pair: tuple[Meaning, Meaning]) -> float | None:

@@ -54,6 +54,7 @@ class Code(StrEnum):
     LENGTHS_HELD = "LengthsHeld"
     LENGTHS_ASSUMED = "LengthSpreadAssumed"
     BEYOND_MODEL = "LoadBeyondModel"
+    DECISION_FAILED = "DecisionFailed"
     WRITE_REFUSED = "WriteRefused"
     RIVAL_WRITER = "RivalWriter"
     TWO_POLICIES = "TwoPoliciesOneTarget"

@@ -38,6 +38,10 @@ class Telemetry:
         self._writes = Counter(
             "replicast_writes", "Patches by what came of them.", (*_OF_POLICY, "result"), registry=self.registry
         )
+        self._failed = Counter(
+            "replicast_decisions_failed", "Decisions that failed: nothing moves meanwhile.", _OF_POLICY,
+            registry=self.registry,
+        )  # fmt: skip
         self._unkept = Counter(
             "replicast_decisions_not_kept", "Decisions that the decision log could not take.", registry=self.registry
         )
@@ -82,6 +86,13 @@ class Telemetry:
         for result in ("written", "refused", "failed"):
             with suppress(KeyError):  # there was none
                 self._writes.remove(namespace, name, result)
+        with suppress(KeyError):
+            self._failed.remove(namespace, name)
+
+    def failed(self, policy: str) -> None:
+        """Count a decision that failed."""
+        namespace, _, name = policy.partition("/")
+        self._failed.labels(namespace, name).inc()
 
     def wrote(self, policy: str, result: str) -> None:
         """Count a patch: written, refused or failed."""

@@ -24,6 +24,42 @@ def test_a_decision_that_fails_spares_the_other_policies(monkeypatch):
     assert len(ticked.decisions) == 4
 
 
+def test_a_decision_that_fails_is_told_in_status_event_and_metrics_and_recovers(monkeypatch):
+    world = SoakWorld(0)
+    for _ in range(3):
+        world.tick()
+    controller = world.controllers["one"].controller
+    failing = [True]
+
+    def fails(snapshot, memory, capacity):
+        if snapshot.policy == f"{SPACE}/plain" and failing[0]:
+            raise OverflowError("cannot convert float infinity to integer")
+        return decide(snapshot, memory, capacity)
+
+    monkeypatch.setattr(loop, "decide", fails)
+    events = told_events(controller)
+    world.told.clear()
+    world.settle()
+    for _ in range(3):
+        ticked = controller.tick()
+    assert "OverflowError" in ticked.undecided[SPACE, "plain"]
+    assert [each["reason"] for each in events].count("DecisionFailed") == 1
+    page = controller.telemetry.text().decode()
+    of = 'namespace="serving",policy="plain"'
+    assert f"replicast_decisions_failed_total{{{of}}} 3.0" in page
+    assert f"replicast_needed_replicas{{{of}}} NaN" in page
+    assert f'replicast_policy_condition{{{of},type="Ready"}} 0.0' in page
+    (status,) = [told for _, name, told in world.told if name == "plain"]  # once, not at every tick
+    found = {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]}
+    assert found["Ready"] == found["ScalingActive"] == ("False", "DecisionFailed")
+    assert found["MetricsFresh"] == ("Unknown", "DecisionFailed")
+    assert status["desiredReplicas"] == status["currentReplicas"]
+    failing[0] = False
+    world.tick()
+    (*_, last) = [told for _, name, told in world.told if name == "plain"]
+    assert {each["type"]: each["status"] for each in last["conditions"]}["Ready"] == "True"
+
+
 def test_what_the_api_server_refused_is_told_in_its_own_words():
     decision = World(load=lambda _: 160.0, replicas=1).tick()
     error = ApiError(status=403, reason="Forbidden", verb="PATCH", path="/apis/x", message='cannot patch "x"')

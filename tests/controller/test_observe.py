@@ -157,6 +157,12 @@ CASES = {
     "more than engines do": Case(Evidence.CONTRADICTORY, "1e+06 requests/s of 3 pods", {M.SUCCEEDED: 1e6}),
     "memory beyond all": Case(Evidence.CONTRADICTORY, "share of KV memory in use is 40", {M.KV_USAGE: 40.0}),
     "a prompt of all books": Case(Evidence.CONTRADICTORY, "mean of prompt tokens is 1e+11", {M.PROMPT_SUM: 1e12}),
+    "prompts of no token": Case(
+        Evidence.CONTRADICTORY, "mean of prompt tokens of the requests that ended is 0", {M.PROMPT_SUM: 0.0}
+    ),
+    "answers of no token": Case(
+        Evidence.CONTRADICTORY, "mean of output tokens of the requests that ended is 0.5", {M.OUTPUT_SUM: 5.0}
+    ),
     "requests of no pod": Case(
         Evidence.CONTRADICTORY, "8 requests run although the target has no pod", target=target(0, 2, unschedulable=2)
     ),

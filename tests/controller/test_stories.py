@@ -545,6 +545,33 @@ def test_prompts_that_no_memory_holds_are_told_and_hold_everything():
     assert condition(decision, "Ready")[0] == "False"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"prompt_tokens": 0.0},
+        {"output_tokens": 0.0},
+        {"output_tokens": -3.0},
+        {"prompt_tokens": float("inf")},
+        {"output_tokens": float("nan")},
+        {"succeeded_per_s": float("inf")},
+        {"arrived_per_s": float("nan")},
+        {"waiting": 1e300},
+        {"running": -5.0, "kv_usage": -1.0, "itl_s": 0.0, "ttft_s": -1.0},
+        {"prompt_tokens": 1e-12},
+    ],
+)
+def test_no_reading_stops_the_decision(odd: dict[str, float]):
+    """Whatever it is: nothing raises, nothing is removed, and the next look that makes sense is decided on."""
+    world = World(load=lambda _: 20.0, replicas=6)
+    world.run(3 * MINUTE)
+    world.see = lambda _, s: replace(s, observation=replace(s.observation, readings=readings(s.now_s, 20.0, 6, **odd)))
+    for decision in world.run(3 * MINUTE):
+        assert (decision.write, decision.desired) == (None, 6)
+        assert Code.METRICS_CONTRADICTORY in codes(decision)
+    world.see = lambda _, snapshot: snapshot
+    assert world.tick().needed == 1
+
+
 def test_a_schedule_may_allow_none_at_night():
     night = {"name": "night", "start": "07:00", "end": "09:00", "min": 0}
     world = World(
