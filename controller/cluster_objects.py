@@ -28,6 +28,11 @@ _RESTARTS, _LASTED_S = 3, 600.0
 
 After ten minutes of running the kubelet forgets its back-off (Kubernetes, "Pod lifecycle", container restart policy).
 """
+_PAUSED_REPLICAS = "autoscaling.keda.sh/paused-replicas"
+_PAUSED = ("autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-scale-in", "autoscaling.keda.sh/paused-scale-out")
+_FALSE = ("0", "f", "F", "false", "FALSE", "False")
+"""Go's strconv.ParseBool; what it does not know counts as yes."""
+_MOST_SAID = 100
 _GITOPS = {
     "argocd.argoproj.io/instance": "Argo CD",
     "argocd.argoproj.io/tracking-id": "Argo CD",
@@ -87,6 +92,8 @@ class Autoscaler:
     """Name of the ScaledObject that owns an HPA; empty for none."""
     idle: int | None = None
     """KEDA's idleReplicaCount."""
+    paused: str = ""
+    """The annotation by which KEDA is told to leave a target alone, wholly or in one direction; empty for none."""
     max_writer: Writer | None = None
     min_stated: bool = True
     max_stated: bool = True
@@ -228,12 +235,26 @@ def scaled_object(item: Document) -> Autoscaler:
         desired=None,
         writer=writer_of(item, "minReplicaCount"),
         owner="",
+        paused=_paused(item),
         idle=None if spec.get("idleReplicaCount") is None else int(spec["idleReplicaCount"]),
         max_writer=writer_of(item, "maxReplicaCount"),
         min_stated=spec.get("minReplicaCount") is not None,
         max_stated=spec.get("maxReplicaCount") is not None,
         resource_version=str(_metadata(item).get("resourceVersion", "")),
     )
+
+
+def _paused(item: Document) -> str:
+    """As KEDA reads its annotations ("Pausing autoscaling"): a number of replicas, or a switch that is off by a word
+    for false only.
+    """
+    annotations = _metadata(item).get("annotations") or {}
+    if _PAUSED_REPLICAS in annotations:
+        return f"{_PAUSED_REPLICAS}: {annotations[_PAUSED_REPLICAS]}"[:_MOST_SAID]
+    for name in _PAUSED:
+        if name in annotations and str(annotations[name]) not in _FALSE:
+            return f"{name}: {annotations[name]}"[:_MOST_SAID]
+    return ""
 
 
 def disruptions(item: Document) -> Disruptions:

@@ -200,6 +200,7 @@ def _scaler(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Scaler
             resource_version=found.resource_version,
             keda_owned=bool(found.owner),
             idle=found.idle,
+            paused=found.paused,
         ),
         "",
     )

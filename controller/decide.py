@@ -176,7 +176,7 @@ def _grace(snapshot: Snapshot, capacity: CapacityModel, planned: PlannedLoad, de
     if longest_s is None or longest_s <= grace_s:
         return ()
     message = (
-        f"terminationGracePeriodSeconds is {format_seconds(grace_s)}, and one answer in a thousand takes longer than "
+        f"terminationGracePeriodSeconds is {grace_s:g}, and one answer in a thousand takes longer than "
         f"{format_seconds(longest_s)}: scaling down would cut it off"
     )
     return (Reason(code=Code.GRACE_TOO_SHORT, message=message),)

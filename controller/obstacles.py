@@ -106,6 +106,12 @@ def _holding(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
         yield Reason(code=Code.KILL_SWITCH, message="the kill switch is on: no policy writes")
     if snapshot.spec.paused:
         yield Reason(code=Code.PAUSED, message="spec.paused is true")
+    scaler = snapshot.scaler
+    if scaler is not None and scaler.paused:
+        message = (
+            f"{scaler.kind} {scaler.name} is paused by its annotation {scaler.paused}: nothing is written meanwhile"
+        )
+        yield Reason(code=Code.SCALER_PAUSED, message=message)
     yield from rival.reasons
 
 

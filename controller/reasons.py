@@ -36,6 +36,7 @@ class Code(StrEnum):
     SCALER_DIFFERS = "ScalerAsksForMore"
     # What holds everything
     PAUSED = "Paused"
+    SCALER_PAUSED = "ScalerPaused"
     KILL_SWITCH = "KillSwitch"
     ADVISE = "AdviseOnly"
     INVALID_POLICY = "InvalidPolicy"

@@ -159,6 +159,8 @@ class Scaler:
     """Of the object as it was seen."""
     keda_owned: bool = False
     """An HPA that a ScaledObject owns."""
+    paused: str = ""
+    """The annotation by which a person has told KEDA to leave the target alone; empty for none."""
     idle: int | None = None
     """KEDA's idleReplicaCount: what its target has while its triggers are inactive, whatever the minimum."""
 

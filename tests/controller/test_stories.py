@@ -388,6 +388,9 @@ def test_noise_about_the_notable_difference_changes_the_factor_once():
 def test_a_grace_period_shorter_than_the_longest_stream_is_told():
     world = World(see=lambda _, s: replace(s, target=replace(s.target, grace_s=1.0)))
     assert Code.GRACE_TOO_SHORT in codes(world.run(MINUTE)[-1])
+    world = World(see=lambda _, s: replace(s, target=replace(s.target, grace_s=0.0)))
+    told = [each.message for each in world.tick().reasons if each.code is Code.GRACE_TOO_SHORT]
+    assert "terminationGracePeriodSeconds is 0, and one answer" in told[0]
     world = World(see=lambda _, s: replace(s, target=replace(s.target, grace_s=600.0)))
     assert Code.GRACE_TOO_SHORT not in codes(world.run(MINUTE)[-1])
 
