@@ -303,6 +303,10 @@ class Controller:
         except ApiError as error:
             LOG.warning("%s: %s", policy.key, error)
             return False
+        except Exception:
+            LOG.exception("%s: the status could not be told", policy.key)
+            self.telemetry.failed(policy.key)
+            return False  # the others are told all the same
 
     def _tell_invalid(
         self, policies: Mapping[Key, CapacityPolicy], invalid: Mapping[Key, InvalidPolicy], now_s: float

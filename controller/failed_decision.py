@@ -34,5 +34,9 @@ def failed_decision(snapshot: Snapshot, error: Exception) -> Decision:
 
 
 def _condition(kind: ConditionType, failed: Reason) -> Condition:
-    status = "False" if kind in _FALSE else "Unknown"
-    return Condition(type=kind, status=status, reason=failed.code.value, message=failed.message)
+    return Condition(
+        type=kind,
+        status="False" if kind in _FALSE else "Unknown",
+        reason=failed.code.value,
+        message=failed.message,
+    )

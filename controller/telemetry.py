@@ -39,7 +39,7 @@ class Telemetry:
             "replicast_writes", "Patches by what came of them.", (*_OF_POLICY, "result"), registry=self.registry
         )
         self._failed = Counter(
-            "replicast_decisions_failed", "Decisions that failed: nothing moves meanwhile.", _OF_POLICY,
+            "replicast_decisions_failed", "Decisions that failed, or that could not be told.", _OF_POLICY,
             registry=self.registry,
         )  # fmt: skip
         self._unkept = Counter(

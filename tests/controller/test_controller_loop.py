@@ -60,6 +60,26 @@ def test_a_decision_that_fails_is_told_in_status_event_and_metrics_and_recovers(
     assert {each["type"]: each["status"] for each in last["conditions"]}["Ready"] == "True"
 
 
+def test_a_status_that_cannot_be_told_spares_the_others():
+    world = SoakWorld(0)
+    world.settle()
+    controller = world.controllers["one"].controller
+    tell = controller._statuses.tell
+
+    def fails_once(policy, *rest, **more):
+        if policy.metadata.name == "capped":
+            raise ValueError("no status")
+        return tell(policy, *rest, **more)
+
+    controller._statuses.tell = fails_once
+    controller.tick()
+    assert {name for _, name, _ in world.told} == set(NAMES) - {"capped"}
+    assert (
+        'replicast_decisions_failed_total{namespace="serving",policy="capped"} 1.0'
+        in controller.telemetry.text().decode()
+    )
+
+
 def test_what_the_api_server_refused_is_told_in_its_own_words():
     decision = World(load=lambda _: 160.0, replicas=1).tick()
     error = ApiError(status=403, reason="Forbidden", verb="PATCH", path="/apis/x", message='cannot patch "x"')
