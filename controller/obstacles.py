@@ -12,7 +12,7 @@ from controller.memory import Memory
 from controller.reasons import Code, Reason
 from controller.recalibration import Drift
 from controller.rivals import Rivalry
-from controller.snapshot import Evidence, Snapshot
+from controller.snapshot import Evidence, Snapshot, Target
 
 _BY_EVIDENCE = {
     Evidence.PARTIAL: Code.METRICS_PARTIAL,
@@ -45,7 +45,7 @@ def obstacles(snapshot: Snapshot, rival: Rivalry, capacity: CapacityModel | None
     return Obstacles(
         blind=tuple(_blind(snapshot, capacity, rival.memory)),
         holding=tuple(_holding(snapshot, rival)),
-        no_scale_down=tuple(_no_scale_down(snapshot, rival)),
+        no_scale_down=tuple(_no_scale_down(snapshot, rival, capacity)),
     )
 
 
@@ -115,7 +115,16 @@ def _holding(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
     yield from rival.reasons
 
 
-def _no_scale_down(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
+def _none_ends(snapshot: Snapshot, capacity: CapacityModel | None) -> bool:
+    """Whether requests are inside and none has ended: engines that hang, or very long streams, look like no load."""
+    readings = snapshot.observation.readings
+    if readings is None or capacity is None or not capacity.makes_tokens:
+        return False
+    told = None not in (readings.prompt_tokens, readings.output_tokens)
+    return not told and snapshot.spec.workload.input_tokens is None and not nothing_comes(readings)
+
+
+def _no_scale_down(snapshot: Snapshot, rival: Rivalry, capacity: CapacityModel | None) -> Iterator[Reason]:
     evidence = snapshot.observation.evidence
     if not evidence.complete:
         code = _BY_EVIDENCE.get(evidence, Code.METRICS_ABSENT)
@@ -137,9 +146,14 @@ def _no_scale_down(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
             "profile again; nothing is scaled down"
         )
         yield Reason(code=Code.PROFILE_STALE, message=message)
-    target = snapshot.target
-    if target is None:
-        return
+    if _none_ends(snapshot, capacity):
+        message = "requests are inside and none has ended in the window; nothing is scaled down meanwhile"
+        yield Reason(code=Code.LENGTHS_HELD, message=message)
+    if snapshot.target is not None:
+        yield from _target_unsettled(snapshot.target)
+
+
+def _target_unsettled(target: Target) -> Iterator[Reason]:
     if target.rolling:
         yield Reason(code=Code.ROLLOUT, message="a rolling update goes on; nothing is scaled down meanwhile")
     if target.status_behind:

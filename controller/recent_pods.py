@@ -11,11 +11,11 @@ from controller.snapshot import Target
 
 @dataclass
 class RecentPods:
-    """The counts of the looks within a time, by policy and target."""
+    """The counts of the looks within a time, by policy: pods of a target that was deleted have just gone, too."""
 
     within_s: float
     clock: Callable[[], float] = time.monotonic
-    _counts: dict[tuple[str, str], list[tuple[float, int]]] = field(default_factory=dict)
+    _counts: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
 
     def seen(self, targets: Mapping[str, Target | None]) -> dict[str, Target | None]:
         """The targets, each with the most pods that it had lately."""
@@ -26,9 +26,9 @@ class RecentPods:
             if target is None:
                 found[policy] = None
                 continue
-            counts = [each for each in known.get((policy, target.uid), ()) if now_s - each[0] <= self.within_s]
+            counts = [each for each in known.get(policy, ()) if now_s - each[0] <= self.within_s]
             counts.append((now_s, target.pods.most_reporting))
-            self._counts[policy, target.uid] = counts
+            self._counts[policy] = counts
             most = max(count for _, count in counts)
             found[policy] = replace(target, pods=replace(target.pods, there=most))
         return found

@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from weakref import WeakValueDictionary
 
 from pydantic import ValidationError
@@ -21,7 +22,11 @@ from models.errors import InvalidInput
 from planner.profile import EngineProfile
 
 LOG = logging.getLogger("replicast.cluster")
+MOST_SHARING = 6
+"""Policies that are named; that there are more is told by the last."""
 Key = tuple[str, str]
+_Measured = tuple[tuple[str, str, str], str]
+"""A target and its engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,25 +88,29 @@ def shared_series(
     in common are left to the count of the pods that report.
     """
     by_labels: dict[Labels, list[Key]] = defaultdict(list)
-    for key, policy in policies.items():
+    for key, policy in sorted(policies.items()):
         by_labels[frozenset(policy.spec.metrics.match_labels.items())].append(key)
+    of = {key: (_target_of(policy), _engine(policy, profiles)) for key, policy in policies.items()}
+    found: dict[Labels, list[list[Key]]] = {labels: [] for labels in by_labels}
     names = {frozenset(name for name, _ in labels) for labels in by_labels}
-    found: dict[Key, set[Key]] = defaultdict(set)
     for labels, keys in by_labels.items():
-        own = frozenset(name for name, _ in labels)
         for some in names:
-            if some <= own:
-                for key in by_labels.get(frozenset(pair for pair in labels if pair[0] in some), ()):
-                    found[key].update(keys)
+            wider = frozenset(pair for pair in labels if pair[0] in some)
+            if len(wider) == len(some) and wider in found:
+                found[wider].append(keys)
     return {
-        key: tuple(
-            "/".join(other)
-            for other in sorted(found[key])
-            if _target_of(policies[other]) != _target_of(policy)
-            and _maybe_alike(_engine(policy, profiles), _engine(policies[other], profiles))
-        )
-        for key, policy in policies.items()
+        key: tuple(islice(("/".join(other) for other in chain(*others) if _counted(of[key], of[other])), MOST_SHARING))
+        for labels, others in found.items()
+        for key in by_labels[labels]
     }
+
+
+def _counted(mine: _Measured, theirs: _Measured) -> bool:
+    """Whether the other's load is mixed up with ours: of another target, and of an engine whose metrics are the same.
+
+    Where an engine is not known it may be any.
+    """
+    return mine[0] != theirs[0] and (mine[1] == theirs[1] or "" in (mine[1], theirs[1]))
 
 
 def _target_of(policy: CapacityPolicy) -> tuple[str, str, str]:
@@ -113,11 +122,6 @@ def _engine(policy: CapacityPolicy, profiles: Mapping[Key, Profile]) -> str:
     """Empty where it is not known."""
     profile = profiles.get((policy.metadata.namespace, policy.spec.profile_ref.name))
     return "" if profile is None or profile.capacity is None else profile.capacity.profile.spec.engine
-
-
-def _maybe_alike(one: str, other: str) -> bool:
-    """Engines of two kinds have no metric in common."""
-    return one == other or not one or not other
 
 
 def snapshot_of(

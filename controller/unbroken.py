@@ -51,7 +51,7 @@ def _not_ahead(memory: Memory, now_s: float) -> Memory:
     times = [memory.since_s]
     times += [each.at_s for each in memory.recommended[-1:]] + [each.at_s for each in memory.changes[-1:]]
     times += [each.at_s for each in memory.running_changes[-1:]]
-    times += [at_s for at_s in (memory.rival_since_s, memory.looked_s) if at_s is not None]
+    times += [at_s for at_s in (memory.rival_since_s, memory.looked_s, memory.lengths_s) if at_s is not None]
     if max(times) <= now_s:
         return memory
     return replace(

@@ -90,6 +90,23 @@ def test_looks_without_lengths_are_no_outage_of_the_rates():
     assert world.memory.rates_since_s is not None
 
 
+def test_engines_in_which_requests_stay_and_none_ends_are_not_taken_for_idle():
+    """They hang, or stream for long: what arrives is nothing, and what they hold is not."""
+
+    def see(seconds: float, snapshot: Snapshot) -> Snapshot:
+        if seconds < 10 * MINUTE:
+            return snapshot
+        seen = readings(snapshot.now_s, 0.0, snapshot.target.pods.ready, **{**UNTOLD, "running": 200.0})
+        return replace(snapshot, observation=Observation(evidence=Evidence.FRESH, readings=seen))
+
+    world = World(replicas=4, load=lambda _: 160.0, see=see)
+    world.run(10 * MINUTE)
+    before = world.replicas
+    decision = world.run(30 * MINUTE)[-1]
+    assert world.replicas == before
+    assert "none has ended" in next(each.message for each in decision.reasons if each.code is Code.LENGTHS_HELD)
+
+
 def of_zero(load: Callable[[float], float], **more: Any) -> World:
     spec = {**FROM_ZERO, **more.pop("spec", {})}
     return World(**{"policy": policy(**spec), "see": ending(load, arrived_per_s=0.0), **more})

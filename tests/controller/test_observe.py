@@ -315,4 +315,4 @@ def test_pods_that_went_a_moment_ago_are_no_contradiction():
     for now_s, pods, most in ((0.0, 3, 3), (50.0, 2, 3), (70.0, 2, 2)):
         now[0] = now_s
         assert recent.seen({"ns/p": target(pods)})["ns/p"].pods.most_reporting == most
-    assert recent.seen({"ns/p": replace(target(1), uid="two"), "ns/q": None})["ns/p"].pods.most_reporting == 1
+    assert recent.seen({"ns/p": None, "ns/q": target(1)})["ns/q"].pods.most_reporting == 1
