@@ -15,6 +15,8 @@ from planner.service_fields import Tokens
 
 API_VERSION = "replicast.dev/v1alpha1"
 MAX_REPLICAS = 100_000
+LEAST_MONEY = 1e-4
+"""Exclusive: an API server compares a whole number with the whole part of a bound, and 0 would be no less than 0."""
 
 Text = Annotated[str, Field(min_length=1, max_length=253)]
 Replicas = Annotated[int, Field(ge=0, le=MAX_REPLICAS)]
@@ -122,9 +124,9 @@ class Bounds(FileModel):
     """Most replicas."""
     max_gpus: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(default=None, alias="maxGPUs")
     """Most GPUs of all replicas together."""
-    budget_per_hour: Annotated[float, Field(ge=1e-4, le=1e9, allow_inf_nan=False)] | None = None
+    budget_per_hour: Annotated[float, Field(gt=LEAST_MONEY, le=1e9, allow_inf_nan=False)] | None = None
     """Most that all replicas may cost an hour, in the currency of gpuPricePerHour."""
-    gpu_price_per_hour: Annotated[float, Field(ge=1e-4, le=1e6, allow_inf_nan=False)] | None = Field(
+    gpu_price_per_hour: Annotated[float, Field(gt=LEAST_MONEY, le=1e6, allow_inf_nan=False)] | None = Field(
         default=None, alias="gpuPricePerHour"
     )
     """Price of one GPU for an hour."""

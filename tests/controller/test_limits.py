@@ -49,7 +49,7 @@ def test_a_price_that_is_none_is_refused(price: float, budget: float):
 
 
 @pytest.mark.parametrize(
-    ("price", "budget", "most"), [(1e-4, 1e9, 40), (1e-300, 1e9, 40), (1e6, 1e-4, 0), (2.0, 6.0, 3)]
+    ("price", "budget", "most"), [(2e-4, 1e9, 40), (1e-300, 1e9, 40), (1e6, 1e-4, 0), (2.0, 6.0, 3)]
 )
 def test_money_is_counted_whatever_the_price(price: float, budget: float, most: int):
     asked = policy(bounds={"min": 1, "max": 40, "budgetPerHour": 1.0, "gpuPricePerHour": 1.0})
