@@ -61,8 +61,11 @@ class _Case:
         if wrong:
             return Observation(evidence=Evidence.CONTRADICTORY, message=wrong)
         # Functions over a window tell of pods for as long after they have gone.
-        if Meaning.NEWEST not in self.values or self._wanted == 0:
+        if Meaning.NEWEST not in self.values:
             return self._silent()
+        if self._wanted == 0:
+            others = self._of_others() if self.target is not None and self.target.pods.there is not None else ""
+            return Observation(evidence=Evidence.CONTRADICTORY, message=others) if others else self._silent()
         doubts = (
             (Evidence.CONTRADICTORY, self._of_nobody()),
             (Evidence.CONTRADICTORY, self._of_others()),

@@ -148,6 +148,10 @@ CASES = {
         Evidence.FRESH, silent=True, target=target(0, 1, starting=1), gateway=GATEWAY
     ),
     "the last pods drain and the gateway tells": Case(Evidence.FRESH, target=target(0), gateway=GATEWAY),
+    "at zero those that report are another's": Case(
+        Evidence.CONTRADICTORY, "the target has 0", target=target(0, there=0), gateway=GATEWAY
+    ),
+    "at zero some are on their way out": Case(Evidence.FRESH, target=target(0, there=3), gateway=GATEWAY),
     "none reports and the gateway tells": Case(Evidence.PARTIAL, "no engine reports", silent=True, gateway=GATEWAY),
     "not a number": Case(Evidence.CONTRADICTORY, "running is not a number", {M.RUNNING: NAN}),
     "pods that are not a number": Case(Evidence.CONTRADICTORY, "pods is not a number", {M.PODS: NAN}),
