@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from models.errors import NoFeasiblePlan
+from models.errors import InvalidInput, NoFeasiblePlan
 from models.objective import Metric, Objective
 from models.token_lengths import TokenLengths
 from models.workload import OpenArrivals
@@ -40,8 +40,19 @@ class Load:
     slowdown: float = 1.0
     """Factor on the profile's times."""
 
+    def _require_meant(self) -> None:
+        for name, value, least in (
+            ("requests a second", self.rate_per_s, -math.inf),
+            ("prompt tokens", self.prompt_tokens, 0.0),
+            ("output tokens", self.output_tokens, 0.0),
+            ("the factor on the profile's times", self.slowdown, 0.0),
+        ):
+            if value is not None and not least < value < math.inf:
+                raise InvalidInput(f"{name} cannot be {value:g}", remedy="look at what the engines count")
+
     def rounded(self) -> Load:
-        """The least load of the grid that is no smaller."""
+        """The least load of the grid that is no smaller. Raises InvalidInput for one that cannot be."""
+        self._require_meant()
 
         def up(value: float | None) -> float | None:
             return None if value is None else GRID ** math.ceil(math.log(max(value, LEAST), GRID) - 1e-9)
@@ -134,12 +145,20 @@ class CapacityModel:
         """From a raised number to Ready, in nineteen of twenty starts; None where it was not measured."""
         return None if self.profile.spec.cold_start is None else self.profile.spec.cold_start.p95
 
+    def knows(self, load: Load) -> bool:
+        """Whether more can be said of a load than that it takes a replica: lengths that matter must be known."""
+        return not self.makes_tokens or None not in (load.prompt_tokens, load.output_tokens)
+
     def required(self, load: Load, objectives: tuple[Objective, ...]) -> Requirement:
-        """The least replicas for a load."""
+        """The least replicas for a load. Raises InvalidInput for one that is none."""
+        if not self.knows(load):
+            return Requirement(replicas=1, binding="", values=())
         return self._size(load.rounded(), objectives)
 
     def values(self, load: Load, replicas: int, objectives: tuple[Objective, ...]) -> tuple[ObjectiveValue, ...]:
-        """What so many replicas do to each objective."""
+        """What so many replicas do to each objective; nothing where that is not known."""
+        if not self.knows(load):
+            return ()
         return self._figures(load.rounded(), replicas, objectives).values
 
     def means(self, load: Load, replicas: int) -> Means:
@@ -148,6 +167,8 @@ class CapacityModel:
 
     def longest_s(self, load: Load, replicas: int, objectives: tuple[Objective, ...] = ()) -> float | None:
         """The e2e latency that one in a thousand requests exceeds; `objectives` are those of the same question."""
+        if not self.knows(load):
+            return None
         return self._figures(load.rounded(), replicas, objectives).longest_s
 
     def _figures(self, load: Load, replicas: int, objectives: tuple[Objective, ...]) -> _Figures:

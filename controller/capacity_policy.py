@@ -15,11 +15,14 @@ from planner.service_fields import Tokens
 
 API_VERSION = "replicast.dev/v1alpha1"
 MAX_REPLICAS = 100_000
+LEAST_MONEY = 1e-4
+"""Exclusive: an API server compares a whole number with the whole part of a bound, and 0 would be no less than 0."""
 
 Text = Annotated[str, Field(min_length=1, max_length=253)]
 Replicas = Annotated[int, Field(ge=0, le=MAX_REPLICAS)]
 Seconds = Annotated[int, Field(ge=0, le=3600)]
 Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+End = Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
 Day = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 DAYS: tuple[Day, ...] = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -85,14 +88,14 @@ class StatedWorkload(FileModel):
 
 
 class Schedule(FileModel):
-    """Other bounds for hours of a week, in a time zone; an end before its start is on the next day."""
+    """Other bounds for hours of a week, in a time zone; an end that is not after its start is on the next day."""
 
     name: Text
     days: Annotated[tuple[Day, ...], Field(min_length=1, max_length=7)] = DAYS
     start: Clock
     """HH:MM, on the days named."""
-    end: Clock
-    """HH:MM; before `start` it is on the next day."""
+    end: End
+    """HH:MM, or 24:00 for midnight; before `start` it is on the next day, and equal to it a whole day later."""
     time_zone: Annotated[str, Field(min_length=1, max_length=64)] = "UTC"
     """A name of the IANA time zone database, such as Europe/Berlin."""
     min: Replicas | None = None
@@ -121,9 +124,9 @@ class Bounds(FileModel):
     """Most replicas."""
     max_gpus: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(default=None, alias="maxGPUs")
     """Most GPUs of all replicas together."""
-    budget_per_hour: Annotated[float, Field(gt=0.0, le=1e9, allow_inf_nan=False)] | None = None
+    budget_per_hour: Annotated[float, Field(gt=LEAST_MONEY, le=1e9, allow_inf_nan=False)] | None = None
     """Most that all replicas may cost an hour, in the currency of gpuPricePerHour."""
-    gpu_price_per_hour: Annotated[float, Field(gt=0.0, le=1e6, allow_inf_nan=False)] | None = Field(
+    gpu_price_per_hour: Annotated[float, Field(gt=LEAST_MONEY, le=1e6, allow_inf_nan=False)] | None = Field(
         default=None, alias="gpuPricePerHour"
     )
     """Price of one GPU for an hour."""

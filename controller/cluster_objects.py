@@ -28,6 +28,11 @@ _RESTARTS, _LASTED_S = 3, 600.0
 
 After ten minutes of running the kubelet forgets its back-off (Kubernetes, "Pod lifecycle", container restart policy).
 """
+_PAUSED_REPLICAS = "autoscaling.keda.sh/paused-replicas"
+_PAUSED = ("autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-scale-in", "autoscaling.keda.sh/paused-scale-out")
+_FALSE = ("0", "f", "F", "false", "FALSE", "False")
+"""Go's strconv.ParseBool; what it does not know counts as yes."""
+_MOST_SAID = 100
 _GITOPS = {
     "argocd.argoproj.io/instance": "Argo CD",
     "argocd.argoproj.io/tracking-id": "Argo CD",
@@ -69,6 +74,8 @@ class Pod:
     ready: bool
     unschedulable: bool
     failing: bool
+    there: bool = True
+    """Whether it has a place and is not over: one on its way out is there, and reports until it has gone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +93,8 @@ class Autoscaler:
     """Name of the ScaledObject that owns an HPA; empty for none."""
     idle: int | None = None
     """KEDA's idleReplicaCount."""
+    paused: str = ""
+    """The annotation by which KEDA is told to leave a target alone, wholly or in one direction; empty for none."""
     max_writer: Writer | None = None
     min_stated: bool = True
     max_stated: bool = True
@@ -165,17 +174,20 @@ def _gpus_of(container: Mapping[str, Any]) -> int:
 def pod(item: Document) -> Pod:
     """Of a Pod. One that is over (evicted, say) or on its way out is good for nothing, and no sign of anything."""
     status, labels = item.get("status") or {}, _pairs(_metadata(item).get("labels") or {})
-    if status.get("phase") in _OVER or _metadata(item).get("deletionTimestamp"):
-        return Pod(labels=labels, ready=False, unschedulable=False, failing=False)
+    over = status.get("phase") in _OVER
     conditions = {each.get("type"): each for each in status.get("conditions") or []}
-    ready = (conditions.get("Ready") or {}).get("status") == "True"
     scheduled = conditions.get("PodScheduled") or {}
+    there = not over and scheduled.get("status") != "False"
+    if over or _metadata(item).get("deletionTimestamp"):
+        return Pod(labels=labels, ready=False, unschedulable=False, failing=False, there=there)
+    ready = (conditions.get("Ready") or {}).get("status") == "True"
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     return Pod(
         labels=labels,
         ready=ready,
         unschedulable=scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable",
         failing=not ready and any(map(_fails, containers)),
+        there=there,
     )
 
 
@@ -227,6 +239,7 @@ def scaled_object(item: Document) -> Autoscaler:
         desired=None,
         writer=writer_of(item, "minReplicaCount"),
         owner="",
+        paused=_paused(item),
         idle=None if spec.get("idleReplicaCount") is None else int(spec["idleReplicaCount"]),
         max_writer=writer_of(item, "maxReplicaCount"),
         min_stated=spec.get("minReplicaCount") is not None,
@@ -234,6 +247,19 @@ def scaled_object(item: Document) -> Autoscaler:
         resource_version=str(_metadata(item).get("resourceVersion", "")),
         being_deleted=bool(_metadata(item).get("deletionTimestamp")),
     )
+
+
+def _paused(item: Document) -> str:
+    """As KEDA reads its annotations ("Pausing autoscaling"): a number of replicas, or a switch that is off by a word
+    for false only.
+    """
+    annotations = _metadata(item).get("annotations") or {}
+    if _PAUSED_REPLICAS in annotations:
+        return f"{_PAUSED_REPLICAS}: {annotations[_PAUSED_REPLICAS]}"[:_MOST_SAID]
+    for name in _PAUSED:
+        if name in annotations and str(annotations[name]) not in _FALSE:
+            return f"{name}: {annotations[name]}"[:_MOST_SAID]
+    return ""
 
 
 def disruptions(item: Document) -> Disruptions:

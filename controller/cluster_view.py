@@ -160,6 +160,7 @@ def _target(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Target
                 unschedulable=unschedulable,
                 failing=failing,
                 outdated=found.outdated,
+                there=sum(each.there for each in mine),
             ),
             rolling=found.outdated > 0,
             status_behind=found.behind,
@@ -202,6 +203,7 @@ def _scaler(view: ClusterView, namespace: str, spec: PolicySpec) -> tuple[Scaler
             resource_version=found.resource_version,
             keda_owned=bool(found.owner),
             idle=found.idle,
+            paused=found.paused,
         ),
         "",
     )

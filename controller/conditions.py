@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from controller.capacity_model import ObjectiveValue
 from controller.decision import Condition, ConditionType
 from controller.limits import Limits
-from controller.obstacles import Obstacles
+from controller.obstacles import Obstacles, shared_series_told
 from controller.reasons import Code, Reason
 from controller.recalibration import Drift
 from controller.rivals import Rivalry
@@ -64,6 +64,9 @@ def _profile_fresh(snapshot: Snapshot, drift: Drift) -> Condition:
 
 def _metrics_fresh(snapshot: Snapshot) -> Condition:
     evidence = snapshot.observation.evidence
+    if snapshot.sharing_policies and evidence.shows_growth:
+        told = Reason(code=Code.SHARED_SERIES, message=shared_series_told(snapshot))
+        return _condition("MetricsFresh", told, "")
     if evidence is Evidence.FRESH:
         return _condition("MetricsFresh", None, "every ready pod reports")
     return Condition(

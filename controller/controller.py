@@ -30,7 +30,7 @@ from controller.notable_change import notable_change, other_words
 from controller.pulse import Pulse
 from controller.refusal import with_refusal
 from controller.snapshot import Evidence, Observation, Snapshot, Target
-from controller.snapshots import Key, Profile, shared_targets, snapshot_of, views
+from controller.snapshots import Key, Profile, shared_series, shared_targets, snapshot_of, views
 from controller.status_teller import StatusTeller
 from controller.telemetry import Telemetry
 from controller.writes import perhaps_written, written
@@ -132,6 +132,7 @@ class Controller:
         asked = _asked(policies, seen, profiles)
         observations = self._observed(asked)
         killed, leads = self._killed(), self._may_write()
+        sharing = shared_series(policies, profiles)
         entries: dict[Key, Entry] = {}
         failed = self._failures.now
         writes = 0
@@ -141,7 +142,7 @@ class Controller:
             with self._failures.alone(key, "the decision"):
                 snapshot = snapshot_of(
                     policy, now_s=now_s, seen=seen[key], observation=observations.get(key), profile=profile,
-                    others=others[key], killed=killed,
+                    others=others[key], killed=killed, sharing=sharing[key],
                 )  # fmt: skip
                 entries[key] = self._carried_out(key, policy, snapshot, profile, leads=leads)
             entry = entries.get(key)
@@ -264,6 +265,15 @@ class Controller:
         if self._may_write():
             made = told if entry.written else replace(told, write=None)
             for each in events(made, self._known(policy, before)):
+                self._events.add(policy, each, now_s)
+
+    def _record_failed(self, policy: CapacityPolicy, key: Key, decision: Decision, now_s: float) -> None:
+        """Metrics and the event. The decision log keeps what replays, and this would fail again."""
+        before, self._last[key] = self._last.get(key), decision
+        self.telemetry.failed(policy.key)
+        self.telemetry.decided(decision)
+        if self._may_write():
+            for each in events(decision, self._known(policy, before)):
                 self._events.add(policy, each, now_s)
 
     def _say(self, entry: Entry) -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from controller.capacity_model import CapacityModel
 from controller.conditions import conditions
 from controller.decision import Decision, Outcome
-from controller.demand import arrivals_per_s
-from controller.held_load import lengths_followed
+from controller.demand import arrivals_per_s, nothing_comes
+from controller.held_load import lengths_followed, with_lengths_held
 from controller.limits import limits_at
 from controller.measured_drift import drift_told, known_drift, measured_drift
 from controller.memory import Memory, Sample
@@ -34,7 +34,9 @@ LONGEST_WINDOW_S = 3600.0
 
 def decide(snapshot: Snapshot, memory: Memory, capacity: CapacityModel | None) -> Outcome:
     """The decision and the next memory."""
-    memory = unbroken(_of_this_target(snapshot, memory), snapshot)
+    memory = with_lengths_held(unbroken(_of_this_target(snapshot, memory), snapshot), snapshot.now_s)
+    if snapshot.observation.evidence.shows_growth and snapshot.observation.readings is not None:
+        memory = replace(memory, rates_seen_s=snapshot.now_s)
     if snapshot.target is not None:
         memory = seen(snapshot, memory)
     rival = rivalry(snapshot, memory)
@@ -60,13 +62,15 @@ def _concluded(
 ) -> Outcome:
     """Raises InvalidInput where the model has no answer, as for prompts that no KV memory holds."""
     assert snapshot.target is not None
-    memory = lengths_followed(_remembered(snapshot, memory, readings), readings)
+    memory = lengths_followed(_remembered(snapshot, memory, readings), readings, snapshot.now_s)
     drift, memory = measured_drift(snapshot, memory, capacity, readings)
     planned = planned_load(snapshot, memory, capacity, readings)
     memory = replace(memory, planned_per_s=planned.load.rate_per_s)
     requirement = capacity.required(planned.load, snapshot.spec.parsed_objectives)
     least = limits_at(snapshot, capacity.gpus_per_replica).least
     needed = 0 if least == 0 and _idle(memory, readings) else requirement.replicas
+    if not capacity.knows(planned.load) and not nothing_comes(readings):
+        needed = max(needed, current_of(snapshot))  # what requests take is learned from the first that end
     memory = replace(
         memory, recommended=_kept((*memory.recommended, Sample(at_s=snapshot.now_s, value=needed)), snapshot.now_s)
     )
@@ -172,7 +176,7 @@ def _grace(snapshot: Snapshot, capacity: CapacityModel, planned: PlannedLoad, de
     if longest_s is None or longest_s <= grace_s:
         return ()
     message = (
-        f"terminationGracePeriodSeconds is {format_seconds(grace_s)}, and one answer in a thousand takes longer than "
+        f"terminationGracePeriodSeconds is {grace_s:g}, and one answer in a thousand takes longer than "
         f"{format_seconds(longest_s)}: scaling down would cut it off"
     )
     return (Reason(code=Code.GRACE_TOO_SHORT, message=message),)

@@ -19,6 +19,11 @@ def arrivals_per_s(readings: EngineReadings) -> float | None:
     return max(0.0, ended + readings.rejected_per_s + readings.growth_per_s)
 
 
+def nothing_comes(readings: EngineReadings) -> bool:
+    """Whether it is known that no request arrives and none is inside: how long they would be does not matter then."""
+    return arrivals_per_s(readings) == 0.0 and not readings.running and not readings.waiting
+
+
 def to_drain_per_s(readings: EngineReadings, *, within_s: float) -> float:
     """The rate beside arrivals at which waiting requests must be served to be gone within a time."""
     return (readings.waiting or 0.0) / within_s

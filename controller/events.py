@@ -20,6 +20,7 @@ _QUIET = {
     Code.DEMAND_FELL,
     Code.QUEUE_WAITS,
     Code.LENGTHS_ASSUMED,
+    Code.LENGTHS_HELD,
 }
 """What is the ordinary course of things."""
 

@@ -58,9 +58,10 @@ def _demand(decision: Decision) -> Iterator[str]:
 def _replicas(decision: Decision) -> Iterator[str]:
     if decision.current is None:
         return
-    needed = "" if decision.needed is None else f", {decision.needed} are needed"
+    needed = "" if decision.needed is None else f", {decision.needed} {'is' if decision.needed == 1 else 'are'} needed"
     binding = f" by {decision.binding}" if decision.binding and decision.needed is not None else ""
-    yield f"{decision.current} replicas are asked for, {decision.ready} are ready{needed}{binding}."
+    asked = "1 replica is" if decision.current == 1 else f"{decision.current} replicas are"
+    yield f"{asked} asked for, {decision.ready} {'is' if decision.ready == 1 else 'are'} ready{needed}{binding}."
     if decision.predicted and decision.desired is not None:
         yield f"With {decision.desired}: {_values(decision.predicted)}."
     if decision.one_fewer and decision.needed is not None:

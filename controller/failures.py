@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import get_args
 
 from controller.capacity_policy import CapacityPolicy
 from controller.decision import Condition, ConditionType, Decision
@@ -18,7 +19,7 @@ from controller.telemetry import Telemetry
 LOG = logging.getLogger("replicast.controller")
 Key = tuple[str, str]
 _MOST_TOLD = 300
-_TYPES: tuple[ConditionType, ...] = ("Ready", "ScalingActive")
+_FALSE = ("Ready", "ScalingActive")
 
 
 @dataclass
@@ -60,5 +61,8 @@ def failed_decision(policy: CapacityPolicy, why: str, at_s: float) -> Decision:
         needed=None,
         desired=None,
         reasons=(Reason(code=code, message=message),),
-        conditions=tuple(Condition(type=each, status="False", reason=code.value, message=message) for each in _TYPES),
+        conditions=tuple(
+            Condition(type=each, status="False" if each in _FALSE else "Unknown", reason=code.value, message=message)
+            for each in get_args(ConditionType)
+        ),
     )

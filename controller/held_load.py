@@ -25,6 +25,9 @@ STILL = 0.03
 """A smoothed mean that is off by no more, or no more than one look is by chance, is the one that is planned with."""
 VARIED = 0.15
 """A coefficient of variation that is off by no more is the one before."""
+LENGTHS_HELD_S = 7 * 86_400.0
+"""While no request ends, as at night or at zero replicas, lengths are those of the last that did: for a week, as loads
+have a week's rhythm, and what is asked then may be quite another thing."""
 _WEIGHT = 0.1
 """Of a look, in a smoothed mean."""
 
@@ -39,12 +42,23 @@ def held_rate(before: float | None, planned_per_s: float, *, present_per_s: floa
     return before if least <= planned_per_s <= most and present_per_s <= most else planned_per_s
 
 
-def lengths_followed(memory: Memory, readings: EngineReadings) -> Memory:
+def with_lengths_held(memory: Memory, now_s: float) -> Memory:
+    """The memory without lengths that are too old to plan with."""
+    if memory.lengths_s is None:
+        return memory if memory.prompt is None else replace(memory, lengths_s=now_s)  # of a memory without the time
+    if now_s - memory.lengths_s <= LENGTHS_HELD_S:
+        return memory
+    return replace(memory, prompt=None, output=None, lengths_s=None)
+
+
+def lengths_followed(memory: Memory, readings: EngineReadings, now_s: float) -> Memory:
     """The memory with the lengths of this look."""
+    told = readings.prompt_tokens is not None and readings.output_tokens is not None
     ended = max(1.0, (readings.succeeded_per_s or 0.0) * readings.window_s)
     error = 1.0 / math.sqrt(ended)
     return replace(
         memory,
+        lengths_s=now_s if told else memory.lengths_s,
         prompt=_followed(memory.prompt, readings.prompt_tokens, error),
         output=_followed(memory.output, readings.output_tokens, error),
         prompt_cv=_varied(memory.prompt_cv, readings.prompt_cv),

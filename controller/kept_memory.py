@@ -1,7 +1,8 @@
 """What of a policy's memory is kept in its status, so that a restart or another leader does not begin from nothing.
 
 Rivals and our own last write (else a pause for a rival would end with the process that made it), and recent changes of
-the lever (else the pace would begin anew). Load and recommendations are not kept: they are looked at again, and nothing
+the lever (else the pace would begin anew). Lengths of requests too: at zero replicas nobody
+tells them. Load and recommendations are not kept: they are looked at again, and nothing
 is scaled down meanwhile.
 """
 
@@ -15,8 +16,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from controller.memory import Change, Memory
+from controller.memory import Change, Followed, Memory
 from controller.trust import LAST_S
+from models.token_lengths import MAX_TOKENS
 
 LONGEST_PERIOD_S = 1800.0
 """Of a scaling policy."""
@@ -33,7 +35,8 @@ _FIELDS = [each.name for each in fields(Memory)]
 _OF_WRITERS = tuple(name for name in _FIELDS if name.startswith(("writ", "rival", "tried")))
 _CHANGES = tuple(name for name in _FIELDS if name.endswith("changes"))
 _DRIFTS = tuple(name for name in _FIELDS if name.endswith("drifted"))
-_ALSO = ("target_uid", "current", "running", "slowdown")
+_LENGTHS = ("prompt", "output", "lengths_s")
+_ALSO = ("target_uid", "current", "running", "slowdown", *_LENGTHS)
 _KEPT = {*_OF_WRITERS, *_CHANGES, *_DRIFTS, *(name for name in _FIELDS if name in _ALSO)}
 _WORTH_A_WRITE = tuple(name for name in _OF_WRITERS if name != "writer")
 """The rest is kept when something else is told."""
@@ -93,12 +96,20 @@ def _within_reason(left: Memory) -> Memory:
     drifts = {name: getattr(left, name) for name in (*_DRIFTS, "slowdown")}
     if any(each is not None and not 1.0 / MOST_DRIFT <= each <= MOST_DRIFT for each in drifts.values()):
         drifts = {**dict.fromkeys(_DRIFTS), "slowdown": 1.0}
+    lengths = {name: getattr(left, name) for name in _LENGTHS}
+    if not all(_a_length(each) for each in (left.prompt, left.output)) or not _a_time(left.lengths_s):
+        lengths = dict.fromkeys(_LENGTHS)
     return replace(
         left,
         rival_writes=min(max(left.rival_writes, 0), MOST_RIVAL_WRITES),
         rival_since_s=left.rival_since_s if _a_time(left.rival_since_s) else None,
         **drifts,
+        **lengths,
     )
+
+
+def _a_length(length: Followed | None) -> bool:
+    return length is not None and all(1.0 <= each <= MAX_TOKENS for each in (length.mean, length.held))
 
 
 def _a_time(value: float | None) -> bool:

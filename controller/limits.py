@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from controller.capacity_policy import DAYS, Bounds, Schedule
+from controller.capacity_policy import DAYS, MAX_REPLICAS, Bounds, Schedule
 from controller.reasons import Code, Reason
 from controller.snapshot import Snapshot, Target
 
@@ -80,7 +80,9 @@ def _of_gpus(bounds: Bounds, per_replica: int) -> list[tuple[int, Reason]]:
         most.append((count, Reason(code=Code.GPU_LIMIT, message=message)))
     if bounds.budget_per_hour is not None and bounds.gpu_price_per_hour is not None:
         price = bounds.gpu_price_per_hour * per_replica
-        count = math.floor(bounds.budget_per_hour / price + 1e-9)
+        # Compared before it is divided: whatever the price, no more are asked for than a policy may.
+        many = bounds.budget_per_hour >= price * MAX_REPLICAS
+        count = MAX_REPLICAS if many else math.floor(bounds.budget_per_hour / price + 1e-9)
         message = f"bounds.budgetPerHour {bounds.budget_per_hour:g} pays for {count} replicas at {price:g} an hour"
         most.append((count, Reason(code=Code.BUDGET, message=message)))
     return most
@@ -96,11 +98,14 @@ def _of_quota(snapshot: Snapshot, per_replica: int) -> list[tuple[int, Reason]]:
 
 
 def in_force(schedule: Schedule, now_s: float) -> bool:
-    """Whether a schedule holds now, on the clocks of its time zone; its days are those on which it starts."""
+    """Whether a schedule holds now, on the clocks of its time zone; its days are those on which it starts.
+
+    One that ends when it starts lasts for a whole day.
+    """
     local = datetime.fromtimestamp(now_s, ZoneInfo(schedule.time_zone))
     now, start, end = local.strftime("%H:%M"), schedule.start, schedule.end
     today, yesterday = DAYS[local.weekday()], DAYS[local.weekday() - 1]
-    if start <= end:
+    if start < end:
         return today in schedule.days and start <= now < end
     return (today in schedule.days and now >= start) or (yesterday in schedule.days and now < end)
 

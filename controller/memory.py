@@ -48,6 +48,8 @@ class Memory:
     prompt: Followed | None = None
     """Tokens."""
     output: Followed | None = None
+    lengths_s: float | None = None
+    """When a look told lengths last: they are held for `controller.held_load.LENGTHS_HELD_S`."""
     prompt_cv: float | None = None
     """Coefficients of variation that are planned with; None where no histogram has told them."""
     output_cv: float | None = None
@@ -74,7 +76,9 @@ class Memory:
     looked_s: float | None = None
     """The last look, whether anything was concluded from it or not."""
     rates_since_s: float | None = None
-    """When something was concluded again after nothing had been; None where it always was."""
+    """When rates were seen again after they had not been; None where they always were."""
+    rates_seen_s: float | None = None
+    """When they were seen last, whether anything was concluded from them or not."""
     written: int | None = None
     """Replicas (or the scaler's minimum) that we wrote last."""
     written_max: int | None = None

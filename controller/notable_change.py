@@ -22,7 +22,7 @@ NOTABLE = 0.1
 BY_CHANCE = 3.0
 COUNTED_S = 60.0
 """Counts of a minute differ by some of their standard deviations from one minute to the next, and nothing is new."""
-_TOLD_BY_FIGURES = {Code.DEMAND_EXPECTED, Code.QUEUE_WAITS}
+_TOLD_BY_FIGURES = {Code.DEMAND_EXPECTED, Code.QUEUE_WAITS, Code.LENGTHS_HELD}
 """They come and go with the noise of the load, which is told itself."""
 _ORDINARY = {Code.STEADY, Code.AT_MINIMUM, Code.STABILIZING, Code.DEMAND_FELL, Code.LENGTHS_ASSUMED}
 """They change with the replicas that are needed, or once, as lengths become known."""

@@ -74,10 +74,14 @@ class _Case:
         if wrong:
             return Observation(evidence=Evidence.CONTRADICTORY, message=wrong)
         # Functions over a window tell of pods for as long after they have gone.
-        if Meaning.NEWEST not in self.values or self._wanted == 0:
+        if Meaning.NEWEST not in self.values:
             return self._silent()
+        if self._wanted == 0:
+            others = self._of_others() if self.target is not None and self.target.pods.there is not None else ""
+            return Observation(evidence=Evidence.CONTRADICTORY, message=others) if others else self._silent()
         doubts = (
             (Evidence.CONTRADICTORY, self._of_nobody()),
+            (Evidence.CONTRADICTORY, self._of_others()),
             (Evidence.SKEWED, self._ahead()),
             (Evidence.STALE, self._stale()),
             (Evidence.PARTIAL, self._partial()),
@@ -123,6 +127,25 @@ class _Case:
             "target's series?"
         )
 
+    def _of_others(self) -> str:
+        """More pods report than the target has: some of them are another's, and its own may be silent among them.
+
+        Pods that went a moment ago may still be told of: where samples are old, that is said instead.
+        """
+        reporting = pods_of(self.values)
+        if self.target is None or reporting <= self.target.pods.most_reporting or self._silent_pod():
+            return ""
+        return (
+            f"{reporting} pods report and the target has {self.target.pods.most_reporting}: spec.metrics.matchLabels "
+            "names another target's series too; add a label that only this target's have"
+        )
+
+    def _silent_pod(self) -> str:
+        oldest_s = self.values.get(Meaning.OLDEST, self.answer.server_s)
+        if self.answer.server_s - oldest_s > self.trust.stale_after_s:
+            return f"a pod has not reported since {at(oldest_s)}"
+        return ""
+
     def _ahead(self) -> str:
         ahead_s = self.values[Meaning.NEWEST] - self.answer.server_s
         return f"a sample is more than {self.trust.skew_s:g} s in the future" if ahead_s > self.trust.skew_s else ""
@@ -142,9 +165,8 @@ class _Case:
         pods = pods_of(self.values)
         if self._ready is not None and pods < self._ready:
             yield f"{pods} of {self._ready} ready pods report"
-        oldest_s = self.values.get(Meaning.OLDEST, self.answer.server_s)
-        if self.answer.server_s - oldest_s > self.trust.stale_after_s:
-            yield f"a pod has not reported since {at(oldest_s)}"
+        if self._silent_pod():
+            yield self._silent_pod()
         if self.arrivals is not None and self.arrivals.per_s is None:
             yield f"{self.arrivals.problem}; arrivals are those that the engines count"
 

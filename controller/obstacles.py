@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from controller.capacity_model import CapacityModel
-from controller.demand import arrivals_per_s
+from controller.demand import arrivals_per_s, nothing_comes
+from controller.impossible import impossible
+from controller.memory import Memory
 from controller.reasons import Code, Reason
 from controller.recalibration import Drift
 from controller.rivals import Rivalry
-from controller.snapshot import Evidence, Snapshot
+from controller.snapshot import Evidence, Snapshot, Target
 
 _BY_EVIDENCE = {
     Evidence.PARTIAL: Code.METRICS_PARTIAL,
@@ -41,13 +43,13 @@ class Obstacles:
 def obstacles(snapshot: Snapshot, rival: Rivalry, capacity: CapacityModel | None) -> Obstacles:
     """All of them."""
     return Obstacles(
-        blind=tuple(_blind(snapshot, capacity)),
+        blind=tuple(_blind(snapshot, capacity, rival.memory)),
         holding=tuple(_holding(snapshot, rival)),
-        no_scale_down=tuple(_no_scale_down(snapshot, rival)),
+        no_scale_down=tuple(_no_scale_down(snapshot, rival, capacity)),
     )
 
 
-def _blind(snapshot: Snapshot, capacity: CapacityModel | None) -> Iterator[Reason]:
+def _blind(snapshot: Snapshot, capacity: CapacityModel | None, memory: Memory) -> Iterator[Reason]:
     if snapshot.cluster_problem:
         # What is not read is not known to be missing: nothing more is said of target, scaler and profile.
         yield Reason(code=Code.CLUSTER_UNREADABLE, message=snapshot.cluster_problem)
@@ -64,16 +66,35 @@ def _blind(snapshot: Snapshot, capacity: CapacityModel | None) -> Iterator[Reaso
         message = observation.message or "nothing is known of the load"
         yield Reason(code=code, message=message)
         return
+    wrong = "; ".join(list(impossible(observation.readings))[:3])
+    if wrong:
+        yield Reason(code=Code.METRICS_CONTRADICTORY, message=wrong)
+        return
+    if snapshot.sharing_policies:
+        yield Reason(code=Code.SHARED_SERIES, message=shared_series_told(snapshot))
     if arrivals_per_s(observation.readings) is None:
         yield Reason(code=Code.METRICS_ABSENT, message="no counter tells what arrives")
-    yield from _lengths(snapshot, capacity)
+    yield from _lengths(snapshot, capacity, memory)
 
 
-def _lengths(snapshot: Snapshot, capacity: CapacityModel | None) -> Iterator[Reason]:
+def shared_series_told(snapshot: Snapshot) -> str:
+    """Whose load is counted as this policy's."""
+    others = ", ".join(snapshot.sharing_policies[:5]) + (" and more" if len(snapshot.sharing_policies) > 5 else "")
+    return (
+        f"spec.metrics.matchLabels selects the series of {others} too, of another target: their load would be counted "
+        "as this one's; nothing is scaled until a label tells them apart"
+    )
+
+
+def _lengths(snapshot: Snapshot, capacity: CapacityModel | None, memory: Memory) -> Iterator[Reason]:
+    """Lengths are needed where requests come, and may have ended: by this look, by one before it, or as stated."""
+    readings, target = snapshot.observation.readings, snapshot.target
     if capacity is None or not capacity.makes_tokens or snapshot.spec.workload.input_tokens is not None:
         return
-    readings = snapshot.observation.readings
-    if readings is None or readings.prompt_tokens is None or readings.output_tokens is None:
+    if readings is None or nothing_comes(readings) or (target is not None and target.pods.ready == 0):
+        return
+    seen = ((readings.prompt_tokens, memory.prompt), (readings.output_tokens, memory.output))
+    if any(told is None and held is None for told, held in seen):
         message = (
             "no request has ended in the window, so lengths are not known; spec.workload states them for such times"
         )
@@ -88,10 +109,25 @@ def _holding(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
     if snapshot.being_deleted:
         message = f"{snapshot.being_deleted} is being deleted; nothing is written"
         yield Reason(code=Code.BEING_DELETED, message=message)
+    scaler = snapshot.scaler
+    if scaler is not None and scaler.paused:
+        message = (
+            f"{scaler.kind} {scaler.name} is paused by its annotation {scaler.paused}: nothing is written meanwhile"
+        )
+        yield Reason(code=Code.SCALER_PAUSED, message=message)
     yield from rival.reasons
 
 
-def _no_scale_down(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
+def _none_ends(snapshot: Snapshot, capacity: CapacityModel | None) -> bool:
+    """Whether requests are inside and none has ended: engines that hang, or very long streams, look like no load."""
+    readings = snapshot.observation.readings
+    if readings is None or capacity is None or not capacity.makes_tokens:
+        return False
+    told = None not in (readings.prompt_tokens, readings.output_tokens)
+    return not told and snapshot.spec.workload.input_tokens is None and not nothing_comes(readings)
+
+
+def _no_scale_down(snapshot: Snapshot, rival: Rivalry, capacity: CapacityModel | None) -> Iterator[Reason]:
     evidence = snapshot.observation.evidence
     if not evidence.complete:
         code = _BY_EVIDENCE.get(evidence, Code.METRICS_ABSENT)
@@ -113,9 +149,14 @@ def _no_scale_down(snapshot: Snapshot, rival: Rivalry) -> Iterator[Reason]:
             "profile again; nothing is scaled down"
         )
         yield Reason(code=Code.PROFILE_STALE, message=message)
-    target = snapshot.target
-    if target is None:
-        return
+    if _none_ends(snapshot, capacity):
+        message = "requests are inside and none has ended in the window; nothing is scaled down meanwhile"
+        yield Reason(code=Code.LENGTHS_HELD, message=message)
+    if snapshot.target is not None:
+        yield from _target_unsettled(snapshot.target)
+
+
+def _target_unsettled(target: Target) -> Iterator[Reason]:
     if target.rolling:
         yield Reason(code=Code.ROLLOUT, message="a rolling update goes on; nothing is scaled down meanwhile")
     if target.status_behind:

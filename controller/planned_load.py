@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from controller.capacity_model import CapacityModel, Load
 from controller.decision import DemandView
-from controller.demand import arrivals_per_s, to_drain_per_s
-from controller.held_load import held_rate
+from controller.demand import arrivals_per_s, nothing_comes, to_drain_per_s
+from controller.held_load import LENGTHS_HELD_S, held_rate
 from controller.memory import Followed, Memory, Sample
 from controller.reasons import Code, Reason
 from controller.snapshot import EngineReadings, Snapshot
+from controller.trust import at
 from models.demand_forecast import level_and_trend
 from planner.units import format_number, format_seconds
 
@@ -58,9 +59,11 @@ def planned_load(snapshot: Snapshot, memory: Memory, capacity: CapacityModel, re
     if (
         capacity.makes_tokens
         and snapshot.spec.workload.input_tokens is None
+        and load.prompt_tokens is not None
         and None in (memory.prompt_cv, memory.output_cv)
     ):
         reasons.append(_spread_assumed(load))
+    reasons += _lengths_told(snapshot, memory, capacity, readings, load)
     view = DemandView(
         arriving_per_s=arriving,
         planned_per_s=planned,
@@ -71,6 +74,27 @@ def planned_load(snapshot: Snapshot, memory: Memory, capacity: CapacityModel, re
         slowdown=memory.slowdown,
     )
     return PlannedLoad(load=load, view=view, reasons=tuple(reasons))
+
+
+def _lengths_told(
+    snapshot: Snapshot, memory: Memory, capacity: CapacityModel, readings: EngineReadings, load: Load
+) -> list[Reason]:
+    """Whose lengths are planned with where no request tells them now; nothing where nothing is planned for."""
+    told = None not in (readings.prompt_tokens, readings.output_tokens)
+    if told or not capacity.makes_tokens or snapshot.spec.workload.input_tokens is not None or not load.rate_per_s:
+        return []
+    if load.prompt_tokens is None or load.output_tokens is None:
+        message = (
+            "no request has ended yet, so lengths are not known: one replica, or as many as there are, until some tell "
+            "them; spec.workload states them for such times"
+        )
+        return [] if nothing_comes(readings) else [Reason(code=Code.LENGTHS_UNKNOWN, message=message)]
+    message = (
+        f"no request has ended in the window; planned with lengths of {at(memory.lengths_s or snapshot.now_s)}, "
+        f"{format_number(load.prompt_tokens)} tokens in and {format_number(load.output_tokens)} out; they are held for "
+        f"{LENGTHS_HELD_S / 86_400.0:.0f} days"
+    )
+    return [Reason(code=Code.LENGTHS_HELD, message=message)]
 
 
 def _spread_assumed(load: Load) -> Reason:

@@ -12,6 +12,7 @@ from controller.controller import Asked
 from controller.observe import observe_all
 from controller.prometheus import PrometheusSettings
 from controller.queries import SeriesOf, plan_queries
+from controller.recent_pods import RecentPods
 from controller.snapshot import Observation
 from controller.snapshots import Key
 from controller.spread_observer import SpreadObserver
@@ -31,6 +32,7 @@ class PrometheusObserver:
         self._spreads = SpreadObserver()
         self.odd_rows = 0
         """Of the last tick's answers, left out."""
+        self._pods = RecentPods(within_s=float(self._window_s))
 
     def __call__(self, asked: Mapping[Key, Asked]) -> dict[Key, Observation]:
         """What is believed of each policy's load."""
@@ -43,7 +45,7 @@ class PrometheusObserver:
         answers = ask(self._server, plan, clock=time.time)
         self._told_of_odd(answers)
         self._spreads.look(self._server, series, plan, took_s=time.monotonic() - began_s)
-        targets = {each.policy.key: each.target for each in asked.values()}
+        targets = self._pods.seen({each.policy.key: each.target for each in asked.values()})
         found = self._spreads.seen(observe_all(plan, answers, targets, self._trust))
         return {key: found[each.policy.key] for key, each in asked.items() if each.policy.key in found}
 

@@ -18,6 +18,8 @@ MOST_KV = 1.5
 """vLLM has shown a little more than 1."""
 MOST = 1e15
 """Of anything else, such as a sum of tokens a second."""
+LEAST_TOKENS = 0.99
+"""Of a mean, each request having one at least: sum and count are rates that are extrapolated each by itself."""
 _MOST_MEAN = {PROMPT: 1e8, OUTPUT: 1e8, TTFT: 86_400.0, ITL: 86_400.0, E2E: 864_000.0}
 _MOST_OF_A_POD = {
     **dict.fromkeys((Meaning.SUCCEEDED, Meaning.FAILED, Meaning.REJECTED), MOST_PER_S),
@@ -48,8 +50,11 @@ def contradictions(values: Values, *, pods: int) -> Iterator[str]:
             yield f"{_said(meaning)} is {value:g}{f' of {pods} pods' if meaning in _MOST_OF_A_POD else ''}"
     for pair, most in _MOST_MEAN.items():
         mean = mean_of(values, pair)
+        named = _said(pair[0]).removesuffix(" sum")
         if mean is not None and mean > most:
-            yield f"the mean of {_said(pair[0]).removesuffix(' sum')} is {mean:g}"
+            yield f"the mean of {named} is {mean:g}"
+        elif mean is not None and pair in (PROMPT, OUTPUT) and mean < LEAST_TOKENS:
+            yield f"the mean of {named} of the requests that ended is {mean:g}: each has one at least"
 
 
 def _most(meaning: Meaning, pods: int) -> float:

@@ -36,6 +36,7 @@ class Code(StrEnum):
     SCALER_DIFFERS = "ScalerAsksForMore"
     # What holds everything
     PAUSED = "Paused"
+    SCALER_PAUSED = "ScalerPaused"
     KILL_SWITCH = "KillSwitch"
     BEING_DELETED = "BeingDeleted"
     ADVISE = "AdviseOnly"
@@ -53,11 +54,13 @@ class Code(StrEnum):
     PROMETHEUS_UNREACHABLE = "PrometheusUnreachable"
     CLOCK_SKEW = "ClockSkew"
     LENGTHS_UNKNOWN = "LengthsUnknown"
+    LENGTHS_HELD = "LengthsHeld"
     LENGTHS_ASSUMED = "LengthSpreadAssumed"
     BEYOND_MODEL = "LoadBeyondModel"
     WRITE_REFUSED = "WriteRefused"
     RIVAL_WRITER = "RivalWriter"
     TWO_POLICIES = "TwoPoliciesOneTarget"
+    SHARED_SERIES = "SeriesOfTwoTargets"
     UNMANAGED_SCALER = "ScalerNotNamed"
 
 

@@ -93,6 +93,16 @@ class Pods:
     """Restarting again and again."""
     outdated: int = 0
     """Of an older revision, while a rolling update goes on."""
+    there: int | None = None
+    """Pods that run or are about to, those on their way out too: no more can report. None where they were not counted.
+
+    Of groups every pod counts: which of them report is the engine's own affair.
+    """
+
+    @property
+    def most_reporting(self) -> int:
+        """Pods of the target that may report now."""
+        return max(self.there or 0, self.ready + self.failing + (self.starting if self.there is None else 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +159,8 @@ class Scaler:
     """Of the object as it was seen."""
     keda_owned: bool = False
     """An HPA that a ScaledObject owns."""
+    paused: str = ""
+    """The annotation by which a person has told KEDA to leave the target alone; empty for none."""
     idle: int | None = None
     """KEDA's idleReplicaCount: what its target has while its triggers are inactive, whatever the minimum."""
 
@@ -174,6 +186,8 @@ class Snapshot:
     scaler_problem: str = ""
     other_policies: tuple[str, ...] = ()
     """Policies that name the same target."""
+    sharing_policies: tuple[str, ...] = ()
+    """Policies of other targets whose series this policy's labels select too."""
     unmanaged_scaler: str = ""
     """An HPA or ScaledObject on the target that the policy does not name."""
     gpus_free: int | None = None

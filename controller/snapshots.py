@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from weakref import WeakValueDictionary
 
 from pydantic import ValidationError
@@ -15,12 +16,17 @@ from controller.capacity_policy import CapacityPolicy
 from controller.cluster_view import ClusterView, TargetView, target_view
 from controller.decision_log import digest
 from controller.kubernetes_api import Document
+from controller.selector import Labels
 from controller.snapshot import Evidence, Observation, Snapshot
 from models.errors import InvalidInput
 from planner.profile import EngineProfile
 
 LOG = logging.getLogger("replicast.cluster")
+MOST_SHARING = 6
+"""Policies that are named; that there are more is told by the last."""
 Key = tuple[str, str]
+_Measured = tuple[tuple[str, str, str], str]
+"""A target and its engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +71,57 @@ def shared_targets(policies: Mapping[Key, CapacityPolicy]) -> dict[Key, tuple[st
     """For each policy the others that name its target."""
     by_target: dict[tuple[str, str, str], list[Key]] = defaultdict(list)
     for key, policy in policies.items():
-        ref = policy.spec.target_ref
-        by_target[policy.metadata.namespace, ref.kind, ref.name].append(key)
+        by_target[_target_of(policy)].append(key)
     return {
         key: tuple("/".join(other) for other in sorted(keys) if other != key)
         for keys in by_target.values()
         for key in keys
     }
+
+
+def shared_series(
+    policies: Mapping[Key, CapacityPolicy], profiles: Mapping[Key, Profile]
+) -> dict[Key, tuple[str, ...]]:
+    """For each policy those of other targets whose engines' series its labels select, too.
+
+    All of another's series are among ours where its labels are ours and perhaps more. Labels that only may have series
+    in common are left to the count of the pods that report.
+    """
+    by_labels: dict[Labels, list[Key]] = defaultdict(list)
+    for key, policy in sorted(policies.items()):
+        by_labels[frozenset(policy.spec.metrics.match_labels.items())].append(key)
+    of = {key: (_target_of(policy), _engine(policy, profiles)) for key, policy in policies.items()}
+    found: dict[Labels, list[list[Key]]] = {labels: [] for labels in by_labels}
+    names = {frozenset(name for name, _ in labels) for labels in by_labels}
+    for labels, keys in by_labels.items():
+        for some in names:
+            wider = frozenset(pair for pair in labels if pair[0] in some)
+            if len(wider) == len(some) and wider in found:
+                found[wider].append(keys)
+    return {
+        key: tuple(islice(("/".join(other) for other in chain(*others) if _counted(of[key], of[other])), MOST_SHARING))
+        for labels, others in found.items()
+        for key in by_labels[labels]
+    }
+
+
+def _counted(mine: _Measured, theirs: _Measured) -> bool:
+    """Whether the other's load is mixed up with ours: of another target, and of an engine whose metrics are the same.
+
+    Where an engine is not known it may be any.
+    """
+    return mine[0] != theirs[0] and (mine[1] == theirs[1] or "" in (mine[1], theirs[1]))
+
+
+def _target_of(policy: CapacityPolicy) -> tuple[str, str, str]:
+    ref = policy.spec.target_ref
+    return policy.metadata.namespace, ref.kind, ref.name
+
+
+def _engine(policy: CapacityPolicy, profiles: Mapping[Key, Profile]) -> str:
+    """Empty where it is not known."""
+    profile = profiles.get((policy.metadata.namespace, policy.spec.profile_ref.name))
+    return "" if profile is None or profile.capacity is None else profile.capacity.profile.spec.engine
 
 
 def snapshot_of(
@@ -83,6 +133,7 @@ def snapshot_of(
     profile: Profile | None,
     others: tuple[str, ...],
     killed: bool,
+    sharing: tuple[str, ...] = (),
 ) -> Snapshot:
     """One policy at one moment."""
     missing = f"EngineProfile {policy.metadata.namespace}/{policy.spec.profile_ref.name} is not there"
@@ -101,6 +152,7 @@ def snapshot_of(
         scaler=seen.scaler,
         scaler_problem=seen.scaler_problem,
         other_policies=others,
+        sharing_policies=sharing,
         unmanaged_scaler=seen.unmanaged_scaler,
         gpus_free=seen.gpus_free,
         killed=killed,

@@ -62,7 +62,7 @@ class Step:
         if wanted < self.current:
             return self._down(wanted, reasons)
         if not reasons:
-            reasons.append(Reason(code=Code.STEADY, message=f"{self.current} replicas are what is needed"))
+            reasons.append(Reason(code=Code.STEADY, message=f"{_replicas(self.current)} what is needed"))
         return self.current, reasons
 
     def _up(self, wanted: int, reasons: list[Reason]) -> tuple[int, list[Reason]]:
@@ -124,6 +124,10 @@ class Step:
             current, wanted, self._memory.changes, up=behavior.scale_up, down=behavior.scale_down,
             now_s=self._snapshot.now_s,
         )  # fmt: skip
+
+
+def _replicas(count: int) -> str:
+    return "1 replica is" if count == 1 else f"{count} replicas are"
 
 
 def risen(snapshot: Snapshot, memory: Memory, wanted: int) -> tuple[int, list[Reason]]:

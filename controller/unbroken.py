@@ -17,15 +17,16 @@ def unbroken(memory: Memory, snapshot: Snapshot) -> Memory:
     """The memory as far as it holds now.
 
     A clock that was put back leaves nothing in the future: what would lie there has happened now, so that nothing is
-    scaled down sooner and no limit of pace lasts for hours. A look that concluded nothing may have been in an outage of
-    the metrics: rates are of a whole window again one window later. A gap as long as the window of scaling down (no
+    scaled down sooner and no limit of pace lasts for hours. A look that saw no rates was in an outage of the metrics:
+    they are of a whole window again one window later. A gap as long as the window of scaling down (no
     metrics, a process that stood still, a clock that was put forward) begins the watch anew: nobody knows what was
     needed then.
     """
     now_s = snapshot.now_s
     memory = _pods_seen(_not_ahead(memory, now_s), snapshot)
     concluded_s = memory.recommended[-1].at_s if memory.recommended else -math.inf
-    if memory.looked_s is not None and memory.looked_s > concluded_s:
+    rates_s = concluded_s if memory.rates_seen_s is None else max(concluded_s, memory.rates_seen_s)
+    if memory.looked_s is not None and memory.looked_s > rates_s:
         memory = replace(memory, rates_since_s=now_s)
     if _gap(memory, now_s - concluded_s, snapshot.spec.behavior.scale_down.stabilization_window_seconds):
         memory = replace(memory, since_s=now_s)
@@ -50,7 +51,7 @@ def _not_ahead(memory: Memory, now_s: float) -> Memory:
     times = [memory.since_s]
     times += [each.at_s for each in memory.recommended[-1:]] + [each.at_s for each in memory.changes[-1:]]
     times += [each.at_s for each in memory.running_changes[-1:]]
-    times += [at_s for at_s in (memory.rival_since_s, memory.looked_s) if at_s is not None]
+    times += [at_s for at_s in (memory.rival_since_s, memory.looked_s, memory.lengths_s) if at_s is not None]
     if max(times) <= now_s:
         return memory
     return replace(
@@ -62,6 +63,8 @@ def _not_ahead(memory: Memory, now_s: float) -> Memory:
         running_changes=tuple(replace(each, at_s=min(each.at_s, now_s)) for each in memory.running_changes),
         looked_s=_at_most(memory.looked_s, now_s),
         rates_since_s=_at_most(memory.rates_since_s, now_s),
+        rates_seen_s=_at_most(memory.rates_seen_s, now_s),
+        lengths_s=_at_most(memory.lengths_s, now_s),
         compared_s=_at_most(memory.compared_s, now_s),
         ready_since_s=min(memory.ready_since_s, now_s),
         rival_since_s=_at_most(memory.rival_since_s, now_s),

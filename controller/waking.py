@@ -35,7 +35,7 @@ def at_zero(snapshot: Snapshot, needed: int | None, holding: Sequence[Reason]) -
     if snapshot.switched_off:
         message = f"HPA {scaler.name} is disabled by Kubernetes (ScalingDisabled) as its target has 0 replicas"
         return Reason(code=Code.TARGET_AT_ZERO, message=f"{message}; {_remedy(snapshot, holding)}")
-    if scaler.idle is not None and target.replicas <= scaler.idle:
+    if scaler.idle is not None and not scaler.paused and target.replicas <= scaler.idle:
         message = (
             f"ScaledObject {scaler.name} keeps its idleReplicaCount of {scaler.idle} while its triggers are inactive, "
             "whatever its minimum: remove idleReplicaCount, or set bounds.min to 0 where that is meant"

@@ -75,6 +75,8 @@ def format_seconds(seconds: float | None) -> str:
     """Three significant digits with the unit that reads best: `45.2 ms`, `1.17 s`, `2.5 min`."""
     if seconds is None or not math.isfinite(seconds):
         return "—"
+    if seconds == 0.0:
+        return "0 s"
     if seconds < 1e-3:
         return f"{_three(seconds * 1e6)} µs"
     if seconds < 1.0:

@@ -45,7 +45,7 @@ def policy(name: str = "chat", **spec: Any) -> dict[str, Any]:
         "spec": {
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "chat"},
             "profileRef": {"name": PROFILE},
-            "metrics": {"matchLabels": {"namespace": "serving"}},
+            "metrics": {"matchLabels": {"namespace": "serving", "model_name": name}},
             "objectives": ["ttft:p99<=500ms", "itl:p95<=60ms"],
             "bounds": {"min": 1, "max": 20},
             "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": [_quick()]}},

@@ -167,6 +167,15 @@ def test_a_scaled_object_of_keda_is_changed_and_its_hpa_left_alone(chat):
     spec = chat.get("scaledobject")["spec"]
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (2, 20)
     assert chat.replicas() == 1  # KEDA itself is not here
+    chat.kubectl("annotate", "scaledobject", "chat", "autoscaling.keda.sh/paused-replicas=0")
+    eventually(lambda: any(each.paused for each in chat.controller.caches.view().scaled_objects.values()))
+    chat.tick()
+    decision = chat.decision(chat.tick(120.0))
+    assert (decision.write, decision.proposed is not None) == (None, True)
+    status, reason, message = condition(decision, "ScalingActive")
+    assert (status, reason) == ("False", "ScalerPaused")
+    assert "autoscaling.keda.sh/paused-replicas: 0" in message
+    assert chat.get("scaledobject")["spec"] == spec
 
 
 def test_a_leader_worker_set_is_scaled_by_groups(chat):

@@ -66,7 +66,7 @@ def test_the_last_decision_is_told_from_status_and_events(chat, control_plane, t
     for words in (
         f"{chat.namespace}/chat, 2027-01-15 08:00:45 UTC\n",
         "160 requests/s of 512 tokens in and 128 out arrive.",
-        "1 replicas are asked for, 1 are ready, 4 are needed by ",
+        "1 replica is asked for, 1 is ready, 4 are needed by ",
         "Mode is Advise, so nothing is written; it would be from 1 to 2.",
         "the scale-up policy allows 2 now (Paced)",
         "ScalingActive is False since 2027-01-15T08:00:15Z: spec.mode is Advise: nothing is written (AdviseOnly)",

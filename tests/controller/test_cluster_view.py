@@ -165,6 +165,29 @@ def test_a_disruption_budget_holds_for_the_pods_that_it_selects(selector: Docume
     assert seen(view).target.disruptions_allowed == allowed
 
 
+# Scalers
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "paused"),
+    [
+        ("paused", "true", True),
+        ("paused", "yes", True),  # what is no word for false pauses
+        ("paused", "false", False),
+        ("paused-replicas", "0", True),
+        ("paused-scale-in", "true", True),
+        ("paused-scale-out", "true", True),
+        ("transfer-hpa-ownership", "true", False),
+    ],
+)
+def test_a_paused_scaled_object_is_known_by_its_annotation(annotation: str, value: str, paused: bool):
+    metadata = {"name": "chat", "annotations": {f"autoscaling.keda.sh/{annotation}": value}}
+    found = scaled_object({"metadata": metadata, "spec": {"scaleTargetRef": {"name": "chat"}}})
+    view = view_of(deployment(), a_pod(ready=True), scaled_objects={(SPACE, "chat"): found})
+    scaler = seen(view, scaledObjectRef={"name": "chat"}).scaler
+    assert scaler.paused == (f"autoscaling.keda.sh/{annotation}: {value}" if paused else "")
+
+
 # Rollouts
 
 

@@ -118,6 +118,61 @@ def test_a_write_that_fails_in_a_way_nobody_thought_of_may_have_been_made():
     assert len(world.writes) == len(NAMES) - 1
 
 
+def test_a_decision_that_fails_is_told_in_status_event_and_metrics_and_recovers(monkeypatch):
+    world = SoakWorld(0)
+    for _ in range(3):
+        world.tick()
+    controller = world.controllers["one"].controller
+    failing, works = [True], loop.decide
+
+    def fails(snapshot, memory, capacity):
+        if snapshot.policy == f"{SPACE}/plain" and failing[0]:
+            raise OverflowError("cannot convert float infinity to integer")
+        return works(snapshot, memory, capacity)
+
+    monkeypatch.setattr(loop, "decide", fails)
+    events = told_events(controller)
+    world.told.clear()
+    world.settle()
+    for _ in range(3):
+        ticked = controller.tick()
+    assert "OverflowError" in ticked.undecided[SPACE, "plain"]
+    assert [each["reason"] for each in events].count("ControllerFailed") == 1
+    page = controller.telemetry.text().decode()
+    of = 'namespace="serving",policy="plain"'
+    assert f"replicast_policy_failures_total{{{of}}} 3.0" in page
+    assert f"replicast_needed_replicas{{{of}}} NaN" in page
+    assert f'replicast_policy_condition{{{of},type="Ready"}} 0.0' in page
+    (status,) = [told for _, name, told in world.told if name == "plain"]  # once, not at every tick
+    found = {each["type"]: (each["status"], each["reason"]) for each in status["conditions"]}
+    assert found["Ready"] == found["ScalingActive"] == ("False", "ControllerFailed")
+    assert found["MetricsFresh"] == ("Unknown", "ControllerFailed")
+    failing[0] = False
+    world.tick()
+    (*_, last) = [told for _, name, told in world.told if name == "plain"]
+    assert {each["type"]: each["status"] for each in last["conditions"]}["Ready"] == "True"
+
+
+def test_a_status_that_cannot_be_told_spares_the_others():
+    world = SoakWorld(0)
+    world.settle()
+    controller = world.controllers["one"].controller
+    tell = controller._statuses.tell
+
+    def fails_once(policy, *rest, **more):
+        if policy.metadata.name == "capped":
+            raise ValueError("no status")
+        return tell(policy, *rest, **more)
+
+    controller._statuses.tell = fails_once
+    controller.tick()
+    assert {name for _, name, _ in world.told} == set(NAMES) - {"capped"}
+    assert (
+        'replicast_policy_failures_total{namespace="serving",policy="capped"} 2.0'
+        in controller.telemetry.text().decode()
+    )
+
+
 def test_what_the_api_server_refused_is_told_in_its_own_words():
     decision = World(load=lambda _: 160.0, replicas=1).tick()
     error = ApiError(status=403, reason="Forbidden", verb="PATCH", path="/apis/x", message='cannot patch "x"')

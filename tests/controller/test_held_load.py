@@ -67,7 +67,7 @@ def test_lengths_follow_a_change_at_once_and_noise_slowly():
     def look(prompt: float, rate: float = 50.0) -> float:
         nonlocal memory
         seen = readings(START, rate, 1, prompt_tokens=prompt)
-        memory = lengths_followed(memory, seen)
+        memory = lengths_followed(memory, seen, START)
         assert memory.prompt is not None
         return memory.prompt.held
 

@@ -13,6 +13,7 @@ from controller.demand import arrivals_per_s
 from controller.meanings import Meaning as M
 from controller.observe import observe_all
 from controller.queries import MEANING, plan_queries
+from controller.recent_pods import RecentPods
 from controller.snapshot import Evidence, Observation, Pods, Target
 from models.errors import InvalidInput
 from tests.controller.test_queries import series_of
@@ -90,6 +91,17 @@ def seen(case: Case) -> Observation:
 CASES = {
     "all is well": Case(Evidence.FRESH),
     "more pods report than are ready": Case(Evidence.FRESH, target=target(2, starting=1)),
+    "more pods report than the target has": Case(
+        Evidence.CONTRADICTORY, "3 pods report and the target has 2", target=target(2)
+    ),
+    "those of another target report in place of its own": Case(
+        Evidence.CONTRADICTORY, "add a label that only this target's have", target=target(2, unschedulable=1)
+    ),
+    "a pod on its way out reports": Case(Evidence.FRESH, target=target(2, there=3)),
+    "pods that are not counted yet": Case(Evidence.CONTRADICTORY, "has 2", target=target(2, 4, starting=2, there=2)),
+    "a pod that went a while ago is old": Case(
+        Evidence.PARTIAL, "a pod has not reported since", {M.OLDEST: NOW - 46.0}, target=target(2)
+    ),
     "the target is not known": Case(Evidence.FRESH, target=None),
     "a pod was restarted": Case(Evidence.FRESH, "counters began anew 1 times in 60 s", {M.RESETS: 1.0}),
     "one ready pod does not report": Case(Evidence.PARTIAL, "3 of 4 ready pods report", target=target(4)),
@@ -136,6 +148,10 @@ CASES = {
         Evidence.FRESH, silent=True, target=target(0, 1, starting=1), gateway=GATEWAY
     ),
     "the last pods drain and the gateway tells": Case(Evidence.FRESH, target=target(0), gateway=GATEWAY),
+    "at zero those that report are another's": Case(
+        Evidence.CONTRADICTORY, "the target has 0", target=target(0, there=0), gateway=GATEWAY
+    ),
+    "at zero some are on their way out": Case(Evidence.FRESH, target=target(0, there=3), gateway=GATEWAY),
     "none reports and the gateway tells": Case(Evidence.PARTIAL, "no engine reports", silent=True, gateway=GATEWAY),
     "not a number": Case(Evidence.CONTRADICTORY, "running is not a number", {M.RUNNING: NAN}),
     "pods that are not a number": Case(Evidence.CONTRADICTORY, "pods is not a number", {M.PODS: NAN}),
@@ -145,6 +161,12 @@ CASES = {
     "more than engines do": Case(Evidence.CONTRADICTORY, "succeeded is 1e+06 of 3 pods", {M.SUCCEEDED: 1e6}),
     "memory beyond all": Case(Evidence.CONTRADICTORY, "share of KV memory in use is 40", {M.KV_USAGE: 40.0}),
     "a prompt of all books": Case(Evidence.CONTRADICTORY, "mean of prompt tokens is 1e+11", {M.PROMPT_SUM: 1e12}),
+    "prompts of no token": Case(
+        Evidence.CONTRADICTORY, "mean of prompt tokens of the requests that ended is 0", {M.PROMPT_SUM: 0.0}
+    ),
+    "answers of no token": Case(
+        Evidence.CONTRADICTORY, "mean of output tokens of the requests that ended is 0.5", {M.OUTPUT_SUM: 5.0}
+    ),
     "requests of no pod": Case(
         Evidence.CONTRADICTORY, "8 requests run although the target has no pod", target=target(0, 2, unschedulable=2)
     ),
@@ -289,3 +311,12 @@ def test_rows_that_were_not_asked_for_are_left_out():
 def test_an_answer_without_the_time_is_none(told):
     answer = read_answer(PLAN.queries[0], told, asked_s=NOW, answered_s=NOW)
     assert "is it Prometheus?" in answer.message
+
+
+def test_pods_that_went_a_moment_ago_are_no_contradiction():
+    now = [0.0]
+    recent = RecentPods(within_s=60.0, clock=lambda: now[0])
+    for now_s, pods, most in ((0.0, 3, 3), (50.0, 2, 3), (70.0, 2, 2)):
+        now[0] = now_s
+        assert recent.seen({"ns/p": target(pods)})["ns/p"].pods.most_reporting == most
+    assert recent.seen({"ns/p": None, "ns/q": target(1)})["ns/q"].pods.most_reporting == 1

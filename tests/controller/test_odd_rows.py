@@ -120,8 +120,8 @@ def test_an_answer_that_cannot_be_read_is_none():
 @pytest.mark.parametrize(
     "lengths", [{Meaning.PROMPT_SUM: 0.0}, {Meaning.OUTPUT_SUM: 0.0}, {Meaning.OUTPUT_SUM: 5e-324}]
 )
-def test_requests_of_no_tokens_are_beyond_the_model_and_no_error(lengths):
+def test_requests_of_no_tokens_contradict_themselves_and_are_no_error(lengths):
     answer = Answered(asked_s=NOW, answered_s=NOW, server_s=NOW, rows={(0, ("odd",)): {**HEALTHY, **lengths}})
     seen = observe_all(PLAN, [answer], {"ns/odd": target(2)})["ns/odd"]
     decision = World(see=lambda _, snapshot: replace(snapshot, observation=seen)).tick()
-    assert "LoadBeyondModel" in {reason.code.value for reason in decision.reasons}
+    assert "MetricsContradictory" in {reason.code.value for reason in decision.reasons}

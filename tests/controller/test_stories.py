@@ -388,6 +388,9 @@ def test_noise_about_the_notable_difference_changes_the_factor_once():
 def test_a_grace_period_shorter_than_the_longest_stream_is_told():
     world = World(see=lambda _, s: replace(s, target=replace(s.target, grace_s=1.0)))
     assert Code.GRACE_TOO_SHORT in codes(world.run(MINUTE)[-1])
+    world = World(see=lambda _, s: replace(s, target=replace(s.target, grace_s=0.0)))
+    told = [each.message for each in world.tick().reasons if each.code is Code.GRACE_TOO_SHORT]
+    assert "terminationGracePeriodSeconds is 0, and one answer" in told[0]
     world = World(see=lambda _, s: replace(s, target=replace(s.target, grace_s=600.0)))
     assert Code.GRACE_TOO_SHORT not in codes(world.run(MINUTE)[-1])
 
@@ -553,6 +556,33 @@ def test_prompts_that_no_memory_holds_are_told_and_hold_everything():
     assert len(world.writes) == writes
     assert Code.BEYOND_MODEL in codes(decision)
     assert condition(decision, "Ready")[0] == "False"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"prompt_tokens": 0.0},
+        {"output_tokens": 0.0},
+        {"output_tokens": -3.0},
+        {"prompt_tokens": float("inf")},
+        {"output_tokens": float("nan")},
+        {"succeeded_per_s": float("inf")},
+        {"arrived_per_s": float("nan")},
+        {"waiting": 1e300},
+        {"running": -5.0, "kv_usage": -1.0, "itl_s": 0.0, "ttft_s": -1.0},
+        {"prompt_tokens": 1e-12},
+    ],
+)
+def test_no_reading_stops_the_decision(odd: dict[str, float]):
+    """Whatever it is: nothing raises, nothing is removed, and the next look that makes sense is decided on."""
+    world = World(load=lambda _: 20.0, replicas=6)
+    world.run(3 * MINUTE)
+    world.see = lambda _, s: replace(s, observation=replace(s.observation, readings=readings(s.now_s, 20.0, 6, **odd)))
+    for decision in world.run(3 * MINUTE):
+        assert (decision.write, decision.desired) == (None, 6)
+        assert Code.METRICS_CONTRADICTORY in codes(decision)
+    world.see = lambda _, snapshot: snapshot
+    assert world.tick().needed == 1
 
 
 def test_a_schedule_may_allow_none_at_night():

@@ -159,3 +159,18 @@ def test_the_minimum_stays_above_the_idle_count():
     world.run(10 * MINUTE)
     assert len(world.writes) == settled
     assert Code.TARGET_AT_ZERO not in codes(world.decisions[-1])
+
+
+@pytest.mark.parametrize("load", [300.0, 0.0])
+@pytest.mark.parametrize("replicas", [0, 3])
+def test_while_a_scaled_object_is_paused_nothing_is_written_and_it_is_named(load: float, replicas: int):
+    paused = keda(min_replicas=replicas, paused="autoscaling.keda.sh/paused-replicas: 0", idle=0)
+    world = Versioned(policy=policy(**ZERO), replicas=replicas, scaler=paused, counted=True, load=lambda _: load)
+    decision = world.run(40 * MINUTE)[-1]
+    assert world.writes == []
+    status, reason, message = scaling_active(decision)
+    assert (status, reason) == ("False", "ScalerPaused")
+    assert "ScaledObject chat is paused by its annotation autoscaling.keda.sh/paused-replicas: 0" in message
+    world.scaler = replace(world.scaler, paused="", idle=None)
+    world.run(3 * MINUTE)
+    assert bool(world.writes) == (load > 0.0 or replicas > 0)

@@ -106,6 +106,9 @@ WRONG = (
     _policy("no max", "spec.bounds.max: Required value", bounds={"max": None}),
     _policy("a budget without a price", "budgetPerHour needs gpuPricePerHour", bounds={"budgetPerHour": 20}),
     _policy("a budget of nothing", "spec.bounds.budgetPerHour", bounds={"budgetPerHour": 0, "gpuPricePerHour": 1}),
+    _policy("a price that is none", "spec.bounds.gpuPricePerHour",
+            bounds={"budgetPerHour": 1e9, "gpuPricePerHour": 1e-300}),
+    _policy("an hour after midnight", "end", bounds={"schedules": [{**OFFICE, "end": "24:30"}]}),
     _policy("zero blindly", "bounds.min 0 needs metrics.arrivals: with no replica no engine", bounds={"min": 0}),
     _policy("zero blindly at night", "bounds.min 0 needs metrics", bounds={"schedules": [{**OFFICE, "min": 0}]}),
     _policy(
