@@ -88,7 +88,7 @@ class _Group:
     beyond: bool = False
     """Whether every namespace that has it has chosen as many others as it may."""
     shared: bool = False
-    """Whether it is of several namespaces: a query that fails for what one of them asks is not theirs, where it can be."""
+    """Whether it is of several namespaces: what only one of them asks for is not to spoil the query of all."""
 
     def asked(self, window_s: int) -> Asked:
         matchers = tuple(self._matchers(MAX_ALTERNATIVES))
