@@ -44,7 +44,10 @@ class PrometheusObserver:
         began_s = time.monotonic()
         answers = ask(self._server, plan, clock=time.time)
         self._told_of_odd(answers)
-        self._spreads.look(self._server, series, plan, took_s=time.monotonic() - began_s)
+        try:
+            self._spreads.look(self._server, series, plan, took_s=time.monotonic() - began_s)
+        except Exception:
+            LOG.exception("how lengths vary could not be asked for")
         targets = self._pods.seen({each.policy.key: each.target for each in asked.values()})
         found = self._spreads.seen(observe_all(plan, answers, targets, self._trust))
         return {key: found[each.policy.key] for key, each in asked.items() if each.policy.key in found}

@@ -87,6 +87,8 @@ class _Group:
     members: tuple[tuple[str, Mapping[str, str]], ...]
     beyond: bool = False
     """Whether every namespace that has it has chosen as many others as it may."""
+    shared: bool = False
+    """Whether it is of several namespaces: what only one of them asks for is not to spoil the query of all."""
 
     def asked(self, window_s: int) -> Asked:
         matchers = tuple(self._matchers(MAX_ALTERNATIVES))
@@ -202,7 +204,8 @@ def _in_turn(groups: Sequence[_Group]) -> list[_Group]:
         for _, group in sorted(chosen, key=lambda each: -common[id(each[1])]):
             found[id(group)] = group
     left = [group for group in groups if id(group) not in found]
-    return [*found.values(), *(replace(group, beyond=True) for group in left)]
+    chosen_ones = [replace(group, shared=common[id(group)] > 1) for group in found.values()]
+    return [*chosen_ones, *(replace(group, beyond=True) for group in left)]
 
 
 def namespace_of(policy: str) -> str:
@@ -220,7 +223,7 @@ def _chunks(groups: Sequence[_Group], most: int) -> tuple[list[list[_Group]], li
     left = []
     for group in groups:
         room = [each for each in chunks if len(each) < GROUPS_PER_QUERY]
-        alike = [each for each in room if each[0].kind == group.kind]
+        alike = [each for each in room if (each[0].kind, each[0].shared) == (group.kind, group.shared)]
         if group.beyond:
             left.append(group)
         elif alike:

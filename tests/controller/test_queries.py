@@ -102,6 +102,13 @@ def test_where_all_namespaces_are_greedy_each_has_its_part_and_what_they_share_i
     assert all(each.policy in crowded.engines for each in own)
 
 
+def test_what_one_namespace_alone_asks_for_is_not_in_the_query_of_all():
+    shared = [series_of(f"{space}/a", namespace=space, model_name="m") for space in ("one", "two")]
+    alone = series_of("three/a", pod="p")
+    plan = plan_queries([*shared, alone])
+    assert plan.engines["one/a"].query == plan.engines["two/a"].query != plan.engines["three/a"].query
+
+
 def test_spreads_are_asked_of_everybody_in_the_end():
     plan = plan_buckets([*odd("greedy", 20), series_of("ns/a", namespace="a")], window_s=600, most=1)
     assert "ns/a" in plan.engines
