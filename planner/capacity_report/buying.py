@@ -38,7 +38,7 @@ def laws_of(buying: Buying, options: PurchaseOptions, change: float) -> list[Nee
     years = max((covered_years(offer) for offer in options.reserved), default=1)
     growth = buying.growth
     scenarios, weights = (growth.scenarios.each, THREE_POINTS) if growth.known else ((growth.scenarios.base,), (1.0,))
-    need_at = buying.pool.need_at(growth.scenarios.base, buying.period)
+    need_at = buying.pool.need_at(growth.trend, buying.period)
     return list(laws_of_years(lambda factor: need_at(change * factor), scenarios, weights, years=years, moments=2))
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from models.capacity_exhaustion import exhaustion
 from models.demand_growth import trend_growth
-from models.demand_scenario import GrowthScenarios, stated_growth
+from models.demand_scenario import DemandScenario, GrowthScenarios, stated_growth
 from models.errors import InvalidInput
+from models.need_law import NeedLaw
 from models.purchase_offers import ExistingCommitment
 from planner.capacity_report.document import Column, Kind, Table, rows_of
 from planner.capacity_report.period import Period
-from planner.capacity_report.pools import Pool
+from planner.capacity_report.pools import RECENT_DAYS, Pool
 from planner.fleet_file import CommitmentFields, FleetFile
 
 QUANTILE = 0.99
@@ -24,8 +25,8 @@ _COLUMNS = (
     Column(key="scenario", title="Scenario"),
     Column(key="yearly_growth", title="Growth a year", kind=Kind.SHARE),
     Column(key="needed_gpus", title="Needed now", kind=Kind.COUNT,
-           meaning="GPUs that are enough in 99 % of the period's slots with the demand of its end, minimum "
-                   "replicas included"),
+           meaning="GPUs that were enough in 99 % of the slots of the period's last 28 days, as the ledger has them, "
+                   "minimum replicas included"),
     Column(key="committed_gpus", title="Committed now", kind=Kind.COUNT),
     Column(key="runs_out", title="Runs out on", kind=Kind.DATE,
            meaning="the first day on which 1 % of the slots need more than is committed"),
@@ -43,27 +44,42 @@ class PoolGrowth:
     basis: str
     known: bool = True
     """Whether somebody or something told of them; else demand stays as it is."""
+    is_trend: bool = False
+    """Of the period's own days; else growth begins at the end of the period."""
+
+    @property
+    def trend(self) -> DemandScenario | None:
+        """What the period itself grew by."""
+        return self.scenarios.base if self.is_trend else None
 
 
 def growth_of(pool: Pool, fleet: FleetFile, period: Period) -> PoolGrowth:
     """As the fleet file says, else by the trend of the period's days, else none."""
     if fleet.growth is not None:
         low, base, high = fleet.growth.low, fleet.growth.base, fleet.growth.high
-        return PoolGrowth(scenarios=stated_growth(low=low, base=base, high=high), basis="stated in the fleet file")
+        return PoolGrowth(
+            scenarios=stated_growth(low=low, base=base, high=high),
+            basis=f"stated in the fleet file; from demand of {_recent(pool, period)} on",
+        )
     try:
         trend = trend_growth(*pool.daily_requests(period))
     except InvalidInput as error:
         return PoolGrowth(
             scenarios=stated_growth(low=0.0, base=0.0, high=0.0),
-            basis=f"demand as it is: {error}; state `growth:` in the fleet file",
+            basis=f"demand of {_recent(pool, period)}: {error}; state `growth:` in the fleet file",
             known=False,
         )
     days = f"{trend.days_used} days" + (f", {trend.days_missing} missing" if trend.days_missing else "")
     return PoolGrowth(
         scenarios=trend,
+        is_trend=True,
         basis=f"trend of {days}; low and high: 1 and 9 chances in 10 that growth is no more. "
         "Less than a year cannot tell growth from season",
     )
+
+
+def _recent(pool: Pool, period: Period) -> str:
+    return f"the last {RECENT_DAYS} days" if pool.recent(period).start else "the whole period"
 
 
 def commitments_of(pool: Pool, fleet: FleetFile, today: date) -> list[ExistingCommitment]:
@@ -94,19 +110,19 @@ def _rows(pool: Pool, fleet: FleetFile, period: Period, today: date) -> list[dic
     growth = growth_of(pool, fleet, period)
     committed = commitments_of(pool, fleet, today)
     scenarios = growth.scenarios.each if growth.known else (growth.scenarios.base,)
+    need_at = pool.need_at(growth.trend, period)
+    needed_now = NeedLaw.of_slots(pool.needed[pool.recent(period)]).quantile(QUANTILE)
     rows = []
     for scenario in scenarios:
-        need_at = pool.need_at(growth.scenarios.base, period)
         found = exhaustion(need_at, scenario, committed, quantile=QUANTILE)
-        now = exhaustion(need_at, scenario, committed, quantile=QUANTILE, horizon_days=1)
         beyond = None if found.day is None else today + timedelta(days=found.day)
         rows.append(
             {
                 "pool": pool.name,
                 "scenario": scenario.name,
                 "yearly_growth": scenario.yearly_rate,
-                "needed_gpus": now.needed_gpus,
-                "committed_gpus": now.committed_gpus,
+                "needed_gpus": needed_now,
+                "committed_gpus": sum(each.gpus for each in committed),
                 "runs_out": beyond if committed else None,
                 "needed_then": found.needed_gpus if committed else None,
                 "cause": _cause(found.cause, horizon_days=found.horizon_days) if committed else "nothing is committed",

@@ -123,5 +123,5 @@ def test_slots_that_are_not_known_are_told_with_the_advice():
     rates = np.full(OCTOBER.slots, 1.0)
     rates[100:145] = np.nan
     rows, _ = advised([record(accounted(minReplicas=4), history(rates, 4.0), OCTOBER)])
-    assert rows["this mix"]["told"] == "rests on 700 of 745 slots"
+    assert rows["this mix"]["told"] == "rests on 627 of 672 slots"
     assert advised([of_four_gpus()])[0]["this mix"]["told"] == ""
