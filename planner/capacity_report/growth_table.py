@@ -8,9 +8,10 @@ from datetime import date, timedelta
 from typing import Any
 
 from models.capacity_exhaustion import exhaustion
-from models.demand_growth import trend_growth
+from models.demand_growth import require_plausible, trend_growth
 from models.demand_scenario import DemandScenario, GrowthScenarios, stated_growth
 from models.errors import InvalidInput
+from models.need_curve import NeedAt
 from models.need_law import NeedLaw
 from models.purchase_offers import ExistingCommitment
 from planner.capacity_report.document import Column, Kind, Table, rows_of
@@ -48,6 +49,14 @@ class PoolGrowth:
     """Of the period's own days; else growth begins at the end of the period."""
 
     @property
+    def rates(self) -> str:
+        """What demand grows by, in words."""
+        if not self.known:
+            return "no growth of demand is known, none is assumed"
+        each = (f"{each.name} {each.yearly_rate:,.0%}" for each in self.scenarios.each)
+        return f"growth a year: {', '.join(each)} ({'the trend' if self.is_trend else 'stated'})"
+
+    @property
     def trend(self) -> DemandScenario | None:
         """What the period itself grew by."""
         return self.scenarios.base if self.is_trend else None
@@ -63,6 +72,7 @@ def growth_of(pool: Pool, fleet: FleetFile, period: Period) -> PoolGrowth:
         )
     try:
         trend = trend_growth(*pool.daily_requests(period))
+        require_plausible(trend)
     except InvalidInput as error:
         return PoolGrowth(
             scenarios=stated_growth(low=0.0, base=0.0, high=0.0),
@@ -97,12 +107,7 @@ def commitments_of(pool: Pool, fleet: FleetFile, today: date) -> list[ExistingCo
 
 def growth_table(pools: Sequence[Pool], fleet: FleetFile, period: Period, *, today: date) -> Table:
     """A row for each pool and scenario."""
-    rows: list[dict[str, Any]] = []
-    for pool in pools:
-        try:
-            rows += _rows(pool, fleet, period, today)
-        except InvalidInput as error:  # such as a need beyond all measure after years of growth
-            rows.append({"pool": pool.name, "cause": f"{error}; {error.remedy}"})
+    rows = [row for pool in pools for row in _rows(pool, fleet, period, today)]
     return Table(name="growth", title="When capacity runs out", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows))
 
 
@@ -114,22 +119,37 @@ def _rows(pool: Pool, fleet: FleetFile, period: Period, today: date) -> list[dic
     needed_now = NeedLaw.of_slots(pool.needed[pool.recent(period)]).quantile(QUANTILE)
     rows = []
     for scenario in scenarios:
-        found = exhaustion(need_at, scenario, committed, quantile=QUANTILE)
-        beyond = None if found.day is None else today + timedelta(days=found.day)
-        rows.append(
-            {
-                "pool": pool.name,
-                "scenario": scenario.name,
-                "yearly_growth": scenario.yearly_rate,
-                "needed_gpus": needed_now,
-                "committed_gpus": sum(each.gpus for each in committed),
-                "runs_out": beyond if committed else None,
-                "needed_then": found.needed_gpus if committed else None,
-                "cause": _cause(found.cause, horizon_days=found.horizon_days) if committed else "nothing is committed",
-                "basis": growth.basis,
-            }
-        )
+        row = {
+            "pool": pool.name,
+            "scenario": scenario.name,
+            "yearly_growth": scenario.yearly_rate,
+            "needed_gpus": needed_now,
+            "committed_gpus": sum(each.gpus for each in committed),
+            "basis": growth.basis,
+        }
+        try:
+            rows.append({**row, **_run_out(need_at, scenario, committed, today)})
+        except InvalidInput as error:  # such as a need beyond all measure after years of growth
+            rows.append({**row, "cause": told(error)})
     return rows
+
+
+def _run_out(
+    need_at: NeedAt, scenario: DemandScenario, committed: Sequence[ExistingCommitment], today: date
+) -> dict[str, Any]:
+    if not committed:
+        return {"cause": "nothing is committed"}
+    found = exhaustion(need_at, scenario, committed, quantile=QUANTILE)
+    return {
+        "runs_out": None if found.day is None else today + timedelta(days=found.day),
+        "needed_then": found.needed_gpus,
+        "cause": _cause(found.cause, horizon_days=found.horizon_days),
+    }
+
+
+def told(error: InvalidInput) -> str:
+    """What is wrong and what helps, where something does."""
+    return "; ".join(each for each in (str(error), error.remedy) if each)
 
 
 def _cause(cause: str | None, *, horizon_days: int) -> str:

@@ -56,6 +56,7 @@ def _rests_on(buying: Buying) -> Iterator[str]:
     needed = pool.needed if growth.is_trend else pool.needed[pool.recent(buying.period)]
     sizes = pool.replica_sizes
     unit = math.gcd(*sizes)
+    yield growth.rates
     if unknown := int(np.isnan(needed).sum()):
         yield f"rests on {needed.size - unknown:,} of {needed.size:,} slots"
     if len(sizes) > 1:

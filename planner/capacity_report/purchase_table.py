@@ -11,6 +11,7 @@ from models.purchase_outcome import HOURS_PER_YEAR, Regret, regret
 from planner.capacity_report.buying import Buying, laws_of, options_of
 from planner.capacity_report.document import Column, Kind, Table, rows_of
 from planner.capacity_report.gpu_offers import Offers
+from planner.capacity_report.growth_table import told
 from planner.capacity_report.purchase_rows import purchase_rows
 
 CHANGES = (-0.2, 0.0, 0.2)
@@ -54,7 +55,7 @@ def purchase_tables(buyings: Sequence[Buying]) -> tuple[Table, ...]:
         try:
             bought, regretted = _advised(buying)
         except InvalidInput as error:  # such as a need beyond all measure after years of growth
-            bought, regretted = [_no_advice(buying, f"{error}; {error.remedy}")], []
+            bought, regretted = [_no_advice(buying, f"{told(error)}; {buying.growth.rates}")], []
         rows += bought
         regrets += regretted
     return (

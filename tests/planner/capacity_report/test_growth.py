@@ -84,3 +84,18 @@ def test_a_trend_starts_from_the_history_raised_to_its_end():
     assert row["runs_out"] is not None
     years = math.log(5.0 / 4.5) / math.log(1.5)
     assert abs((row["runs_out"] - date(2028, 1, 1)).days - 365.25 * years) < 5
+
+
+def test_a_step_of_demand_is_no_growth_and_says_so():
+    rates = np.where(np.arange(YEAR.slots) < YEAR.slots // 2, 0.1, 12.0)
+    (row,) = growth_table([pool_of(rates)], fleet(None, gpus=8), YEAR, today=YEAR.end.date()).rows
+    assert (row["yearly_growth"], row["needed_gpus"], row["runs_out"]) == (0.0, 6, None)
+    assert "one step of ×120" in str(row["basis"])
+    assert str(row["basis"]).endswith("state `growth:` in the fleet file")
+
+
+def test_a_scenario_beyond_all_measure_still_says_its_rate():
+    rows = grown(pool_of(4500.0), fleet({"low": 0.1, "base": 0.4, "high": 100.0}, gpus=1_000_000))
+    assert rows["high"]["yearly_growth"] == 100.0
+    assert rows["low"]["cause"] == "enough for 1096 days"
+    assert str(rows["high"]["cause"]) == "GPUs needed must lie between 0 and 100,000"
