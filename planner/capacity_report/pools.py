@@ -48,6 +48,16 @@ class Pool:
         """
         return _sum([np.maximum(each.use.needed[: self.covered], _floor(each)) for each in self.records])
 
+    @property
+    def team_shares(self) -> dict[str, float]:
+        """Of the GPU-hours that are needed; alike where none are."""
+        hours: dict[str, float] = {}
+        for each in self.records:
+            needed = float(np.nansum(np.maximum(each.use.needed[: self.covered], _floor(each))))
+            hours[each.accounted.fields.team] = hours.get(each.accounted.fields.team, 0.0) + needed
+        total = sum(hours.values())
+        return {team: needed / total if total else 1.0 / len(hours) for team, needed in hours.items()}
+
     def recent(self, period: Period) -> slice:
         """The slots that demand as it is now is taken from: the last four weeks.
 

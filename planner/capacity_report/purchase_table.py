@@ -67,7 +67,8 @@ def purchase_tables(buyings: Sequence[Buying]) -> tuple[Table, ...]:
                  "today, on the day on which an existing commitment ends (the six days of most GPUs), or whole years "
                  "after those; other days are not considered. Whole replicas are bought where all services of a pool "
                  "have as many GPUs a replica, else multiples of their greatest common divisor. What is not in the "
-                 "price book is not advised.",
+                 "price book is not advised. On demand costs what the pool's teams pay with their discounts, weighted "
+                 "by the GPU-hours that they need; offers have a team's discount where the whole pool is that team's.",
         ),
         Table(name="regrets", title="Should demand turn out another", columns=_REGRET, rows=rows_of(_REGRET, regrets)),
     )  # fmt: skip
