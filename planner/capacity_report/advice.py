@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 from planner.capacity_report.buying import Buying
 from planner.capacity_report.document import Table
@@ -28,10 +29,14 @@ def advice_tables(
     *,
     period: Period,
     covered: int,
+    made_on: date,
 ) -> tuple[Table, ...]:
-    """Every table of advice that has a row. A forecast's scenarios would join `growth_of`."""
+    """Every table of advice that has a row, as of the day on which the report is made.
+
+    A forecast's scenarios would join `growth_of`.
+    """
     pools = [pool for pool in pools_of(records, covered=covered) if pool.known]
-    today = min(period.end, period.moment(covered)).date()
+    today = max(made_on, period.moment(covered).date())
     buyings = [
         Buying(
             pool=pool,

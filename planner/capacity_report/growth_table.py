@@ -9,7 +9,7 @@ from typing import Any
 
 from models.capacity_exhaustion import exhaustion
 from models.demand_growth import require_plausible, trend_growth
-from models.demand_scenario import DemandScenario, GrowthScenarios, stated_growth
+from models.demand_scenario import DAYS_PER_YEAR, BegunBefore, DemandScenario, GrowthScenarios, stated_growth
 from models.errors import InvalidInput
 from models.need_curve import NeedAt
 from models.need_law import NeedLaw
@@ -61,6 +61,12 @@ class PoolGrowth:
         """What the period itself grew by."""
         return self.scenarios.base if self.is_trend else None
 
+    def seen_from(self, day: date, history_ends: date) -> tuple[DemandScenario, ...]:
+        """The scenarios (one where none is known) from a day on, which may be later than the end of the history."""
+        years = max(0, (day - history_ends).days) / DAYS_PER_YEAR
+        each = self.scenarios.each if self.known else (self.scenarios.base,)
+        return tuple(BegunBefore(scenario=scenario, years=years) for scenario in each)
+
 
 def growth_of(pool: Pool, fleet: FleetFile, period: Period) -> PoolGrowth:
     """As the fleet file says, else by the trend of the period's days, else none."""
@@ -108,21 +114,32 @@ def commitments_of(pool: Pool, fleet: FleetFile, today: date) -> list[ExistingCo
 def growth_table(pools: Sequence[Pool], fleet: FleetFile, period: Period, *, today: date) -> Table:
     """A row for each pool and scenario."""
     rows = [row for pool in pools for row in _rows(pool, fleet, period, today)]
-    return Table(name="growth", title="When capacity runs out", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows))
+    return Table(
+        name="growth", title="When capacity runs out", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows),
+        note="; ".join(sorted({as_of(pool, period, today) for pool in pools})),
+    )  # fmt: skip
+
+
+def as_of(pool: Pool, period: Period, today: date) -> str:
+    """The day that is today for advice, and what is taken to have been since the history ended."""
+    ends = pool.history_ends(period)
+    if today <= ends:
+        return f"As of {today}, where the history ends."
+    return f"As of {today}: the history ends on {ends}, and demand is taken to have grown since as each scenario says."
 
 
 def _rows(pool: Pool, fleet: FleetFile, period: Period, today: date) -> list[dict[str, Any]]:
     growth = growth_of(pool, fleet, period)
     committed = commitments_of(pool, fleet, today)
-    scenarios = growth.scenarios.each if growth.known else (growth.scenarios.base,)
+    rates = {each.name: each.yearly_rate for each in growth.scenarios.each}
     need_at = pool.need_at(growth.trend, period)
     needed_now = NeedLaw.of_slots(pool.needed[pool.recent(period)]).quantile(QUANTILE)
     rows = []
-    for scenario in scenarios:
+    for scenario in growth.seen_from(today, pool.history_ends(period)):
         row = {
             "pool": pool.name,
             "scenario": scenario.name,
-            "yearly_growth": scenario.yearly_rate,
+            "yearly_growth": rates[scenario.name],
             "needed_gpus": needed_now,
             "committed_gpus": sum(each.gpus for each in committed),
             "basis": growth.basis,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -57,6 +58,10 @@ class Pool:
             hours[each.accounted.fields.team] = hours.get(each.accounted.fields.team, 0.0) + needed
         total = sum(hours.values())
         return {team: needed / total if total else 1.0 / len(hours) for team, needed in hours.items()}
+
+    def history_ends(self, period: Period) -> date:
+        """The first day of which nothing is known."""
+        return period.moment(self.covered).date()
 
     def recent(self, period: Period) -> slice:
         """The slots that demand as it is now is taken from: the last four weeks.

@@ -36,8 +36,8 @@ def pool_of(rates: Any, *, period: Period = YEAR, **fields: Any) -> Pool:
     return pool
 
 
-def grown(pool: Pool, of: FleetFile, period: Period = YEAR) -> dict[str, dict[str, Any]]:
-    rows = growth_table([pool], of, period, today=period.end.date()).rows
+def grown(pool: Pool, of: FleetFile, *, today: date = date(2028, 1, 1)) -> dict[str, dict[str, Any]]:
+    rows = growth_table([pool], of, YEAR, today=today).rows
     return {str(row["scenario"]): dict(row) for row in rows}
 
 
@@ -99,3 +99,20 @@ def test_a_scenario_beyond_all_measure_still_says_its_rate():
     assert rows["high"]["yearly_growth"] == 100.0
     assert rows["low"]["cause"] == "enough for 1096 days"
     assert str(rows["high"]["cause"]) == "GPUs needed must lie between 0 and 100,000"
+
+
+def test_a_report_that_is_made_later_starts_on_its_own_day_with_demand_grown_until_then():
+    pool, later = pool_of(4.5), date(2028, 2, 1)
+    for name, row in grown(pool, fleet(), today=later).items():
+        known = grown(pool, fleet())[name]["runs_out"]
+        assert row["runs_out"] == max(known, later)
+    table = growth_table([pool], fleet(), YEAR, today=date(2028, 12, 1))
+    assert [row["runs_out"] for row in table.rows] == [date(2029, 2, 8), date(2028, 12, 1), date(2028, 12, 1)]
+    assert table.note.startswith("As of 2028-12-01: the history ends on 2028-01-01, and demand is taken to have grown")
+
+
+def test_what_has_ended_by_the_report_s_day_is_committed_no_more():
+    of = fleet()
+    ended = of.model_copy(update={"commitments": [of.commitments[0].model_copy(update={"until": date(2028, 2, 1)})]})
+    assert grown(pool_of(4.5), ended)["base"]["committed_gpus"] == 2
+    assert grown(pool_of(4.5), ended, today=date(2028, 2, 1))["base"]["committed_gpus"] == 0

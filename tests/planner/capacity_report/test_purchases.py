@@ -139,3 +139,17 @@ def test_the_rates_of_growth_stand_beside_the_advice_and_beside_its_refusal():
         assert says in rows[what]
         assert not rows[what].endswith("; ")
         assert "; ;" not in rows[what]
+
+
+def test_advice_of_a_later_day_is_bought_on_that_day_for_demand_grown_until_then():
+    growing = PoolGrowth(scenarios=stated_growth(low=1.0, base=1.0, high=1.0), basis="stated by the test")
+    (pool,) = pools_of([record(accounted(), history(40.0, 4.0), OCTOBER)], covered=OCTOBER.slots)
+    found = []
+    for today in (date(2026, 11, 1), date(2027, 11, 1)):
+        buying = Buying(pool=pool, offers=OFFERS, growth=growing, existing=(), spot=None, period=OCTOBER, today=today)
+        table, _ = purchase_tables([buying])
+        rows = {str(row["what"]): row for row in table.rows}
+        assert table.note.startswith(f"As of {today}")
+        assert f"on {today.year + 1}-11-01" in str(rows["reserved, 3 y"]["later"])
+        found.append(rows["reserved, 3 y"]["gpus"])
+    assert found[1] > found[0]
