@@ -68,7 +68,7 @@ class RiskFrontier:
         )
 
     def chosen(self, cost_per_breach_minute: float) -> RiskPoint:
-        """The least cost of GPUs and breaches together; of several the one with the fewest breaches.
+        """The least cost of GPUs and breaches; of several the one with the fewest breaches, then least short.
 
         The number of short slots need not fall ever more slowly with each GPU, so all numbers are compared.
         """
@@ -76,7 +76,8 @@ class RiskFrontier:
             raise InvalidInput(f"what a breach minute costs must not be negative, is {cost_per_breach_minute}")
         total = self.cost_per_hour * self.hours + cost_per_breach_minute * self.minutes_short
         cheapest = np.flatnonzero(total <= total.min() * (1.0 + _SAME))
-        return self.point(int(cheapest[np.argmin(self.minutes_short[cheapest])]))
+        order = np.lexsort((self.gpus[cheapest], self.gpu_hours_short[cheapest], self.share_short[cheapest]))
+        return self.point(int(cheapest[order[0]]))
 
 
 def risk_frontier(

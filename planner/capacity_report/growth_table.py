@@ -19,6 +19,7 @@ from planner.capacity_report.period import Period
 from planner.capacity_report.pools import RECENT_DAYS, Pool
 from planner.fleet_file import CommitmentFields, FleetFile
 
+_ALREADY = "it is too little already"
 QUANTILE = 0.99
 """Of the slots, in which what is committed must be enough."""
 _COLUMNS = (
@@ -136,7 +137,7 @@ def _rows(pool: Pool, fleet: FleetFile, period: Period, today: date) -> list[dic
     needed_now = NeedLaw.of_slots(pool.needed[pool.recent(period)]).quantile(QUANTILE)
     rows = []
     for scenario in growth.seen_from(today, pool.history_ends(period)):
-        row = {
+        row: dict[str, Any] = {
             "pool": pool.name,
             "scenario": scenario.name,
             "yearly_growth": rates[scenario.name],
@@ -145,7 +146,10 @@ def _rows(pool: Pool, fleet: FleetFile, period: Period, today: date) -> list[dic
             "basis": growth.basis,
         }
         try:
-            rows.append({**row, **_run_out(need_at, scenario, committed, today)})
+            found = _run_out(need_at, scenario, committed, today)
+            if found["cause"] == _ALREADY and needed_now <= row["committed_gpus"]:
+                found["cause"] = f"{_ALREADY} with what demand is taken to have grown"
+            rows.append({**row, **found})
         except InvalidInput as error:  # such as a need beyond all measure after years of growth
             rows.append({**row, "cause": told(error)})
     return rows
@@ -172,4 +176,4 @@ def told(error: InvalidInput) -> str:
 def _cause(cause: str | None, *, horizon_days: int) -> str:
     if cause is None:
         return f"enough for {horizon_days} days"
-    return {"already": "it is too little already", "growth": "growth"}.get(cause, cause)
+    return {"already": _ALREADY, "growth": "growth"}.get(cause, cause)

@@ -115,3 +115,8 @@ def test_committed_gpus_are_held_even_where_breaches_are_worth_little():
         for held in (0, 8)
     )
     assert (least, most) == (0, 8)
+
+
+def test_of_numbers_that_cost_and_breach_alike_the_one_that_is_less_short_is_chosen():
+    found = risk_frontier([1.0, 3.0], range(4), price_per_gpu_hour=2.0, committed=[2, 2])
+    assert found.chosen(1e-3).gpus == 2

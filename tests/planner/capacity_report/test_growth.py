@@ -108,6 +108,7 @@ def test_a_report_that_is_made_later_starts_on_its_own_day_with_demand_grown_unt
         assert row["runs_out"] == max(known, later)
     table = growth_table([pool], fleet(), YEAR, today=date(2028, 12, 1))
     assert [row["runs_out"] for row in table.rows] == [date(2029, 2, 8), date(2028, 12, 1), date(2028, 12, 1)]
+    assert table.rows[1]["cause"] == "it is too little already with what demand is taken to have grown"
     assert table.note.startswith("As of 2028-12-01: the history ends on 2028-01-01, and demand is taken to have grown")
 
 
