@@ -68,7 +68,7 @@ class RiskFrontier:
         )
 
     def chosen(self, cost_per_breach_minute: float) -> RiskPoint:
-        """The least cost of GPUs and breaches together; of several the one with the fewest breaches.
+        """The least cost of GPUs and breaches; of several the one with the fewest breaches, then least short.
 
         The number of short slots need not fall ever more slowly with each GPU, so all numbers are compared.
         """
@@ -76,7 +76,8 @@ class RiskFrontier:
             raise InvalidInput(f"what a breach minute costs must not be negative, is {cost_per_breach_minute}")
         total = self.cost_per_hour * self.hours + cost_per_breach_minute * self.minutes_short
         cheapest = np.flatnonzero(total <= total.min() * (1.0 + _SAME))
-        return self.point(int(cheapest[np.argmin(self.minutes_short[cheapest])]))
+        order = np.lexsort((self.gpus[cheapest], self.gpu_hours_short[cheapest], self.share_short[cheapest]))
+        return self.point(int(cheapest[order[0]]))
 
 
 def risk_frontier(
@@ -86,17 +87,24 @@ def risk_frontier(
     price_per_gpu_hour: float,
     slot_s: float = 3600.0,
     requests: ArrayLike | None = None,
+    committed: ArrayLike = 0.0,
+    committed_cost_per_hour: ArrayLike = 0.0,
 ) -> RiskFrontier:
     """For each number of `gpus` what it costs and misses of the need of each slot (NaN is no data, and left out).
 
-    `requests` are those that arrive in each slot.
+    `requests` are those that arrive in each slot. Of `committed` GPUs (in each slot) all are paid, whatever is held,
+    with `committed_cost_per_hour` (of all of them; 0 where it is sunk); those beyond have the price.
     """
     need, arrivals = _checked(needed, requests)
+    paid_for, paid = (np.broadcast_to(np.asarray(each, dtype=float), need.shape)
+                      for each in (committed, committed_cost_per_hour))  # fmt: skip
     counts = np.unique(np.asarray(gpus, dtype=np.int64))
     if not (0.0 <= price_per_gpu_hour < np.inf and 0.0 < slot_s < np.inf):
         raise InvalidInput("a price must not be negative, and a slot must last some time")
     if counts.size == 0 or counts[0] < 0:
         raise InvalidInput("a frontier needs some numbers of GPUs, none of them negative")
+    if not all(np.all((each >= 0.0) & (each < np.inf)) for each in (paid_for, paid)):
+        raise InvalidInput("committed GPUs and what they cost must be finite and not negative")
     known = ~np.isnan(need)
     order = np.argsort(need[known], kind="stable")
     ascending, arriving = need[known][order], arrivals[known][order]
@@ -105,13 +113,21 @@ def risk_frontier(
     beyond = _sums_from(ascending)[first] - counts * short
     return RiskFrontier(
         gpus=counts,
-        cost_per_hour=counts.astype(np.float64) * price_per_gpu_hour,
+        cost_per_hour=float(paid[known].mean()) + price_per_gpu_hour * _beyond(counts, paid_for[known]),
         share_short=short / ascending.size,
         gpu_hours_short=np.maximum(beyond, 0.0) * slot_s / 3600.0,
         requests_short=_sums_from(arriving)[first],
         hours=ascending.size * slot_s / 3600.0,
         slots_missing=int((~known).sum()),
     )
+
+
+def _beyond(counts: NDArray[np.int64], committed: Array) -> Array:
+    """GPUs above the committed ones, mean over the slots."""
+    levels, slots = np.unique(committed, return_counts=True)
+    above = np.maximum(counts[:, None] - levels[None, :], 0.0)
+    mean: Array = above @ slots / committed.size
+    return mean
 
 
 def _checked(needed: ArrayLike, requests: ArrayLike | None) -> tuple[Array, Array]:

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.demand_scenario import DAYS_PER_YEAR, GrowthScenarios, SteadyGrowth, WanderingGrowth
+from models.demand_step import step_of
 from models.errors import InvalidInput
 from models.level_wander import Wander, wander
 from models.pair_slopes import mid_ranks, pair_slope
@@ -37,6 +38,10 @@ LEAST_DAYS_A_WEEK = 4
 _WEEKS_PER_YEAR = DAYS_PER_YEAR / 7.0
 _MOST_LOG = 13.8
 """Of yearly growth: a million times as much."""
+MOST_YEARLY = 4.0
+"""Times as much a year, or as little: a trend beyond tells of a step or a start, and cannot go on for years."""
+MOST_BAND = 10.0
+"""High over low after a year: a wider band says nothing."""
 _MOST_RHO = 0.95
 _MOST_DAYS = 4000
 _MOST_ZERO_SHARE = 0.1
@@ -56,6 +61,9 @@ class GrowthTrend(GrowthScenarios):
     """Autocorrelation that widened the slope's band."""
     recent_yearly_rate: float | None
     """The trend of the later half of the weeks, where they are sixteen at least: beside base it shows a bend."""
+
+    step: float | None = None
+    """What the level was multiplied by, where one step describes the weeks much better than a trend."""
 
     @property
     def may_be_season(self) -> bool:
@@ -89,7 +97,30 @@ def trend_growth(days: Sequence[int], totals: Sequence[float], *, quantile: floa
         weeks=weeks.size,
         week_to_week=rho,
         recent_yearly_rate=_recent(weeks, logs),
+        step=step_of(weeks, logs, slope),
     )
+
+
+def require_plausible(trend: GrowthTrend) -> None:
+    """Raises InvalidInput for a trend that nobody should buy by: a step, or growth beyond all measure."""
+    low, base, high = (1.0 + each.yearly_rate for each in trend.each)
+    state = "state the growth of each scenario"
+    if trend.step is not None:
+        raise InvalidInput(
+            f"the history is better described by one step of ×{trend.step:.3g} than by a trend: no growth is taken "
+            "from it", remedy=state,
+        )  # fmt: skip
+    for name, factor in (("base", base), ("high", high)):
+        if not 1.0 / MOST_YEARLY <= factor <= MOST_YEARLY:
+            raise InvalidInput(
+                f"the trend of the history would be ×{factor:.3g} a year ({name}), beyond ×{MOST_YEARLY:g} either way: "
+                "no growth is taken from it", remedy=state,
+            )  # fmt: skip
+    if high > MOST_BAND * low:
+        raise InvalidInput(
+            f"the trend of the history is ×{low:.3g} to ×{high:.3g} a year, too unsure: no growth is taken from it",
+            remedy=state,
+        )
 
 
 def _steady(slope: float) -> SteadyGrowth:

@@ -81,6 +81,29 @@ class WanderingGrowth:
         return grown
 
 
+@dataclass(frozen=True, kw_only=True)
+class BegunBefore:
+    """A scenario that has gone on for a while: told from a later day on, against demand of the history's end."""
+
+    scenario: DemandScenario
+    years: float
+    """Between the end of the history and that day."""
+
+    @property
+    def name(self) -> str:
+        """The scenario's."""
+        return self.scenario.name
+
+    @property
+    def quantile(self) -> float | None:
+        """The scenario's."""
+        return self.scenario.quantile
+
+    def factor(self, years: ArrayLike) -> Array:
+        """So many years after that day."""
+        return self.scenario.factor(self.years + np.asarray(years, dtype=float))
+
+
 YearlyGrowth: TypeAlias = SteadyGrowth | WanderingGrowth
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 
 from planner.capacity_report.buying import Buying
 from planner.capacity_report.document import Table
 from planner.capacity_report.doings_table import doings_table
 from planner.capacity_report.growth_table import commitments_of, growth_of, growth_table
 from planner.capacity_report.period import Period
+from planner.capacity_report.pool_offers import pool_offers
 from planner.capacity_report.pools import pools_of
 from planner.capacity_report.priced_pools import PricedPools
 from planner.capacity_report.purchase_table import purchase_tables
@@ -27,14 +29,18 @@ def advice_tables(
     *,
     period: Period,
     covered: int,
+    made_on: date,
 ) -> tuple[Table, ...]:
-    """Every table of advice that has a row. A forecast's scenarios would join `growth_of`."""
+    """Every table of advice that has a row, as of the day on which the report is made.
+
+    A forecast's scenarios would join `growth_of`.
+    """
     pools = [pool for pool in pools_of(records, covered=covered) if pool.known]
-    today = min(period.end, period.moment(covered)).date()
+    today = max(made_on, period.moment(covered).date())
     buyings = [
         Buying(
             pool=pool,
-            offers=priced.offers(pool.cluster, pool.gpu, today),
+            offers=pool_offers(priced, pool, today),
             growth=growth_of(pool, fleet, period),
             existing=commitments_of(pool, fleet, today),
             spot=fleet.spot,
@@ -48,7 +54,13 @@ def advice_tables(
         what_if_table(records, period, market, covered=covered),
         growth_table(pools, fleet, period, today=today),
         *purchase_tables(buyings),
-        risk_table(pools, period, priced.slot_prices, breach_minute_cost=_breach_minute(fleet, priced)),
+        risk_table(
+            pools,
+            period,
+            priced.slot_prices,
+            commitments=priced.commitments,
+            breach_minute_cost=_breach_minute(fleet, priced),
+        ),
         doings_table(doings),
     )
     return tuple(table for table in tables if table.rows)

@@ -30,15 +30,16 @@ class Buying:
     spot: SpotFields | None
     period: Period
     today: date
-    """On which the period ends, or what is over of it."""
+    """Of the report; not before the end of the history."""
 
 
 def laws_of(buying: Buying, options: PurchaseOptions, change: float) -> list[NeedLaw]:
     """The need of each year of the longest term under all scenarios, times a change of demand."""
     years = max((covered_years(offer) for offer in options.reserved), default=1)
     growth = buying.growth
-    scenarios, weights = (growth.scenarios.each, THREE_POINTS) if growth.known else ((growth.scenarios.base,), (1.0,))
-    need_at = buying.pool.need_at(growth.scenarios.base, buying.period)
+    scenarios = growth.seen_from(buying.today, buying.pool.history_ends(buying.period))
+    weights = THREE_POINTS if growth.known else (1.0,)
+    need_at = buying.pool.need_at(growth.trend, buying.period)
     return list(laws_of_years(lambda factor: need_at(change * factor), scenarios, weights, years=years, moments=2))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -48,11 +49,43 @@ class Pool:
         """
         return _sum([np.maximum(each.use.needed[: self.covered], _floor(each)) for each in self.records])
 
-    def need_at(self, growth: DemandScenario, period: Period) -> NeedAt:
-        """The same were demand as it is at the end of the period, times a factor: what scenarios start from."""
+    @property
+    def team_shares(self) -> dict[str, float]:
+        """Of the GPU-hours that are needed; alike where none are."""
+        hours: dict[str, float] = {}
+        for each in self.records:
+            needed = float(np.nansum(np.maximum(each.use.needed[: self.covered], _floor(each))))
+            hours[each.accounted.fields.team] = hours.get(each.accounted.fields.team, 0.0) + needed
+        total = sum(hours.values())
+        return {team: needed / total if total else 1.0 / len(hours) for team, needed in hours.items()}
+
+    def history_ends(self, period: Period) -> date:
+        """The first day of which nothing is known."""
+        return period.moment(self.covered).date()
+
+    def recent(self, period: Period) -> slice:
+        """The slots that demand as it is now is taken from: the last four weeks.
+
+        The whole period where that is shorter, or where less than half of those slots are known.
+        """
+        first = max(0, self.covered - RECENT_DAYS * 86_400 // period.slot_s)
+        known = np.mean(~np.isnan(self.needed[first:])) >= LEAST_KNOWN
+        return slice(first if known else 0, self.covered)
+
+    def need_at(self, trend: DemandScenario | None, period: Period) -> NeedAt:
+        """The need at demand as it is at the period's end, times a factor: what scenarios start from.
+
+        With a trend of the period, all its slots, raised to the end along it. Without one the recent slots as they were
+        measured: growth that somebody states is of the future, and says nothing of the past.
+        """
+        if trend is None:
+            return need_together([_need_of(each, each.rate_per_s, self.recent(period)) for each in self.records])
         middles_s = 0.5 * (period.edges_s[: self.covered] + period.edges_s[1 : self.covered + 1])
         years = (period.edges_s[self.covered] - middles_s) / (DAYS_PER_YEAR * 86_400.0)
-        return need_together([_need_of(each, growth, years, self.covered) for each in self.records])
+        every = slice(0, self.covered)
+        return need_together(
+            [_need_of(each, raised_to_the_end(each.rate_per_s[every], years, trend), every) for each in self.records]
+        )
 
     @property
     def requests(self) -> Slots:
@@ -86,14 +119,19 @@ def _floor(record: ServiceRecord) -> float:
     return float(record.accounted.fields.min_replicas * record.accounted.profile.spec.gpu.per_replica)
 
 
-def _need_of(record: ServiceRecord, growth: DemandScenario, years: Slots, covered: int) -> NeedAt:
+def _need_of(record: ServiceRecord, rates_per_s: Slots, slots: slice) -> NeedAt:
+    """At rates of some slots; where a measurement contradicts the model, by as much as it does at the measured rate."""
     curve, per_replica = record.curve, record.accounted.profile.spec.gpu.per_replica
+    measured = record.use.needed[slots]
     if curve is None:  # nothing arrived, where its need is known at all
-        return lambda _: np.maximum(record.use.needed[:covered], _floor(record))
-    rates = raised_to_the_end(record.rate_per_s[:covered], years, growth)
-    return need_of_demand(rates, lambda rate: np.maximum(curve.replicas(rate) * per_replica, _floor(record)))
+        return lambda _: np.maximum(measured, _floor(record))
+    modelled = need_of_demand(rates_per_s[slots], lambda rate: curve.replicas(rate) * per_replica)
+    less = np.nan_to_num(curve.replicas(record.rate_per_s[slots]) * per_replica - measured)
+    return lambda factor: np.maximum(np.asarray(modelled(factor)) - less, _floor(record))
 
 
+RECENT_DAYS = 28
+"""Whole weeks, so that each weekday counts alike."""
 LEAST_KNOWN = 0.5
 """Share of the slots: a service that is known less is left out, else the whole pool would be known as little."""
 

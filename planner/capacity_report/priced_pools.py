@@ -98,11 +98,11 @@ class PricedPools:
         """Whether the fleet file says where a cluster is, or the price book has prices of that very cluster."""
         return cluster in self.places or any(row.cluster == cluster for row in self.book.rows_of(gpu))
 
-    def offers(self, cluster: str, gpu: str, on: date) -> Offers:
-        """How GPUs of a type can be had in a cluster on a day."""
+    def offers(self, cluster: str, gpu: str, on: date, *, team: str | None = None) -> Offers:
+        """How GPUs of a type can be had in a cluster on a day, by anybody or by a team."""
         if not self._is_placed(cluster, gpu):
             return Offers(found=(), holes=(_UNPLACED.format(cluster),))
-        return offers_for(self.book, gpu, self.place(cluster), on=on, currency=self.currency)
+        return offers_for(self.book, gpu, replace(self.place(cluster), team=team), on=on, currency=self.currency)
 
     def place(self, cluster: str) -> Place:
         """Where a cluster is."""

@@ -52,8 +52,11 @@ def _parts_of_replicas(buying: Buying) -> Iterator[str]:
 
 
 def _rests_on(buying: Buying) -> Iterator[str]:
-    needed, sizes = buying.pool.needed, buying.pool.replica_sizes
+    pool, growth = buying.pool, buying.growth
+    needed = pool.needed if growth.is_trend else pool.needed[pool.recent(buying.period)]
+    sizes = pool.replica_sizes
     unit = math.gcd(*sizes)
+    yield growth.rates
     if unknown := int(np.isnan(needed).sum()):
         yield f"rests on {needed.size - unknown:,} of {needed.size:,} slots"
     if len(sizes) > 1:

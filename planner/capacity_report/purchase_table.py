@@ -11,6 +11,7 @@ from models.purchase_outcome import HOURS_PER_YEAR, Regret, regret
 from planner.capacity_report.buying import Buying, laws_of, options_of
 from planner.capacity_report.document import Column, Kind, Table, rows_of
 from planner.capacity_report.gpu_offers import Offers
+from planner.capacity_report.growth_table import as_of, told
 from planner.capacity_report.purchase_rows import purchase_rows
 
 CHANGES = (-0.2, 0.0, 0.2)
@@ -44,6 +45,16 @@ _REGRET = (
     Column(key="idle_gpus", title="Committed and idle", kind=Kind.NUMBER, meaning="GPUs, mean of the first year"),
     Column(key="short_gpus", title="Beyond commitments", kind=Kind.NUMBER, meaning="GPUs, mean of the first year"),
 )  # fmt: skip
+_NOTE = (
+    "The k-th GPU is committed to where it is needed for a larger share of the time than reserved price "
+    "over on-demand price (the newsvendor's critical ratio), over the need of each year of the longest "
+    "term: low, base and high growth count 30, 40 and 30 %, as quantiles 0.1, 0.5 and 0.9. Terms begin "
+    "today, on the day on which an existing commitment ends (the six days of most GPUs), or whole years "
+    "after those; other days are not considered. Whole replicas are bought where all services of a pool "
+    "have as many GPUs a replica, else multiples of their greatest common divisor. What is not in the "
+    "price book is not advised. On demand costs what the pool's teams pay with their discounts, weighted "
+    "by the GPU-hours that they need; offers have a team's discount where the whole pool is that team's."
+)
 
 
 def purchase_tables(buyings: Sequence[Buying]) -> tuple[Table, ...]:
@@ -54,19 +65,13 @@ def purchase_tables(buyings: Sequence[Buying]) -> tuple[Table, ...]:
         try:
             bought, regretted = _advised(buying)
         except InvalidInput as error:  # such as a need beyond all measure after years of growth
-            bought, regretted = [_no_advice(buying, f"{error}; {error.remedy}")], []
+            bought, regretted = [_no_advice(buying, f"{told(error)}; {buying.growth.rates}")], []
         rows += bought
         regrets += regretted
     return (
         Table(
             name="purchases", title="What to buy", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows),
-            note="The k-th GPU is committed to where it is needed for a larger share of the time than reserved price "
-                 "over on-demand price (the newsvendor's critical ratio), over the need of each year of the longest "
-                 "term: low, base and high growth count 30, 40 and 30 %, as quantiles 0.1, 0.5 and 0.9. Terms begin "
-                 "today, on the day on which an existing commitment ends (the six days of most GPUs), or whole years "
-                 "after those; other days are not considered. Whole replicas are bought where all services of a pool "
-                 "have as many GPUs a replica, else multiples of their greatest common divisor. What is not in the "
-                 "price book is not advised.",
+            note=" ".join((*sorted({as_of(each.pool, each.period, each.today) for each in buyings}), _NOTE)),
         ),
         Table(name="regrets", title="Should demand turn out another", columns=_REGRET, rows=rows_of(_REGRET, regrets)),
     )  # fmt: skip

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from models.capacity_risk import RiskFrontier, risk_frontier
+from models.capacity_risk import RiskFrontier
+from planner.capacity_report.commitments import Commitment
 from planner.capacity_report.document import Column, Kind, Table, rows_of
+from planner.capacity_report.held_costs import HeldCosts, held_costs
 from planner.capacity_report.period import Period
 from planner.capacity_report.pools import Pool
 from planner.capacity_report.what_if import PricesOf
@@ -20,7 +22,9 @@ _COLUMNS = (
     Column(key="pool", title="Pool"),
     Column(key="level", title="GPUs enough in", kind=Kind.SHARE, meaning="share of the slots"),
     Column(key="gpus", title="GPUs", kind=Kind.COUNT, meaning="held all the time"),
-    Column(key="cost", title="Cost", kind=Kind.MONEY, meaning="GPUs × hours of known need × mean price of these"),
+    Column(key="cost", title="Cost", kind=Kind.MONEY,
+           meaning="over the hours of known need: all that is committed at its price, held or not, and GPUs beyond at "
+                   "the mean price"),
     Column(key="breach_minutes", title="Breach minutes", kind=Kind.MINUTES,
            meaning="of the slots that need more: an upper bound"),
     Column(key="shortfall_gpu_h", title="Short GPU-h", kind=Kind.GPU_HOURS),
@@ -31,70 +35,59 @@ _COLUMNS = (
 
 
 def risk_table(
-    pools: Sequence[Pool], period: Period, prices_of: PricesOf, *, breach_minute_cost: float | None
+    pools: Sequence[Pool],
+    period: Period,
+    prices_of: PricesOf,
+    *,
+    commitments: Sequence[Commitment] = (),
+    breach_minute_cost: float | None,
 ) -> Table:
     """A row for each pool and level."""
     rows = [
         row
         for pool in pools
         if pool.known
-        for row in _rows(pool, period, _mean_price(pool, prices_of), breach_minute_cost)
+        for row in _rows(pool, period, held_costs(pool, period, prices_of, commitments), breach_minute_cost)
     ]
     note = (
         "Of GPUs held all the time, without an autoscaler, over the slots whose need is known; what breaches are worth "
-        "is stated in the fleet file. At the prices of the report: these figures do not follow a change of the table "
-        "of prices."
+        "is stated in the fleet file. What is committed is paid whatever is held: fewer GPUs cost as much. A "
+        "commitment whose price is not known is sunk, and in no cost here. At the prices of the report: these figures "
+        "do not follow a change of the table of prices."
     )
     return Table(name="risk", title="Money against risk", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows), note=note)
 
 
-def _mean_price(pool: Pool, prices_of: PricesOf) -> float | None:
-    """Over the slots whose need is known; None where one of them has no price."""
-    prices = prices_of(pool.cluster, pool.gpu, None)[: pool.covered][~np.isnan(pool.needed)]
-    mean = float(prices.mean())
-    return None if math.isnan(mean) else mean
-
-
-def _rows(pool: Pool, period: Period, price: float | None, worth: float | None) -> list[dict[str, Any]]:
+def _rows(pool: Pool, period: Period, costs: HeldCosts, worth: float | None) -> list[dict[str, Any]]:
     needed = pool.needed
     known = np.sort(needed[~np.isnan(needed)])
     counts = [math.ceil(known[max(0, math.ceil(level * len(known)) - 1)] - 1e-9) for level in LEVELS]
-    frontier = risk_frontier(
-        needed, counts, price_per_gpu_hour=price or 0.0, slot_s=float(period.slot_s), requests=pool.requests
-    )
-    chosen = _chosen(needed, pool, period, price, worth)
-    rows, told = [], set()
+    levels: dict[int, float] = {}
     for level, gpus in zip(LEVELS, counts, strict=True):
-        if gpus in told:
-            continue
-        told.add(gpus)
-        rows.append(_row(pool, frontier, gpus, level, price, chosen))
-    if chosen is not None and chosen not in told:
-        exact = risk_frontier(needed, [chosen], price_per_gpu_hour=price or 0.0, slot_s=float(period.slot_s),
-                              requests=pool.requests)  # fmt: skip
-        rows.append(_row(pool, exact, chosen, float(np.mean(known <= chosen + 1e-9)), price, chosen))
-    return sorted(rows, key=lambda row: float(row["gpus"]))
+        levels.setdefault(gpus, level)
+    chosen = _chosen(pool, period, costs, worth)
+    if chosen is not None:
+        levels.setdefault(chosen, float(np.mean(known <= chosen + 1e-9)))
+    frontier = costs.frontier(pool, period, list(levels))
+    return [_row(pool, frontier, gpus, levels[gpus], costs, chosen) for gpus in sorted(levels)]
 
 
-def _chosen(needed: np.ndarray, pool: Pool, period: Period, price: float | None, worth: float | None) -> int | None:
-    if worth is None or price is None:
+def _chosen(pool: Pool, period: Period, costs: HeldCosts, worth: float | None) -> int | None:
+    if worth is None or costs.price is None:
         return None
-    every = range(math.ceil(np.nanmax(needed)) + 1)
-    frontier = risk_frontier(
-        needed, list(every), price_per_gpu_hour=price, slot_s=float(period.slot_s), requests=pool.requests
-    )
-    return frontier.chosen(worth).gpus
+    every = range(math.ceil(np.nanmax(pool.needed)) + 1)
+    return costs.frontier(pool, period, list(every)).chosen(worth).gpus
 
 
 def _row(
-    pool: Pool, frontier: RiskFrontier, gpus: int, level: float, price: float | None, chosen: int | None
+    pool: Pool, frontier: RiskFrontier, gpus: int, level: float, costs: HeldCosts, chosen: int | None
 ) -> dict[str, Any]:
     point = frontier.point(int(np.searchsorted(frontier.gpus, gpus)))
     return {
         "pool": pool.name,
         "level": level,
         "gpus": gpus,
-        "cost": None if price is None else point.cost_per_hour * frontier.hours,
+        "cost": point.cost_per_hour * frontier.hours if costs.known_at(gpus) else None,
         "breach_minutes": point.minutes_short,
         "shortfall_gpu_h": point.gpu_hours_short,
         "requests_short": None if math.isnan(point.requests_short) else point.requests_short,

@@ -84,16 +84,17 @@ def report(
     services = accounted_services(fleet, gathering)
     priced = priced_pools(fleet, services, period, prices=prices, currency=currency)
     records = _gathered(services, gathering)
+    made_on = until.date() if as_of is None else as_of.date()
     material = Material(
         period=period,
         covered=covered,
         records=records,
         prices=priced.prices,
         currency=priced.currency,
-        made_on=until.date() if as_of is None else as_of.date(),
+        made_on=made_on,
         assumptions=[*priced.assumptions, *stated_of_the_fleet(fleet, priced.book.spec.currency)],
         commitments=priced.commitments,
-        advice=advice_tables(fleet, records, priced, gathering.doings, period=period, covered=covered),
+        advice=advice_tables(fleet, records, priced, gathering.doings, period=period, covered=covered, made_on=made_on),
     )
     document = capacity_report(material)
     for path in write_report(document, outputs):

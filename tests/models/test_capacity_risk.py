@@ -86,3 +86,37 @@ def test_what_means_nothing_is_refused(needed: list[float], gpus: list[int], pri
         risk_frontier(needed, gpus, price_per_gpu_hour=price)
     with pytest.raises(InvalidInput):
         risk_frontier([1.0], [1], price_per_gpu_hour=1.0).chosen(-1.0)
+
+
+@given(
+    needs=NEEDS,
+    committed=st.integers(0, 14),
+    later=st.integers(0, 14),
+    price=st.floats(0.1, 5.0),
+    paid=st.floats(0.0, 20.0),
+)
+def test_what_is_committed_costs_the_same_whatever_is_held(
+    needs: list[float], committed: int, later: int, price: float, paid: float
+):
+    held = [committed if slot % 2 else later for slot in range(len(needs))]
+    found = risk_frontier(
+        needs, range(14), price_per_gpu_hour=price, committed=held, committed_cost_per_hour=[paid] * len(needs)
+    )
+    known = [each for need, each in zip(needs, held, strict=True) if not math.isnan(need)]
+    for gpus in range(14):
+        beyond = sum(max(0, gpus - each) for each in known) / len(known)
+        assert found.point(gpus).cost_per_hour == pytest.approx(paid + price * beyond)
+    assert found.chosen(1e-3).minutes_short <= found.point(min([*known, 13])).minutes_short
+
+
+def test_committed_gpus_are_held_even_where_breaches_are_worth_little():
+    least, most = (
+        risk_frontier(NIGHT_AND_DAY, range(11), price_per_gpu_hour=2.0, committed=[held] * 24).chosen(1e-6).gpus
+        for held in (0, 8)
+    )
+    assert (least, most) == (0, 8)
+
+
+def test_of_numbers_that_cost_and_breach_alike_the_one_that_is_less_short_is_chosen():
+    found = risk_frontier([1.0, 3.0], range(4), price_per_gpu_hour=2.0, committed=[2, 2])
+    assert found.chosen(1e-3).gpus == 2

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.demand_growth import GrowthTrend, trend_growth
+from models.demand_growth import GrowthTrend, require_plausible, trend_growth
 from models.demand_scenario import DemandScenario, SteadyGrowth, WanderingGrowth, stated_growth
 from models.errors import InvalidInput
 
@@ -155,3 +155,37 @@ def test_steady_growth_is_a_scenario():
 def test_stated_growth_that_means_nothing_is_refused(rates: tuple[float, float, float]):
     with pytest.raises(InvalidInput):
         stated_growth(low=rates[0], base=rates[1], high=rates[2])
+
+
+def stepped(days: int, times: float, noise: NDArray[np.float64] | float = 0.0) -> NDArray[np.float64]:
+    return history(days, 0.0, noise) * np.where(np.arange(days) < days // 2, 1.0, times)
+
+
+@given(days=st.integers(70, 400), times=st.sampled_from([0.2, 1.6, 4.0, 50.0]), seed=st.integers(0, 20))
+def test_a_step_is_no_growth(days: int, times: float, seed: int):
+    noise = np.random.default_rng(seed).normal(0.0, 0.05, days)
+    with pytest.raises(InvalidInput, match=r"one step of ×.* no growth is taken from it"):
+        require_plausible(trend_growth(range(days), stepped(days, times, noise)))
+
+
+def test_a_step_is_told_by_its_size():
+    assert trend_growth(range(200), stepped(200, 4.0)).step == pytest.approx(4.0, rel=0.05)
+    assert trend_growth(range(200), history(200, 1.0)).step is None
+
+
+@given(days=st.integers(180, 400), rate=st.floats(-0.5, 2.5), seed=st.integers(0, 20))
+def test_steady_growth_is_plausible(days: int, rate: float, seed: int):
+    noise = np.random.default_rng(seed).normal(0.0, 0.05, days)
+    require_plausible(trend_growth(range(days), history(days, rate, noise)))
+
+
+@pytest.mark.parametrize(("days", "rate", "says"), [(100, 20.0, "×21 a year"), (100, -0.9, "×0.1 a year")])
+def test_growth_beyond_four_times_a_year_is_refused(days: int, rate: float, says: str):
+    with pytest.raises(InvalidInput, match=says):
+        require_plausible(trend_growth(range(days), history(days, rate)))
+
+
+def test_a_band_that_says_nothing_is_refused():
+    level = np.cumsum(np.random.default_rng(4).normal(0.0, 0.08, 70))
+    with pytest.raises(InvalidInput, match="no growth is taken from it"):
+        require_plausible(trend_growth(range(70), history(70, 0.0, level)))

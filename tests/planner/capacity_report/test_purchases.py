@@ -103,7 +103,7 @@ def test_replicas_of_several_gpus_are_bought_whole_and_spot_takes_whole_ones():
     rows, _ = advised([large], spot=SpotFields.model_validate({"mostShare": 0.3, "overhead": 0.05}))
     assert rows["reserved, 3 y"]["gpus"] > 0
     assert rows["reserved, 3 y"]["gpus"] % 4 == 0
-    assert rows["this mix"]["told"] == "in multiples of 4 GPUs, those of a replica"
+    assert rows["this mix"]["told"] == f"{STEADY.rates}; in multiples of 4 GPUs, those of a replica"
     rows, regrets = advised([large], [ExistingCommitment(gpus=6)])
     assert "2 of them today make no whole replica and stay idle" in rows["committed already"]["told"]
     assert all(row["idle_gpus"] >= 2.0 for row in regrets)
@@ -116,12 +116,40 @@ def test_replicas_of_several_sizes_are_told_for_what_they_are():
     )
     rows, _ = advised([large, small])
     told = "replicas of 2 and 4 GPUs share it: counts are multiples of 2, which may split a replica"
-    assert rows["this mix"]["told"] == told
+    assert rows["this mix"]["told"] == f"{STEADY.rates}; {told}"
 
 
 def test_slots_that_are_not_known_are_told_with_the_advice():
     rates = np.full(OCTOBER.slots, 1.0)
     rates[100:145] = np.nan
     rows, _ = advised([record(accounted(minReplicas=4), history(rates, 4.0), OCTOBER)])
-    assert rows["this mix"]["told"] == "rests on 700 of 745 slots"
-    assert advised([of_four_gpus()])[0]["this mix"]["told"] == ""
+    assert rows["this mix"]["told"] == f"{STEADY.rates}; rests on 627 of 672 slots"
+    assert advised([of_four_gpus()])[0]["this mix"]["told"] == STEADY.rates
+
+
+def test_the_rates_of_growth_stand_beside_the_advice_and_beside_its_refusal():
+    (pool,) = pools_of([of_four_gpus()], covered=OCTOBER.slots)
+    rates = "growth a year: low 10%, base 40%, high 90% (stated)"
+    growing = PoolGrowth(scenarios=stated_growth(low=0.1, base=0.4, high=0.9), basis="stated by the test")
+    beyond = PoolGrowth(scenarios=stated_growth(low=0.0, base=0.0, high=1e6), basis="stated by the test")
+    for growth, what, says in ((growing, "this mix", rates), (beyond, "no advice", "high 100,000,000% (stated)")):
+        buying = Buying(pool=pool, offers=OFFERS, growth=growth, existing=(), spot=None, period=OCTOBER,
+                        today=date(2026, 11, 1))  # fmt: skip
+        rows = {str(row["what"]): str(row["told"]) for row in purchase_tables([buying])[0].rows}
+        assert says in rows[what]
+        assert not rows[what].endswith("; ")
+        assert "; ;" not in rows[what]
+
+
+def test_advice_of_a_later_day_is_bought_on_that_day_for_demand_grown_until_then():
+    growing = PoolGrowth(scenarios=stated_growth(low=1.0, base=1.0, high=1.0), basis="stated by the test")
+    (pool,) = pools_of([record(accounted(), history(40.0, 4.0), OCTOBER)], covered=OCTOBER.slots)
+    found = []
+    for today in (date(2026, 11, 1), date(2027, 11, 1)):
+        buying = Buying(pool=pool, offers=OFFERS, growth=growing, existing=(), spot=None, period=OCTOBER, today=today)
+        table, _ = purchase_tables([buying])
+        rows = {str(row["what"]): row for row in table.rows}
+        assert table.note.startswith(f"As of {today}")
+        assert f"on {today.year + 1}-11-01" in str(rows["reserved, 3 y"]["later"])
+        found.append(rows["reserved, 3 y"]["gpus"])
+    assert found[1] > found[0]
