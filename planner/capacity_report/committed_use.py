@@ -1,8 +1,9 @@
 """Commitments against what services hold: held GPUs at the commitments' prices, and a line of those nobody held.
 
 In each slot what the services of a pool hold is paid at the commitments' prices up to their number, each commitment by
-its share of them, and beyond at the pool's own price. Every GPU-hour of a pool and price has the same part of either,
-so that a stretch has one mixed price, whose parts the table of mixed prices tells.
+its share of them, and beyond at the pool's own price. Every GPU-hour of a slot has the same part of either. What each
+service held in its own slots is summed by price: a stretch of one service has one mixed price, whose parts the table of
+mixed prices tells, and no cut of the period moves money from one service to another.
 """
 
 from __future__ import annotations
@@ -95,6 +96,13 @@ class _Pool:
         return total
 
     @cached_property
+    def share(self) -> Slots:
+        """Of what each service holds in a slot, the part that is paid at the commitments' prices."""
+        taken = np.minimum(self.held, self.committed)
+        found: Slots = np.divide(taken, self.held, out=np.zeros(self.covered), where=self.held > 0.0)
+        return found
+
+    @cached_property
     def spare(self) -> Slots:
         """Committed GPUs that no service is known to have held."""
         return np.maximum(self.committed - self.held, 0.0)
@@ -122,21 +130,15 @@ class _Pool:
         segments = self.segments
         for at, segment in enumerate(segments, start=1):
             suffix = "" if len(segments) == 1 else f" {at}"
-            for line, names in self._lines_of(segment).items():
-                parts = self._parts(line, names, segment, f"{line.key} mix{suffix}")
+            for record in self.members:
+                name = record.accounted.name
+                line = self._at(self.prices[name], segment)
+                parts = self._parts(record, line, segment, f"{line.key} mix{suffix} of {name}")
                 found.mixes.extend(parts if len(parts) > 1 else ())
-                for name in names:
-                    _extend(found.stretches.setdefault(name, []), self._stretch(line, parts, segment))
+                _extend(found.stretches.setdefault(name, []), self._stretch(line, parts, segment))
             found.lines.extend(self._not_held(segment))
         found.not_held[: self.covered] += np.where(self.told, self.spare, 0.0)
         found.holes.extend(self._holes())
-
-    def _lines_of(self, segment: slice) -> dict[PriceLine, list[str]]:
-        """The services by the price that holds for them."""
-        found: dict[PriceLine, list[str]] = {}
-        for name, lines in self.prices.items():
-            found.setdefault(self._at(lines, segment), []).append(name)
-        return found
 
     def _at(self, lines: Sequence[PriceLine], segment: slice) -> PriceLine:
         begun = [line for line in lines if self.period.slot_of(line.start_s) <= segment.start]
@@ -149,18 +151,17 @@ class _Pool:
             (each, each.gpus / whole) for each in self.commitments if segment.start < self.period.slot_of(each.until_s)
         ]
 
-    def _parts(self, line: PriceLine, names: Sequence[str], segment: slice, mix: str) -> list[MixPart]:
-        """GPU-hours that services of one price held, by what they are paid at; none where they held nothing."""
-        chosen = [each for each in self.members if each.accounted.name in names]
-        gpu_h = float(sum(np.nansum(each.use.allocated[segment]) for each in chosen)) * self.hours
-        whole = float(self.held[segment].sum())
+    def _parts(self, record: ServiceRecord, line: PriceLine, segment: slice, mix: str) -> list[MixPart]:
+        """GPU-hours that a service held, by what they are paid at; none where it held nothing."""
+        own = np.nan_to_num(record.use.allocated[segment])
+        gpu_h = float(own.sum()) * self.hours
         if gpu_h <= _NOTHING:
             return []
-        taken = gpu_h * float(np.minimum(self.held, self.committed)[segment].sum()) / whole
+        taken = float((own * self.share[segment]).sum()) * self.hours
         parts = [
             MixPart(mix=mix, price_key=paid.key, gpu_h=taken * share, price=paid.effective)
             for each, share in self._active(segment)
-            if (paid := self._at(each.lines, segment)).effective is not None
+            if taken > 0.0 and (paid := self._at(each.lines, segment)).effective is not None
         ]
         rest = gpu_h - sum(part.gpu_h for part in parts)
         if rest > _NOTHING * gpu_h:

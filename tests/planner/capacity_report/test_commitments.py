@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from planner.capacity_report.committed_use import NOT_HELD
 from planner.capacity_report.document import CapacityReport
 from planner.capacity_report.focus import focus_report
+from planner.capacity_report.period import parse_period
 from planner.capacity_report.priced_pools import priced_pools
 from planner.capacity_report.spreadsheet import write_xlsx
 from planner.fleet_file import FleetFile
@@ -64,13 +65,21 @@ def test_what_is_held_beyond_the_commitment_is_paid_at_the_pools_price_slot_by_s
     report = reported([held(gpus), held(2.0, name="b")], [commitment(4, 1.0)])
     expect_whole(report)
     mix = report.table("price_mix").rows
-    assert [(row["price_key"], row["gpu_h"], row["price"]) for row in mix] == [
-        ("/".join(POOL) + " commitment 1", 4 * HOURS, 1.0),
-        ("/".join(POOL), 100 * 8.0, 3.0),
+    pool = "/".join(POOL)
+    # For 100 hours 4 of 12 GPUs are committed ones, then all 4 of 4: of each service the same part.
+    assert [(row["mix"], row["price_key"], row["price"]) for row in mix] == [
+        (f"{pool} mix of a", f"{pool} commitment 1", 1.0),
+        (f"{pool} mix of a", pool, 3.0),
+        (f"{pool} mix of b", f"{pool} commitment 1", 1.0),
+        (f"{pool} mix of b", pool, 3.0),
     ]
+    rest = HOURS - 100
+    assert [row["gpu_h"] for row in mix] == pytest.approx(
+        [100 * 10 / 3 + rest * 2, 100 * 20 / 3, 100 * 2 / 3 + rest * 2, 100 * 4 / 3]
+    )
     assert not_held(report) == []
-    one, other = report.table("ledger").rows
-    assert one["price"] == other["price"] == (4 * HOURS + 100 * 8 * 3.0) / (4 * HOURS + 100 * 8)
+    paid = [row["allocated_cost"] for row in report.table("ledger").rows]
+    assert paid == pytest.approx([sum(row["cost"] for row in mix[at : at + 2]) for at in (0, 2)])
     assert report.table("ledger").total("allocated_cost") == pytest.approx(4 * HOURS + 100 * 8 * 3.0, rel=1e-12)
 
 
@@ -134,6 +143,58 @@ def test_teams_with_prices_of_their_own_share_the_commitment_by_what_they_hold()
     report = reported(records, [commitment(4, 1.0)], prices=prices)
     expect_whole(report)
     assert [row["price"] for row in report.table("ledger").rows] == [2.0, 1.25]
+
+
+def costs(report: CapacityReport) -> dict[str, float]:
+    """By service."""
+    return {row["service"]: row["allocated_cost"] or 0.0 for row in report.table("by_service").rows}
+
+
+def test_a_team_pays_nothing_for_what_another_held_beyond_the_commitment_in_another_month():
+    summer = parse_period("2026-Q3")
+    july = np.arange(summer.slots) < 31 * 24
+    alpha = held(np.where(july, 4.0, 0.0), name="alpha", team="alpha", period=summer)
+    beta = held(np.where(july, 0.0, 12.0), name="beta", team="beta", period=summer)
+    report = reported([alpha, beta], [commitment(4, 1.0, period=summer)], period=summer)
+    expect_whole(report)
+    assert costs(report) == {"alpha": 744 * 4 * 1.0, "beta": pytest.approx(1464 * (4 * 1.0 + 8 * 3.0))}
+
+
+def test_in_each_slot_every_service_has_the_same_part_of_what_is_committed():
+    january = parse_period("2027-01")
+    mornings = np.arange(january.slots) % 31 < 15  # 360 hours
+    records = [held(np.where(mornings, 1.0, 3.0), period=january), held(1.0, name="b", period=january)]
+    report = reported(records, [commitment(2, 1.0, period=january)], period=january)
+    expect_whole(report)
+    assert costs(report) == pytest.approx({"a": 360 * 1 + 384 * 3 * 2.0, "b": 360 * 1 + 384 * 2.0})
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(0.0, 20.0), min_size=1, max_size=3), st.integers(1, 30), st.integers(2, 88))
+def test_months_add_up_to_the_quarter_and_a_cut_at_equal_prices_changes_nothing(most, gpus, days):
+    quarter, rng = parse_period("2027-Q1"), np.random.default_rng(1)
+    gpus_held = {f"s{at}": each * rng.uniform(0.0, 1.0, quarter.slots) ** 3 for at, each in enumerate(most)}
+    for values in gpus_held.values():
+        values[rng.uniform(size=quarter.slots) < 0.02] = np.nan
+
+    def account(name: str, cut_s: float | None = None) -> dict[str, float]:
+        period = parse_period(name)
+        first = quarter.slot_of(period.start_s)
+        records = [held(each[first : first + period.slots], name=name, period=period)
+                   for name, each in gpus_held.items()]  # fmt: skip
+        made = commitment(gpus, 1.0, period=period)
+        if cut_s is not None:
+            (line,) = made.lines
+            halves = replace(line, key=f"{line.key}/1", end_s=cut_s), replace(line, key=f"{line.key}/2", start_s=cut_s)
+            made = replace(made, lines=halves)
+        return costs(reported(records, [made], period=period))
+
+    whole = account("2027-Q1")
+    months = [account(f"2027-0{month}") for month in (1, 2, 3)]
+    cut = account("2027-Q1", quarter.start_s + days * 86400.0)
+    for name, cost in whole.items():
+        assert sum(each.get(name, 0.0) for each in months) == pytest.approx(cost, rel=1e-8)
+        assert cut[name] == pytest.approx(cost, rel=1e-8)
 
 
 holdings = st.lists(
