@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from planner.capacity_report.commitments import Commitment
 from planner.capacity_report.history import Slots
-from planner.capacity_report.holes import Hole
+from planner.capacity_report.holes import Hole, named
 from planner.capacity_report.ledger import LINE, Stretch, iso
 from planner.capacity_report.measures import CAUSES, priced, with_ratios
 from planner.capacity_report.period import Period
@@ -97,9 +97,20 @@ class _Pool:
 
     @cached_property
     def share(self) -> Slots:
-        """Of what each service holds in a slot, the part that is paid at the commitments' prices."""
+        """Of what each service holds in a slot, the part that is paid at the commitments' prices.
+
+        None of it where not every service's replicas are known: nobody knows then which part was whose.
+        """
         taken = np.minimum(self.held, self.committed)
-        found: Slots = np.divide(taken, self.held, out=np.zeros(self.covered), where=self.held > 0.0)
+        told = ~self.blind & (self.held > 0.0)
+        found: Slots = np.divide(taken, self.held, out=np.zeros(self.covered), where=told)
+        return found
+
+    @cached_property
+    def blind(self) -> NDArray[np.bool_]:
+        """Slots in which not every service's replicas are known."""
+        gaps = [np.isnan(record.use.allocated[: self.covered]) for record in self.members]
+        found: NDArray[np.bool_] = np.any(gaps, axis=0) if gaps else np.zeros(self.covered, dtype=bool)
         return found
 
     @cached_property
@@ -110,9 +121,7 @@ class _Pool:
     @cached_property
     def told(self) -> NDArray[np.bool_]:
         """Slots in which that is known: every service's replicas are, or those that are hold all that is committed."""
-        gaps = [np.isnan(record.use.allocated[: self.covered]) for record in self.members]
-        blind = np.any(gaps, axis=0) if gaps else np.zeros(self.covered, dtype=bool)
-        known: NDArray[np.bool_] = ~blind | (self.spare <= _NOTHING)
+        known: NDArray[np.bool_] = ~self.blind | (self.spare <= _NOTHING)
         return known
 
     @property
@@ -205,6 +214,16 @@ class _Pool:
             yield with_ratios(priced(row, paid.effective))
 
     def _holes(self) -> Iterator[Hole]:
+        yield from self._price_holes()
+        yield from self._hole_where(
+            ~self.told,
+            "committed, not held",
+            "not every service's replicas are known in these hours: what nobody held of the committed GPUs, and what "
+            "that cost, is in no sum",
+        )
+        yield from self._unshared()
+
+    def _price_holes(self) -> Iterator[Hole]:
         end_s = float(self.period.edges_s[self.covered])
         for line in (line for each in self.commitments for line in each.lines):
             if line.list_price is None and line.start_s < end_s:
@@ -217,17 +236,34 @@ class _Pool:
                     text=f"{line.told}; what services hold of it is paid at the pool's price, what nobody holds is in "
                     "no cost",
                 )
-        at = np.flatnonzero(~self.told)
+
+    def _unshared(self) -> Iterator[Hole]:
+        """What the known services hold while commitments with a price cannot be shared."""
+        priced_ones = [each for each in self.commitments if any(line.effective is not None for line in each.lines)]
+        bought = np.any([each.in_slots(self.period, self.covered) > 0.0 for each in priced_ones], axis=0)
+        chosen = bought & self.blind & (self.held > 0.0)
+        gpu_h = float(self.held[chosen].sum()) * self.hours
+        unknown = [each for each in self.members if np.isnan(each.use.allocated[: self.covered][chosen]).any()]
+        yield from self._hole_where(
+            chosen,
+            "shares of commitments",
+            f"the replicas of {named([each.accounted.name for each in unknown])} are not known in these hours, nor is "
+            f"which part of what is committed was whose: the {gpu_h:,.1f} GPU-hours that others held are paid at the "
+            "pool's price, as though nothing were committed; give replicas, 0 where none ran",
+        )
+
+    def _hole_where(self, chosen: NDArray[np.bool_], what: str, text: str) -> Iterator[Hole]:
+        """One of the pool, with the first and the last moment of it; none where no slot is chosen."""
+        at = np.flatnonzero(chosen)
         if len(at):
             first = self.commitments[0]
             yield Hole(
                 subject=f"{first.cluster}/{first.gpu}",
-                what="committed, not held",
+                what=what,
                 hours=len(at) * self.hours,
                 start=iso(self.period.edges_s[at[0]]),
                 end=iso(self.period.edges_s[at[-1] + 1]),
-                text="not every service's replicas are known in these hours: what nobody held of the committed GPUs, "
-                "and what that cost, is in no sum",
+                text=text,
             )
 
 

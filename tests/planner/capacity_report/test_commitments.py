@@ -114,13 +114,34 @@ def test_where_a_services_replicas_are_not_known_what_nobody_held_is_a_hole():
     (rest,) = not_held(report)
     assert (rest["allocated_gpu_h"], rest["replicas_unknown_h"]) == ((HOURS - 20) * 10, 20.0)
     holes = {hole["what"]: hole["hours"] for hole in report.table("holes").rows}
-    assert holes == {"replicas": 20.0, "committed, not held": 20.0}
-    # Where those that are known hold all of it, nothing is left to be unknown.
+    assert holes == {"replicas": 20.0, "committed, not held": 20.0, "shares of commitments": 20.0}
+    # Where those that are known hold all of it, nothing is left that nobody held.
     full = reported([held(gaps), held(16.0, name="b")], [commitment(16, 1.0)])
-    assert [hole["what"] for hole in full.table("holes").rows] == ["replicas"]
+    assert [hole["what"] for hole in full.table("holes").rows] == ["replicas", "shares of commitments"]
     blind = reported([held(np.nan)], [commitment(16, 1.0)])
     expect_whole(blind)
     assert [row["allocated_gpu_h"] for row in blind.table("ledger").rows] == [None, None]
+
+
+def test_where_a_services_replicas_are_not_known_the_others_pay_the_pools_price_and_a_hole_says_so():
+    gaps = np.full(FEBRUARY.slots, 12.0)
+    gaps[10:30] = np.nan
+    report = reported([held(gaps), held(4.0, name="b")], [commitment(8, 1.0)])
+    expect_whole(report)
+    # In the 20 hours nobody knows which part of the 8 was b's; in the others it is a half of its 4.
+    assert costs(report)["b"] == pytest.approx((HOURS - 20) * 4 * 2.0 + 20 * 4 * 3.0)
+    (hole,) = [row for row in report.table("holes").rows if row["what"] == "shares of commitments"]
+    assert (hole["subject"], hole["hours"], hole["start"]) == ("/".join(POOL), 20.0, "2027-02-01T10:00:00Z")
+    assert hole["text"] == (
+        "the replicas of a are not known in these hours, nor is which part of what is committed was whose: the 80.0 "
+        "GPU-hours that others held are paid at the pool's price, as though nothing were committed; give replicas, "
+        "0 where none ran"
+    )
+    # Once a commitment has ended there is nothing to share; one without a price changes nobody's cost.
+    ended = reported([held(gaps), held(4.0, name="b")], [commitment(8, 1.0, until=date(2027, 2, 1))])
+    unpriced = reported([held(gaps), held(4.0, name="b")], [commitment(8, None)])
+    for each in (ended, unpriced):
+        assert "shares of commitments" not in {row["what"] for row in each.table("holes").rows}
 
 
 def test_commitments_of_a_pool_that_nobody_uses_are_paid_too():
@@ -221,6 +242,7 @@ def test_every_committed_gpu_hour_is_paid_once(drawn, commitments):
     report = reported(records, made)
     expect_whole(report)
     # Slot by slot, by hand: what is held up to the commitments in proportion, the rest of it, and what nobody held.
+    # Where not all is known, what is held is at the pool's price.
     total, unpriced = 0.0, 0.0
     for slot in range(FEBRUARY.slots):
         now = [each for each in made if FEBRUARY.edges_s[slot] < each.until_s]
@@ -231,7 +253,8 @@ def test_every_committed_gpu_hour_is_paid_once(drawn, commitments):
         left = known
         for each in now:
             price = each.lines[0].effective
-            of_it = min(known, committed) * each.gpus / committed
+            shared = 0.0 if np.isnan(values).any() else min(known, committed)
+            of_it = shared * each.gpus / committed
             spare = max(0.0, committed - known) * each.gpus / committed if told else 0.0
             if price is None:
                 unpriced += spare
