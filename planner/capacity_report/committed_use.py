@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -66,7 +67,27 @@ def committed_use(
         of_members = {each.accounted.name: prices[each.accounted.name] for each in members}
         pool = _Pool(commitments=kept, members=members, prices=of_members, period=period, covered=covered)
         pool.add_to(found)
+        found.holes.extend(_strays(kept, {each.accounted.pool for each in records}))
     return found
+
+
+def _strays(commitments: Iterable[Commitment], pools: set[tuple[str, str]]) -> Iterator[Hole]:
+    """Those on which no workload runs: a name may be mistyped, which would look like GPUs that nobody held."""
+    for each in commitments:
+        if each.pool not in pools:
+            there = [f"{gpu} in {cluster}" for cluster, gpu in _nearest(each.pool, pools)]
+            told = ", ".join(there[:5]) + (" …" if len(there) > 5 else "")
+            yield Hole(
+                subject=each.name,
+                what="commitment",
+                text=f"no workload runs on {each.gpu} in cluster {each.cluster}: are the names right? there are "
+                f"{told or 'none'}; as it stands, nobody holds these GPUs",
+            )
+
+
+def _nearest(pool: tuple[str, str], pools: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The others, those with the most similar names first."""
+    return sorted(pools, key=lambda each: (-SequenceMatcher(None, "/".join(pool), "/".join(each)).ratio(), each))
 
 
 @dataclass(frozen=True, kw_only=True)

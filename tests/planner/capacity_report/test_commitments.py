@@ -150,6 +150,20 @@ def test_commitments_of_a_pool_that_nobody_uses_are_paid_too():
     assert [row["allocated_cost"] for row in not_held(report)] == [HOURS * 8 * 2.0, HOURS * 4 * 5.0]
 
 
+def test_a_commitment_on_which_no_workload_runs_is_told_beside_its_line_with_what_there_is():
+    stray = replace(commitment(8, 2.0), cluster="eu-2", gpu="A100", name="eu-2/A100 commitment 1")
+    report = reported([held(4.0), held(2.0, name="b", cluster="eu-9")], [stray, commitment(4, 1.0)])
+    expect_whole(report)
+    (hole,) = report.table("holes").rows
+    assert (hole["subject"], hole["what"], hole["hours"]) == (stray.name, "commitment", None)
+    gpu = POOL[1]
+    assert hole["text"] == (
+        f"no workload runs on A100 in cluster eu-2: are the names right? there are {gpu} in eu-9, {gpu} in {POOL[0]}; "
+        "as it stands, nobody holds these GPUs"
+    )
+    assert "there are none" in reported([], [stray]).table("holes").rows[0]["text"]
+
+
 def test_several_commitments_are_held_in_proportion():
     report = reported([held(6.0)], [commitment(8, 1.0), commitment(4, 4.0, at=2)])
     expect_whole(report)
