@@ -149,7 +149,7 @@ class _Pool:
     def segments(self) -> list[slice]:
         """Parts of the period in which no price changes and no commitment ends."""
         lines = [line for each in self.prices.values() for line in each]
-        lines += [line for each in self.commitments for line in each.lines]
+        lines += [line for each in self.commitments for line in each.every_line]
         moments = [*(line.start_s for line in lines), *(each.until_s for each in self.commitments)]
         inside = {min(self.covered, max(0, self.period.slot_of(moment))) for moment in moments}
         edges = sorted({0, self.covered, *inside})
@@ -187,11 +187,12 @@ class _Pool:
         gpu_h = float(own.sum()) * self.hours
         if gpu_h <= _NOTHING:
             return []
+        team = record.accounted.fields.team
         taken = float((own * self.share[segment]).sum()) * self.hours
         parts = [
             MixPart(mix=mix, price_key=paid.key, gpu_h=taken * share, price=paid.effective)
             for each, share in self._active(segment)
-            if taken > 0.0 and (paid := self._at(each.lines, segment)).effective is not None
+            if taken > 0.0 and (paid := self._at(each.lines_of(team), segment)).effective is not None
         ]
         rest = gpu_h - sum(part.gpu_h for part in parts)
         if rest > _NOTHING * gpu_h:

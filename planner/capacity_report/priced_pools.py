@@ -123,8 +123,7 @@ def priced_pools(
         prices={},
     )
     found = {each.name: _lines(pools, each) for each in services}
-    gpus = {each.gpu for each in services}
-    return replace(pools, prices=found, commitments=priced_commitments(fleet.commitments, pools, gpus))
+    return replace(pools, prices=found, commitments=priced_commitments(fleet.commitments, pools, services))
 
 
 def _place(name: str, fleet: FleetFile) -> Place:

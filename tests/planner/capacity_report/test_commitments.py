@@ -343,6 +343,32 @@ def test_without_fields_it_is_the_pools_price_where_that_is_paid_held_or_not(boo
     assert "as of 2027-01-01 (list)" in told.source
 
 
+def with_discounts(book, *discounts):
+    document = yaml.safe_load(book.read_text(encoding="utf-8"))
+    document["spec"]["discounts"] += [{"source": "deal", **each} for each in discounts]
+    book.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return book
+
+
+def test_a_teams_discount_on_reserved_prices_is_off_what_it_holds_of_a_commitment_too(book):
+    book = with_discounts(book, {"percent": 25, "pricing": "reserved", "team": "x"})
+    records = [held(4.0, team="x"), held(4.0, name="b", team="y")]
+    services = [each.accounted for each in records]
+    of_book, stated = {"pricing": "reserved", "termYears": 1}, {"perGpuHour": 2.0}
+    for fields, of_x, told in ((of_book, 1.5, "; its own discounts off for x"), (stated, 2.0, "")):
+        pools = priced_pools(fleet(fields), services, FEBRUARY, prices=book, currency="USD")
+        report = reported(records, pools.commitments, prices=pools.prices)
+        expect_whole(report)
+        # What nobody held has no team and no team's discount.
+        assert [row["price"] for row in report.table("ledger").rows] == [of_x, 2.0, 2.0]
+        assert costs(report)["a"] == HOURS * 4 * of_x
+        (assumption,) = [each.text for each in pools.assumptions if each.topic == "commitment"]
+        assert assumption.endswith(f"2 USD a GPU-hour{told}")
+        rows = [*csv.DictReader(io.StringIO(focus_report(report)))]
+        assert len({row["CommitmentDiscountId"] for row in rows}) == 1
+        assert float(rows[0]["EffectiveCost"]) == HOURS * 4 * of_x
+
+
 def test_a_price_without_an_exchange_rate_and_a_term_that_the_book_lacks_are_told(book):
     pools = priced_pools(fleet({"perGpuHour": 1.2}), [], FEBRUARY, prices=book, currency="GBP")
     assert "no exchange rate from USD to GBP" in pools.commitments[0].lines[0].told
