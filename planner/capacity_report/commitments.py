@@ -136,7 +136,9 @@ def _lines(fields: CommitmentFields, gpu: str, pools: PricedPools, team: str | N
         return pools.lines(fields.cluster, gpu, team=team, pricing=terms, term_years=fields.term_years)
     of_pool = pools.lines(fields.cluster, gpu, team=team)
     return [
-        line if line.pricing in _PAID else replace(line, list_price=None, discount=0.0, pricing="", told=_NO_PRICE)
+        line
+        if line.pricing in _PAID
+        else replace(line, list_price=None, discount=0.0, pricing="", told=_NO_PRICE, discounts=frozenset())
         for line in of_pool
     ]
 
@@ -174,5 +176,6 @@ def _stated(fields: CommitmentFields, amount: float, gpu: str, pools: PricedPool
         first, *more = same
         end_s = (more or [first])[-1].end_s
         known_beside = {"on_demand_list_price": list_price, "on_demand_price": price}
-        found.append(replace(line, start_s=first.start_s, end_s=end_s, **known_beside))
+        off = first.discounts.union(*(each.discounts for each in more))
+        found.append(replace(line, start_s=first.start_s, end_s=end_s, discounts=off, **known_beside))
     return found

@@ -369,6 +369,29 @@ def test_a_teams_discount_on_reserved_prices_is_off_what_it_holds_of_a_commitmen
         assert float(rows[0]["EffectiveCost"]) == HOURS * 4 * of_x
 
 
+def test_discounts_that_were_off_no_price_are_told(book):
+    book = with_discounts(
+        book,
+        {"percent": 25, "pricing": "reserved", "team": "x"},
+        {"percent": 5, "pricing": "reserved", "from": "2027-02-01", "until": "2027-02-10"},
+        {"percent": 5, "pricing": "reserved", "from": "2027-02-10", "until": "2027-02-20"},  # goes on with the last
+        {"percent": 7.5, "team": "assistant", "gpu": POOL[1]},
+        {"percent": 50, "cloud": "gcp", "until": "2027-01-01"},  # before the period
+    )
+    accounted = held(4.0, team="x").accounted
+    pools = priced_pools(
+        fleet({"pricing": "reserved", "termYears": 1}), [accounted], FEBRUARY, prices=book, currency="USD"
+    )
+    (told,) = [each for each in pools.assumptions if each.topic == "discounts"]
+    assert told.text == (
+        f"7.5 % off gpu {POOL[1]}, team assistant (deal) was off no price of this account: are its names right?"
+    )
+    assert told.source == "ours"
+    # A price that the fleet file states has none of the book's.
+    stated = priced_pools(fleet({"perGpuHour": 1.0}), [accounted], FEBRUARY, prices=book, currency="USD")
+    assert len([each for each in stated.assumptions if each.topic == "discounts"]) == 4
+
+
 def test_a_price_without_an_exchange_rate_and_a_term_that_the_book_lacks_are_told(book):
     pools = priced_pools(fleet({"perGpuHour": 1.2}), [], FEBRUARY, prices=book, currency="GBP")
     assert "no exchange rate from USD to GBP" in pools.commitments[0].lines[0].told
