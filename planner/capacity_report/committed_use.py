@@ -8,17 +8,15 @@ mixed prices tells, and no cut of the period moves money from one service to ano
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from difflib import SequenceMatcher
-from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.capacity_report.commitments import Commitment
+from planner.capacity_report.committed_pool import NOTHING, CommittedPool
 from planner.capacity_report.history import Slots
 from planner.capacity_report.holes import Hole, named
 from planner.capacity_report.ledger import LINE, Stretch, iso
@@ -27,12 +25,11 @@ from planner.capacity_report.period import Period
 from planner.capacity_report.price_list import PriceLine, PriceList
 from planner.capacity_report.price_mix import MixPart, mixed_price
 from planner.capacity_report.service_record import ServiceRecord
+from planner.capacity_report.stray_commitments import stray_commitments
 
 NOT_HELD = "(committed, not held)"
 """The service of the ledger's lines of commitments that nobody held."""
 _NOBODY = "(none)"
-_NOTHING = 1e-9
-"""GPU-hours that are none: a float's last digits."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,93 +64,13 @@ def committed_use(
         of_members = {each.accounted.name: prices[each.accounted.name] for each in members}
         pool = _Pool(commitments=kept, members=members, prices=of_members, period=period, covered=covered)
         pool.add_to(found)
-        found.holes.extend(_strays(kept, {each.accounted.pool for each in records}))
+        found.holes.extend(stray_commitments(kept, {each.accounted.pool for each in records}))
     return found
 
 
-def _strays(commitments: Iterable[Commitment], pools: set[tuple[str, str]]) -> Iterator[Hole]:
-    """Those on which no workload runs: a name may be mistyped, which would look like GPUs that nobody held."""
-    for each in commitments:
-        if each.pool not in pools:
-            there = [f"{gpu} in {cluster}" for cluster, gpu in _nearest(each.pool, pools)]
-            told = ", ".join(there[:5]) + (" …" if len(there) > 5 else "")
-            yield Hole(
-                subject=each.name,
-                what="commitment",
-                text=f"no workload runs on {each.gpu} in cluster {each.cluster}: are the names right? there are "
-                f"{told or 'none'}; as it stands, nobody holds these GPUs",
-            )
-
-
-def _nearest(pool: tuple[str, str], pools: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The others, those with the most similar names first."""
-    return sorted(pools, key=lambda each: (-SequenceMatcher(None, "/".join(pool), "/".join(each)).ratio(), each))
-
-
 @dataclass(frozen=True, kw_only=True)
-class _Pool:
-    """Services and commitments of one cluster and GPU type."""
-
-    commitments: Sequence[Commitment]
-    members: Sequence[ServiceRecord]
-    prices: Mapping[str, Sequence[PriceLine]]
-    period: Period
-    covered: int
-
-    @property
-    def hours(self) -> float:
-        return self.period.slot_s / 3600.0
-
-    @cached_property
-    def held(self) -> Slots:
-        """GPUs that services are known to have held."""
-        each = [np.nan_to_num(record.use.allocated[: self.covered]) for record in self.members]
-        total: Slots = np.sum(each, axis=0) if each else np.zeros(self.covered)
-        return total
-
-    @cached_property
-    def committed(self) -> Slots:
-        total: Slots = np.sum([each.in_slots(self.period, self.covered) for each in self.commitments], axis=0)
-        return total
-
-    @cached_property
-    def share(self) -> Slots:
-        """Of what each service holds in a slot, the part that is paid at the commitments' prices.
-
-        None of it where not every service's replicas are known: nobody knows then which part was whose.
-        """
-        taken = np.minimum(self.held, self.committed)
-        told = ~self.blind & (self.held > 0.0)
-        found: Slots = np.divide(taken, self.held, out=np.zeros(self.covered), where=told)
-        return found
-
-    @cached_property
-    def blind(self) -> NDArray[np.bool_]:
-        """Slots in which not every service's replicas are known."""
-        gaps = [np.isnan(record.use.allocated[: self.covered]) for record in self.members]
-        found: NDArray[np.bool_] = np.any(gaps, axis=0) if gaps else np.zeros(self.covered, dtype=bool)
-        return found
-
-    @cached_property
-    def spare(self) -> Slots:
-        """Committed GPUs that no service is known to have held."""
-        return np.maximum(self.committed - self.held, 0.0)
-
-    @cached_property
-    def told(self) -> NDArray[np.bool_]:
-        """Slots in which that is known: every service's replicas are, or those that are hold all that is committed."""
-        known: NDArray[np.bool_] = ~self.blind | (self.spare <= _NOTHING)
-        return known
-
-    @property
-    def segments(self) -> list[slice]:
-        """Parts of the period in which no price changes and no commitment ends."""
-        lines = [line for each in self.prices.values() for line in each]
-        lines += [line for each in self.commitments for line in each.every_line]
-        moments = [*(line.start_s for line in lines), *(each.until_s for each in self.commitments)]
-        inside = {min(self.covered, max(0, self.period.slot_of(moment))) for moment in moments}
-        edges = sorted({0, self.covered, *inside})
-        return [slice(first, last) for first, last in pairwise(edges)]
+class _Pool(CommittedPool):
+    """What it comes to in the account."""
 
     def add_to(self, found: CommittedUse) -> None:
         """All of the pool."""
@@ -162,17 +79,13 @@ class _Pool:
             suffix = "" if len(segments) == 1 else f" {at}"
             for record in self.members:
                 name = record.accounted.name
-                line = self._at(self.prices[name], segment)
+                line = self.price_of(self.prices[name], segment)
                 parts = self._parts(record, line, segment, f"{line.key} mix{suffix} of {name}")
                 found.mixes.extend(parts if len(parts) > 1 else ())
                 _extend(found.stretches.setdefault(name, []), self._stretch(line, parts, segment))
             found.lines.extend(self._not_held(segment))
         found.not_held[: self.covered] += np.where(self.told, self.spare, 0.0)
         found.holes.extend(self._holes())
-
-    def _at(self, lines: Sequence[PriceLine], segment: slice) -> PriceLine:
-        begun = [line for line in lines if self.period.slot_of(line.start_s) <= segment.start]
-        return begun[-1]
 
     def _active(self, segment: slice) -> list[tuple[Commitment, float]]:
         """Commitments of a segment and the share that each has of what is committed."""
@@ -185,17 +98,17 @@ class _Pool:
         """GPU-hours that a service held, by what they are paid at; none where it held nothing."""
         own = np.nan_to_num(record.use.allocated[segment])
         gpu_h = float(own.sum()) * self.hours
-        if gpu_h <= _NOTHING:
+        if gpu_h <= NOTHING:
             return []
         team = record.accounted.fields.team
         taken = float((own * self.share[segment]).sum()) * self.hours
         parts = [
             MixPart(mix=mix, price_key=paid.key, gpu_h=taken * share, price=paid.effective)
             for each, share in self._active(segment)
-            if taken > 0.0 and (paid := self._at(each.lines_of(team), segment)).effective is not None
+            if taken > 0.0 and (paid := self.price_of(each.lines_of(team), segment)).effective is not None
         ]
         rest = gpu_h - sum(part.gpu_h for part in parts)
-        if rest > _NOTHING * gpu_h:
+        if rest > NOTHING * gpu_h:
             parts.append(MixPart(mix=mix, price_key=line.key, gpu_h=rest, price=line.effective))
         return parts
 
@@ -213,10 +126,10 @@ class _Pool:
         known = self.told[segment]
         gpu_h = float(self.spare[segment][known].sum()) * self.hours
         unknown_h = float(np.count_nonzero(~known)) * self.hours
-        if gpu_h <= _NOTHING and not unknown_h:
+        if gpu_h <= NOTHING and not unknown_h:
             return
         for each, share in self._active(segment):
-            paid = self._at(each.lines, segment)
+            paid = self.price_of(each.lines, segment)
             row: dict[str, Any] = {
                 **{column.key: None for column in LINE},
                 "service": NOT_HELD,

@@ -150,6 +150,17 @@ def test_commitments_of_a_pool_that_nobody_uses_are_paid_too():
     assert [row["allocated_cost"] for row in not_held(report)] == [HOURS * 8 * 2.0, HOURS * 4 * 5.0]
 
 
+def test_hours_that_cannot_be_shared_and_have_no_price_leave_the_others_theirs():
+    gaps = np.full(FEBRUARY.slots, 2.0)
+    gaps[10:30] = np.nan
+    report = reported([held(gaps), held(4.0, name="b")], [commitment(8, 1.0)], amount=None)
+    expect_whole(report)
+    assert costs(report)["b"] == (HOURS - 20) * 4 * 1.0
+    lines = [(row["hours"], row["price"]) for row in report.table("ledger").rows if row["service"] == "b"]
+    assert lines == [(10.0, 1.0), (20.0, None), (HOURS - 30, 1.0)]
+    assert {row["what"] for row in report.table("holes").rows} >= {"price", "shares of commitments"}
+
+
 def test_a_commitment_on_which_no_workload_runs_is_told_beside_its_line_with_what_there_is():
     stray = replace(commitment(8, 2.0), cluster="eu-2", gpu="A100", name="eu-2/A100 commitment 1")
     report = reported([held(4.0), held(2.0, name="b", cluster="eu-9")], [stray, commitment(4, 1.0)])
