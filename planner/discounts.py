@@ -37,9 +37,20 @@ class Discount(Dated):
         """Of the list price."""
         return Decimal(repr(self.percent)) / 100
 
+    @property
+    def told(self) -> str:
+        """What it is off, in words, and who says so."""
+        named = ("cloud", "region", "cluster", "gpu", "pricing", "team")
+        of_what = [f"{name} {value}" for name in named if (value := getattr(self, name)) is not None]
+        return f"{self.percent:g} % off {', '.join(of_what) or 'everything'} ({self.source})"
+
     def holds_on(self, day: date) -> bool:
         """Whether it does on a day."""
         return (self.from_day is None or self.from_day <= day) and (self.until is None or day < self.until)
+
+    def holds_between(self, first: date, end: date) -> bool:
+        """Whether it does on one of the days at least, the end's left out."""
+        return (self.from_day is None or self.from_day < end) and (self.until is None or first < self.until)
 
     def is_of(self, *, gpu: str, cloud: str, region: str | None, pricing: Pricing, place: Place) -> bool:
         """Whether it is one of a price at a place: all that it names is so."""

@@ -63,7 +63,7 @@ def capacity_report(material: Material) -> CapacityReport:
         assumptions += assumptions_of(record)
     ledger += committed.lines
     of_pools = [line for each in material.prices.values() for line in each]
-    of_commitments = [line for each in material.commitments for line in each.lines]
+    of_commitments = [line for each in material.commitments for line in each.every_line]
     holes += [*price_holes(of_pools, services_by_price(ledger, committed.mixes)), *committed.holes]
     assumptions += provenance(record.accounted.profile for record in material.records)
     sums = [grouped(ledger, key) for key in GROUPINGS]

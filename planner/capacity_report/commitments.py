@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from itertools import groupby
@@ -18,6 +18,7 @@ from planner.capacity_report.history import Slots
 from planner.capacity_report.ledger import iso
 from planner.capacity_report.period import Period
 from planner.capacity_report.price_list import PriceLine
+from planner.capacity_report.service_record import Accounted
 from planner.exchange_rates import missing_rate, rate_between
 from planner.fleet_file import CommitmentFields
 from planner.price_fields import Pricing
@@ -43,11 +44,22 @@ class Commitment:
     """The first moment without them, at midnight of the report's time zone."""
     lines: tuple[PriceLine, ...]
     """Its prices, from the period's start until it ends or the period does."""
+    of_teams: Mapping[str, tuple[PriceLine, ...]] = field(default_factory=dict)
+    """The same for teams that have discounts of their own on them."""
 
     @property
     def pool(self) -> tuple[str, str]:
         """Cluster and GPU type."""
         return self.cluster, self.gpu
+
+    def lines_of(self, team: str) -> tuple[PriceLine, ...]:
+        """Its prices for what a team holds of it."""
+        return self.of_teams.get(team, self.lines)
+
+    @property
+    def every_line(self) -> tuple[PriceLine, ...]:
+        """Its prices and those for teams."""
+        return *self.lines, *(line for lines in self.of_teams.values() for line in lines)
 
     def in_slots(self, period: Period, covered: int) -> Slots:
         """Its GPUs in each slot."""
@@ -64,19 +76,20 @@ class Commitment:
         ]
         later = "".join(f", from {iso(line.start_s)} {price}" for line, price in zip(self.lines, prices, strict=True))
         at = prices[0] if len(prices) == 1 else later.removeprefix(", ")
+        teams = f"; its own discounts off for {', '.join(sorted(self.of_teams))}" if self.of_teams else ""
         return Assumption(
             topic="commitment",
             subject=self.name,
-            text=f"{self.gpus:,} GPUs until {self.until}, paid whether held or not, at {at}",
+            text=f"{self.gpus:,} GPUs until {self.until}, paid whether held or not, at {at}{teams}",
             source="; ".join(dict.fromkeys(line.told for line in self.lines)),
         )
 
 
 def priced_commitments(
-    fields: Sequence[CommitmentFields], pools: PricedPools, gpus: Iterable[str]
+    fields: Sequence[CommitmentFields], pools: PricedPools, services: Sequence[Accounted]
 ) -> tuple[Commitment, ...]:
-    """Those that have not ended before the period. `gpus` are names of types as profiles write them."""
-    as_written = {gpu.lower(): gpu for gpu in gpus}
+    """Those that have not ended before the period. Names of GPU types are as profiles of the services write them."""
+    as_written = {each.gpu.lower(): each.gpu for each in services}
     count: Counter[tuple[str, str]] = Counter()
     found = []
     for each in fields:
@@ -85,31 +98,47 @@ def priced_commitments(
         name = f"{each.cluster}/{gpu} commitment {count[each.cluster, gpu]}"
         until_s = datetime.combine(each.until, time(), ZoneInfo(pools.period.time_zone)).timestamp()
         if until_s > pools.period.start_s:
+            teams = sorted({service.fields.team for service in services if service.pool == (each.cluster, gpu)})
             found.append(
                 Commitment(
                     name=name, cluster=each.cluster, gpu=gpu, gpus=each.gpus, until=each.until, until_s=until_s,
                     lines=tuple(_named(_lines(each, gpu, pools), name, until_s)),
+                    of_teams=dict(_of_teams(each, gpu, pools, teams, name, until_s)),
                 )
             )  # fmt: skip
     return tuple(found)
 
 
-def _named(lines: Sequence[PriceLine], name: str, until_s: float) -> Iterable[PriceLine]:
+def _of_teams(
+    fields: CommitmentFields, gpu: str, pools: PricedPools, teams: Iterable[str], name: str, until_s: float
+) -> Iterator[tuple[str, tuple[PriceLine, ...]]]:
+    """Where a team's own discounts make other prices."""
+    shared = _lines(fields, gpu, pools)
+    for team in teams:
+        own = _lines(fields, gpu, pools, team)
+        if own != shared:
+            yield team, tuple(_named(own, name, until_s, f" for {team}"))
+
+
+def _named(lines: Sequence[PriceLine], name: str, until_s: float, whose: str = "") -> Iterable[PriceLine]:
     kept = [line for line in lines if line.start_s < until_s]
     for at, line in enumerate(kept, start=1):
         key = name if len(kept) == 1 else f"{name}/{at}"
-        yield replace(line, key=key, end_s=min(line.end_s, until_s), commitment=name)
+        yield replace(line, key=key + whose, end_s=min(line.end_s, until_s), commitment=name)
 
 
-def _lines(fields: CommitmentFields, gpu: str, pools: PricedPools) -> Sequence[PriceLine]:
-    """As the fleet file says; else of the book; else what the pool pays, where that is on such terms."""
+def _lines(fields: CommitmentFields, gpu: str, pools: PricedPools, team: str | None = None) -> Sequence[PriceLine]:
+    """As the fleet file says, to every team; else of the book; else what the pool pays, where that is on such terms."""
     if fields.per_gpu_hour is not None:
         return _stated(fields, fields.per_gpu_hour, gpu, pools)
     if fields.pricing is not None:
-        return pools.lines(fields.cluster, gpu, pricing=Pricing(fields.pricing), term_years=fields.term_years)
-    of_pool = pools.lines(fields.cluster, gpu)
+        terms = Pricing(fields.pricing)
+        return pools.lines(fields.cluster, gpu, team=team, pricing=terms, term_years=fields.term_years)
+    of_pool = pools.lines(fields.cluster, gpu, team=team)
     return [
-        line if line.pricing in _PAID else replace(line, list_price=None, discount=0.0, pricing="", told=_NO_PRICE)
+        line
+        if line.pricing in _PAID
+        else replace(line, list_price=None, discount=0.0, pricing="", told=_NO_PRICE, discounts=frozenset())
         for line in of_pool
     ]
 
@@ -147,5 +176,6 @@ def _stated(fields: CommitmentFields, amount: float, gpu: str, pools: PricedPool
         first, *more = same
         end_s = (more or [first])[-1].end_s
         known_beside = {"on_demand_list_price": list_price, "on_demand_price": price}
-        found.append(replace(line, start_s=first.start_s, end_s=end_s, **known_beside))
+        off = first.discounts.union(*(each.discounts for each in more))
+        found.append(replace(line, start_s=first.start_s, end_s=end_s, discounts=off, **known_beside))
     return found

@@ -1,36 +1,35 @@
 """Commitments against what services hold: held GPUs at the commitments' prices, and a line of those nobody held.
 
 In each slot what the services of a pool hold is paid at the commitments' prices up to their number, each commitment by
-its share of them, and beyond at the pool's own price. Every GPU-hour of a pool and price has the same part of either,
-so that a stretch has one mixed price, whose parts the table of mixed prices tells.
+its share of them, and beyond at the pool's own price. Every GPU-hour of a slot has the same part of either. What each
+service held in its own slots is summed by price: a stretch of one service has one mixed price, whose parts the table of
+mixed prices tells, and no cut of the period moves money from one service to another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.capacity_report.commitments import Commitment
+from planner.capacity_report.committed_pool import NOTHING, CommittedPool
 from planner.capacity_report.history import Slots
-from planner.capacity_report.holes import Hole
+from planner.capacity_report.holes import Hole, named
 from planner.capacity_report.ledger import LINE, Stretch, iso
 from planner.capacity_report.measures import CAUSES, priced, with_ratios
 from planner.capacity_report.period import Period
 from planner.capacity_report.price_list import PriceLine, PriceList
 from planner.capacity_report.price_mix import MixPart, mixed_price
 from planner.capacity_report.service_record import ServiceRecord
+from planner.capacity_report.stray_commitments import stray_commitments
 
 NOT_HELD = "(committed, not held)"
 """The service of the ledger's lines of commitments that nobody held."""
 _NOBODY = "(none)"
-_NOTHING = 1e-9
-"""GPU-hours that are none: a float's last digits."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,82 +64,28 @@ def committed_use(
         of_members = {each.accounted.name: prices[each.accounted.name] for each in members}
         pool = _Pool(commitments=kept, members=members, prices=of_members, period=period, covered=covered)
         pool.add_to(found)
+        found.holes.extend(stray_commitments(kept, {each.accounted.pool for each in records}))
     return found
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Pool:
-    """Services and commitments of one cluster and GPU type."""
-
-    commitments: Sequence[Commitment]
-    members: Sequence[ServiceRecord]
-    prices: Mapping[str, Sequence[PriceLine]]
-    period: Period
-    covered: int
-
-    @property
-    def hours(self) -> float:
-        return self.period.slot_s / 3600.0
-
-    @cached_property
-    def held(self) -> Slots:
-        """GPUs that services are known to have held."""
-        each = [np.nan_to_num(record.use.allocated[: self.covered]) for record in self.members]
-        total: Slots = np.sum(each, axis=0) if each else np.zeros(self.covered)
-        return total
-
-    @cached_property
-    def committed(self) -> Slots:
-        total: Slots = np.sum([each.in_slots(self.period, self.covered) for each in self.commitments], axis=0)
-        return total
-
-    @cached_property
-    def spare(self) -> Slots:
-        """Committed GPUs that no service is known to have held."""
-        return np.maximum(self.committed - self.held, 0.0)
-
-    @cached_property
-    def told(self) -> NDArray[np.bool_]:
-        """Slots in which that is known: every service's replicas are, or those that are hold all that is committed."""
-        gaps = [np.isnan(record.use.allocated[: self.covered]) for record in self.members]
-        blind = np.any(gaps, axis=0) if gaps else np.zeros(self.covered, dtype=bool)
-        known: NDArray[np.bool_] = ~blind | (self.spare <= _NOTHING)
-        return known
-
-    @property
-    def segments(self) -> list[slice]:
-        """Parts of the period in which no price changes and no commitment ends."""
-        lines = [line for each in self.prices.values() for line in each]
-        lines += [line for each in self.commitments for line in each.lines]
-        moments = [*(line.start_s for line in lines), *(each.until_s for each in self.commitments)]
-        inside = {min(self.covered, max(0, self.period.slot_of(moment))) for moment in moments}
-        edges = sorted({0, self.covered, *inside})
-        return [slice(first, last) for first, last in pairwise(edges)]
+class _Pool(CommittedPool):
+    """What it comes to in the account."""
 
     def add_to(self, found: CommittedUse) -> None:
         """All of the pool."""
         segments = self.segments
         for at, segment in enumerate(segments, start=1):
             suffix = "" if len(segments) == 1 else f" {at}"
-            for line, names in self._lines_of(segment).items():
-                parts = self._parts(line, names, segment, f"{line.key} mix{suffix}")
+            for record in self.members:
+                name = record.accounted.name
+                line = self.price_of(self.prices[name], segment)
+                parts = self._parts(record, line, segment, f"{line.key} mix{suffix} of {name}")
                 found.mixes.extend(parts if len(parts) > 1 else ())
-                for name in names:
-                    _extend(found.stretches.setdefault(name, []), self._stretch(line, parts, segment))
+                _extend(found.stretches.setdefault(name, []), self._stretch(line, parts, segment))
             found.lines.extend(self._not_held(segment))
         found.not_held[: self.covered] += np.where(self.told, self.spare, 0.0)
         found.holes.extend(self._holes())
-
-    def _lines_of(self, segment: slice) -> dict[PriceLine, list[str]]:
-        """The services by the price that holds for them."""
-        found: dict[PriceLine, list[str]] = {}
-        for name, lines in self.prices.items():
-            found.setdefault(self._at(lines, segment), []).append(name)
-        return found
-
-    def _at(self, lines: Sequence[PriceLine], segment: slice) -> PriceLine:
-        begun = [line for line in lines if self.period.slot_of(line.start_s) <= segment.start]
-        return begun[-1]
 
     def _active(self, segment: slice) -> list[tuple[Commitment, float]]:
         """Commitments of a segment and the share that each has of what is committed."""
@@ -149,21 +94,21 @@ class _Pool:
             (each, each.gpus / whole) for each in self.commitments if segment.start < self.period.slot_of(each.until_s)
         ]
 
-    def _parts(self, line: PriceLine, names: Sequence[str], segment: slice, mix: str) -> list[MixPart]:
-        """GPU-hours that services of one price held, by what they are paid at; none where they held nothing."""
-        chosen = [each for each in self.members if each.accounted.name in names]
-        gpu_h = float(sum(np.nansum(each.use.allocated[segment]) for each in chosen)) * self.hours
-        whole = float(self.held[segment].sum())
-        if gpu_h <= _NOTHING:
+    def _parts(self, record: ServiceRecord, line: PriceLine, segment: slice, mix: str) -> list[MixPart]:
+        """GPU-hours that a service held, by what they are paid at; none where it held nothing."""
+        own = np.nan_to_num(record.use.allocated[segment])
+        gpu_h = float(own.sum()) * self.hours
+        if gpu_h <= NOTHING:
             return []
-        taken = gpu_h * float(np.minimum(self.held, self.committed)[segment].sum()) / whole
+        team = record.accounted.fields.team
+        taken = float((own * self.share[segment]).sum()) * self.hours
         parts = [
             MixPart(mix=mix, price_key=paid.key, gpu_h=taken * share, price=paid.effective)
             for each, share in self._active(segment)
-            if (paid := self._at(each.lines, segment)).effective is not None
+            if taken > 0.0 and (paid := self.price_of(each.lines_of(team), segment)).effective is not None
         ]
         rest = gpu_h - sum(part.gpu_h for part in parts)
-        if rest > _NOTHING * gpu_h:
+        if rest > NOTHING * gpu_h:
             parts.append(MixPart(mix=mix, price_key=line.key, gpu_h=rest, price=line.effective))
         return parts
 
@@ -181,10 +126,10 @@ class _Pool:
         known = self.told[segment]
         gpu_h = float(self.spare[segment][known].sum()) * self.hours
         unknown_h = float(np.count_nonzero(~known)) * self.hours
-        if gpu_h <= _NOTHING and not unknown_h:
+        if gpu_h <= NOTHING and not unknown_h:
             return
         for each, share in self._active(segment):
-            paid = self._at(each.lines, segment)
+            paid = self.price_of(each.lines, segment)
             row: dict[str, Any] = {
                 **{column.key: None for column in LINE},
                 "service": NOT_HELD,
@@ -204,6 +149,16 @@ class _Pool:
             yield with_ratios(priced(row, paid.effective))
 
     def _holes(self) -> Iterator[Hole]:
+        yield from self._price_holes()
+        yield from self._hole_where(
+            ~self.told,
+            "committed, not held",
+            "not every service's replicas are known in these hours: what nobody held of the committed GPUs, and what "
+            "that cost, is in no sum",
+        )
+        yield from self._unshared()
+
+    def _price_holes(self) -> Iterator[Hole]:
         end_s = float(self.period.edges_s[self.covered])
         for line in (line for each in self.commitments for line in each.lines):
             if line.list_price is None and line.start_s < end_s:
@@ -216,17 +171,34 @@ class _Pool:
                     text=f"{line.told}; what services hold of it is paid at the pool's price, what nobody holds is in "
                     "no cost",
                 )
-        at = np.flatnonzero(~self.told)
+
+    def _unshared(self) -> Iterator[Hole]:
+        """What the known services hold while commitments with a price cannot be shared."""
+        priced_ones = [each for each in self.commitments if any(line.effective is not None for line in each.lines)]
+        bought = np.any([each.in_slots(self.period, self.covered) > 0.0 for each in priced_ones], axis=0)
+        chosen = bought & self.blind & (self.held > 0.0)
+        gpu_h = float(self.held[chosen].sum()) * self.hours
+        unknown = [each for each in self.members if np.isnan(each.use.allocated[: self.covered][chosen]).any()]
+        yield from self._hole_where(
+            chosen,
+            "shares of commitments",
+            f"the replicas of {named([each.accounted.name for each in unknown])} are not known in these hours, nor is "
+            f"which part of what is committed was whose: the {gpu_h:,.1f} GPU-hours that others held are paid at the "
+            "pool's price, as though nothing were committed; give replicas, 0 where none ran",
+        )
+
+    def _hole_where(self, chosen: NDArray[np.bool_], what: str, text: str) -> Iterator[Hole]:
+        """One of the pool, with the first and the last moment of it; none where no slot is chosen."""
+        at = np.flatnonzero(chosen)
         if len(at):
             first = self.commitments[0]
             yield Hole(
                 subject=f"{first.cluster}/{first.gpu}",
-                what="committed, not held",
+                what=what,
                 hours=len(at) * self.hours,
                 start=iso(self.period.edges_s[at[0]]),
                 end=iso(self.period.edges_s[at[-1] + 1]),
-                text="not every service's replicas are known in these hours: what nobody held of the committed GPUs, "
-                "and what that cost, is in no sum",
+                text=text,
             )
 
 

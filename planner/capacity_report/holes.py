@@ -81,7 +81,7 @@ def price_holes(lines: Iterable[PriceLine], used: Mapping[str, Collection[str]])
             hours=(line.end_s - line.start_s) / 3600.0,
             start=iso(line.start_s),
             end=iso(line.end_s),
-            text=f"{_remedied(line)}; without it the cost of {_named(used[line.key])} is in no sum",
+            text=f"{_remedied(line)}; without it the cost of {named(used[line.key])} is in no sum",
         )
         for line in missing.values()
     ]
@@ -91,7 +91,8 @@ def _remedied(line: PriceLine) -> str:
     return line.told if "clusters:" in line.told else f"{line.told}: give it in the file of --prices"
 
 
-def _named(services: Collection[str]) -> str:
+def named(services: Collection[str]) -> str:
+    """Some of them, in words."""
     first, more = sorted(services)[:5], len(services) - 5
     return ", ".join(first) + (f" and {more} more" if more > 0 else "")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from planner.capacity_report.document import Column, Kind, Table, rows_of
 from planner.capacity_report.ledger import Stretch, iso
+from planner.discounts import Discount
 
 _COLUMNS = (
     Column(key="price_key", title="Price key"),
@@ -56,6 +57,8 @@ class PriceLine:
     """The same after its discounts."""
     commitment: str = ""
     """Whose price it is, where it is one of the fleet file's commitments."""
+    discounts: frozenset[Discount] = field(default=frozenset(), compare=False)
+    """Those of the price book that are off it, or off the price on demand beside it."""
 
     @property
     def effective(self) -> float | None:

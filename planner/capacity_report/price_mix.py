@@ -13,7 +13,7 @@ _COLUMNS = (
     Column(key="mix", title="Mixed price", meaning="the price key of the ledger's lines that are paid so"),
     Column(key="price_key", title="Price key", meaning="the row of the table of prices"),
     Column(key="gpu_h", title="GPU-h", kind=Kind.GPU_HOURS, summed=True,
-           meaning="that the services of the mixed price held at this price"),
+           meaning="that the service of the mixed price held at this price"),
     Column(key="price", title="Price of a GPU-h", kind=Kind.PRICE, meaning="effective price of the price key"),
     Column(key="cost", title="Cost", kind=Kind.MONEY, summed=True, meaning="GPU-hours × price",
            formula="{gpu_h} * {price}"),
@@ -62,5 +62,6 @@ def price_mix_table(parts: Sequence[MixPart]) -> Table:
     return Table(
         name=NAME, title="Mixed prices", columns=_COLUMNS, rows=rows_of(_COLUMNS, rows),
         note="What services hold is paid at the commitments' prices up to the committed number, slot by slot, and "
-             "beyond at the pool's price. A mixed price is the cost of its rows over their GPU-hours.",
+             "beyond at the pool's price: in a slot every service has the same part of either. A mixed price is one "
+             "service's in a stretch of time, the cost of its rows over their GPU-hours.",
     )  # fmt: skip

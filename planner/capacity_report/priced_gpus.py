@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal
 
@@ -11,6 +11,7 @@ from models.errors import InvalidInput
 from planner.capacity_report.period import Period
 from planner.capacity_report.price_list import PriceLine
 from planner.currencies import known_currency
+from planner.discounts import Discount
 from planner.price_book import PriceBook
 from planner.price_fields import Pricing
 from planner.price_place import Place
@@ -42,6 +43,8 @@ class PricedStretch:
     """The list price on demand beside a reserved price; None where it is not known."""
     on_demand_per_h: Decimal | None = None
     """The same after its discounts."""
+    discounts: frozenset[Discount] = field(default=frozenset(), compare=False)
+    """All that are off one of these prices."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +128,7 @@ def _price_line(stretch: PricedStretch | PriceHole, *, key: str, cluster: str, g
         term_years=stretch.term_years,
         on_demand_list_price=_number(stretch.on_demand_list_per_h),
         on_demand_price=_number(stretch.on_demand_per_h),
+        discounts=stretch.discounts,
     )
 
 
@@ -190,6 +194,7 @@ def _part(search: Search, start: datetime, end: datetime, day: date) -> PricedSt
         term_years=quote.row.term_years,
         on_demand_list_per_h=None if on_demand is None else on_demand.list_per_h,
         on_demand_per_h=None if on_demand is None else on_demand.per_h,
+        discounts=frozenset((*quote.discounts, *(() if on_demand is None else on_demand.discounts))),
     )
 
 
@@ -203,8 +208,15 @@ def _joined(parts: Sequence[PricedStretch | PriceHole]) -> Iterator[PricedStretc
     kept = parts[0]
     for part in parts[1:]:
         if type(part) is type(kept) and replace(part, start=kept.start, end=kept.end) == kept:
-            kept = replace(kept, end=part.end)
+            kept = _with(kept, part)
         else:
             yield kept
             kept = part
     yield kept
+
+
+def _with(kept: PricedStretch | PriceHole, part: PricedStretch | PriceHole) -> PricedStretch | PriceHole:
+    """What says the same may have followed from other discounts."""
+    if isinstance(kept, PricedStretch) and isinstance(part, PricedStretch):
+        return replace(kept, end=part.end, discounts=kept.discounts | part.discounts)
+    return replace(kept, end=part.end)

@@ -24,6 +24,8 @@ from planner.price_book import PriceBook, load_prices
 from planner.price_fields import Pricing
 from planner.price_place import Place
 
+_TOLD = 20
+"""Unused discounts that are told one by one."""
 _UNPLACED = "the fleet file does not say where cluster {} is: describe it under `clusters:`"
 
 
@@ -45,7 +47,20 @@ class PricedPools:
         spec = self.book.spec
         told = [f"price book {self.book.name}, as of {spec.as_of}", *spec.notes]
         of_book = [Assumption(topic="prices", text=text, source=self.book.name, date=str(spec.as_of)) for text in told]
-        return [*of_book, *(each.assumption(self.currency) for each in self.commitments)]
+        return [*of_book, *self._unused_discounts, *(each.assumption(self.currency) for each in self.commitments)]
+
+    @property
+    def _unused_discounts(self) -> list[Assumption]:
+        """Discounts that hold in the period and were off nothing: a name may be mistyped."""
+        first, last = self.period.start.date(), self.period.end.date()
+        of_pools = (line for lines in self.prices.values() for line in lines)
+        of_commitments = (line for each in self.commitments for line in each.every_line)
+        used = {each for line in (*of_pools, *of_commitments) for each in line.discounts}
+        unused = [each for each in self.book.spec.discounts if each not in used and each.holds_between(first, last)]
+        told = [f"{each.told} was off no price of this account: are its names right?" for each in unused[:_TOLD]]
+        if len(unused) > _TOLD:
+            told.append(f"{len(unused) - _TOLD:,} more discounts were off no price of this account")
+        return [Assumption(topic="discounts", text=text, source=self.book.name) for text in told]
 
     def slot_prices(self, cluster: str, gpu: str, team: str | None = None) -> Slots:
         """Effective prices of a GPU for an hour, slot by slot; NaN where it is not known."""
@@ -123,8 +138,7 @@ def priced_pools(
         prices={},
     )
     found = {each.name: _lines(pools, each) for each in services}
-    gpus = {each.gpu for each in services}
-    return replace(pools, prices=found, commitments=priced_commitments(fleet.commitments, pools, gpus))
+    return replace(pools, prices=found, commitments=priced_commitments(fleet.commitments, pools, services))
 
 
 def _place(name: str, fleet: FleetFile) -> Place:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from planner.capacity_report.committed_use import NOT_HELD
 from planner.capacity_report.document import CapacityReport
 from planner.capacity_report.focus import focus_report
+from planner.capacity_report.period import parse_period
 from planner.capacity_report.priced_pools import priced_pools
 from planner.capacity_report.spreadsheet import write_xlsx
 from planner.fleet_file import FleetFile
@@ -64,13 +65,21 @@ def test_what_is_held_beyond_the_commitment_is_paid_at_the_pools_price_slot_by_s
     report = reported([held(gpus), held(2.0, name="b")], [commitment(4, 1.0)])
     expect_whole(report)
     mix = report.table("price_mix").rows
-    assert [(row["price_key"], row["gpu_h"], row["price"]) for row in mix] == [
-        ("/".join(POOL) + " commitment 1", 4 * HOURS, 1.0),
-        ("/".join(POOL), 100 * 8.0, 3.0),
+    pool = "/".join(POOL)
+    # For 100 hours 4 of 12 GPUs are committed ones, then all 4 of 4: of each service the same part.
+    assert [(row["mix"], row["price_key"], row["price"]) for row in mix] == [
+        (f"{pool} mix of a", f"{pool} commitment 1", 1.0),
+        (f"{pool} mix of a", pool, 3.0),
+        (f"{pool} mix of b", f"{pool} commitment 1", 1.0),
+        (f"{pool} mix of b", pool, 3.0),
     ]
+    rest = HOURS - 100
+    assert [row["gpu_h"] for row in mix] == pytest.approx(
+        [100 * 10 / 3 + rest * 2, 100 * 20 / 3, 100 * 2 / 3 + rest * 2, 100 * 4 / 3]
+    )
     assert not_held(report) == []
-    one, other = report.table("ledger").rows
-    assert one["price"] == other["price"] == (4 * HOURS + 100 * 8 * 3.0) / (4 * HOURS + 100 * 8)
+    paid = [row["allocated_cost"] for row in report.table("ledger").rows]
+    assert paid == pytest.approx([sum(row["cost"] for row in mix[at : at + 2]) for at in (0, 2)])
     assert report.table("ledger").total("allocated_cost") == pytest.approx(4 * HOURS + 100 * 8 * 3.0, rel=1e-12)
 
 
@@ -105,19 +114,65 @@ def test_where_a_services_replicas_are_not_known_what_nobody_held_is_a_hole():
     (rest,) = not_held(report)
     assert (rest["allocated_gpu_h"], rest["replicas_unknown_h"]) == ((HOURS - 20) * 10, 20.0)
     holes = {hole["what"]: hole["hours"] for hole in report.table("holes").rows}
-    assert holes == {"replicas": 20.0, "committed, not held": 20.0}
-    # Where those that are known hold all of it, nothing is left to be unknown.
+    assert holes == {"replicas": 20.0, "committed, not held": 20.0, "shares of commitments": 20.0}
+    # Where those that are known hold all of it, nothing is left that nobody held.
     full = reported([held(gaps), held(16.0, name="b")], [commitment(16, 1.0)])
-    assert [hole["what"] for hole in full.table("holes").rows] == ["replicas"]
+    assert [hole["what"] for hole in full.table("holes").rows] == ["replicas", "shares of commitments"]
     blind = reported([held(np.nan)], [commitment(16, 1.0)])
     expect_whole(blind)
     assert [row["allocated_gpu_h"] for row in blind.table("ledger").rows] == [None, None]
+
+
+def test_where_a_services_replicas_are_not_known_the_others_pay_the_pools_price_and_a_hole_says_so():
+    gaps = np.full(FEBRUARY.slots, 12.0)
+    gaps[10:30] = np.nan
+    report = reported([held(gaps), held(4.0, name="b")], [commitment(8, 1.0)])
+    expect_whole(report)
+    # In the 20 hours nobody knows which part of the 8 was b's; in the others it is a half of its 4.
+    assert costs(report)["b"] == pytest.approx((HOURS - 20) * 4 * 2.0 + 20 * 4 * 3.0)
+    (hole,) = [row for row in report.table("holes").rows if row["what"] == "shares of commitments"]
+    assert (hole["subject"], hole["hours"], hole["start"]) == ("/".join(POOL), 20.0, "2027-02-01T10:00:00Z")
+    assert hole["text"] == (
+        "the replicas of a are not known in these hours, nor is which part of what is committed was whose: the 80.0 "
+        "GPU-hours that others held are paid at the pool's price, as though nothing were committed; give replicas, "
+        "0 where none ran"
+    )
+    # Once a commitment has ended there is nothing to share; one without a price changes nobody's cost.
+    ended = reported([held(gaps), held(4.0, name="b")], [commitment(8, 1.0, until=date(2027, 2, 1))])
+    unpriced = reported([held(gaps), held(4.0, name="b")], [commitment(8, None)])
+    for each in (ended, unpriced):
+        assert "shares of commitments" not in {row["what"] for row in each.table("holes").rows}
 
 
 def test_commitments_of_a_pool_that_nobody_uses_are_paid_too():
     report = reported([], [commitment(8, 2.0), commitment(4, 5.0, at=2)])
     expect_whole(report)
     assert [row["allocated_cost"] for row in not_held(report)] == [HOURS * 8 * 2.0, HOURS * 4 * 5.0]
+
+
+def test_hours_that_cannot_be_shared_and_have_no_price_leave_the_others_theirs():
+    gaps = np.full(FEBRUARY.slots, 2.0)
+    gaps[10:30] = np.nan
+    report = reported([held(gaps), held(4.0, name="b")], [commitment(8, 1.0)], amount=None)
+    expect_whole(report)
+    assert costs(report)["b"] == (HOURS - 20) * 4 * 1.0
+    lines = [(row["hours"], row["price"]) for row in report.table("ledger").rows if row["service"] == "b"]
+    assert lines == [(10.0, 1.0), (20.0, None), (HOURS - 30, 1.0)]
+    assert {row["what"] for row in report.table("holes").rows} >= {"price", "shares of commitments"}
+
+
+def test_a_commitment_on_which_no_workload_runs_is_told_beside_its_line_with_what_there_is():
+    stray = replace(commitment(8, 2.0), cluster="eu-2", gpu="A100", name="eu-2/A100 commitment 1")
+    report = reported([held(4.0), held(2.0, name="b", cluster="eu-9")], [stray, commitment(4, 1.0)])
+    expect_whole(report)
+    (hole,) = report.table("holes").rows
+    assert (hole["subject"], hole["what"], hole["hours"]) == (stray.name, "commitment", None)
+    gpu = POOL[1]
+    assert hole["text"] == (
+        f"no workload runs on A100 in cluster eu-2: are the names right? there are {gpu} in eu-9, {gpu} in {POOL[0]}; "
+        "as it stands, nobody holds these GPUs"
+    )
+    assert "there are none" in reported([], [stray]).table("holes").rows[0]["text"]
 
 
 def test_several_commitments_are_held_in_proportion():
@@ -134,6 +189,58 @@ def test_teams_with_prices_of_their_own_share_the_commitment_by_what_they_hold()
     report = reported(records, [commitment(4, 1.0)], prices=prices)
     expect_whole(report)
     assert [row["price"] for row in report.table("ledger").rows] == [2.0, 1.25]
+
+
+def costs(report: CapacityReport) -> dict[str, float]:
+    """By service."""
+    return {row["service"]: row["allocated_cost"] or 0.0 for row in report.table("by_service").rows}
+
+
+def test_a_team_pays_nothing_for_what_another_held_beyond_the_commitment_in_another_month():
+    summer = parse_period("2026-Q3")
+    july = np.arange(summer.slots) < 31 * 24
+    alpha = held(np.where(july, 4.0, 0.0), name="alpha", team="alpha", period=summer)
+    beta = held(np.where(july, 0.0, 12.0), name="beta", team="beta", period=summer)
+    report = reported([alpha, beta], [commitment(4, 1.0, period=summer)], period=summer)
+    expect_whole(report)
+    assert costs(report) == {"alpha": 744 * 4 * 1.0, "beta": pytest.approx(1464 * (4 * 1.0 + 8 * 3.0))}
+
+
+def test_in_each_slot_every_service_has_the_same_part_of_what_is_committed():
+    january = parse_period("2027-01")
+    mornings = np.arange(january.slots) % 31 < 15  # 360 hours
+    records = [held(np.where(mornings, 1.0, 3.0), period=january), held(1.0, name="b", period=january)]
+    report = reported(records, [commitment(2, 1.0, period=january)], period=january)
+    expect_whole(report)
+    assert costs(report) == pytest.approx({"a": 360 * 1 + 384 * 3 * 2.0, "b": 360 * 1 + 384 * 2.0})
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(0.0, 20.0), min_size=1, max_size=3), st.integers(1, 30), st.integers(2, 88))
+def test_months_add_up_to_the_quarter_and_a_cut_at_equal_prices_changes_nothing(most, gpus, days):
+    quarter, rng = parse_period("2027-Q1"), np.random.default_rng(1)
+    gpus_held = {f"s{at}": each * rng.uniform(0.0, 1.0, quarter.slots) ** 3 for at, each in enumerate(most)}
+    for values in gpus_held.values():
+        values[rng.uniform(size=quarter.slots) < 0.02] = np.nan
+
+    def account(name: str, cut_s: float | None = None) -> dict[str, float]:
+        period = parse_period(name)
+        first = quarter.slot_of(period.start_s)
+        records = [held(each[first : first + period.slots], name=name, period=period)
+                   for name, each in gpus_held.items()]  # fmt: skip
+        made = commitment(gpus, 1.0, period=period)
+        if cut_s is not None:
+            (line,) = made.lines
+            halves = replace(line, key=f"{line.key}/1", end_s=cut_s), replace(line, key=f"{line.key}/2", start_s=cut_s)
+            made = replace(made, lines=halves)
+        return costs(reported(records, [made], period=period))
+
+    whole = account("2027-Q1")
+    months = [account(f"2027-0{month}") for month in (1, 2, 3)]
+    cut = account("2027-Q1", quarter.start_s + days * 86400.0)
+    for name, cost in whole.items():
+        assert sum(each.get(name, 0.0) for each in months) == pytest.approx(cost, rel=1e-8)
+        assert cut[name] == pytest.approx(cost, rel=1e-8)
 
 
 holdings = st.lists(
@@ -160,6 +267,7 @@ def test_every_committed_gpu_hour_is_paid_once(drawn, commitments):
     report = reported(records, made)
     expect_whole(report)
     # Slot by slot, by hand: what is held up to the commitments in proportion, the rest of it, and what nobody held.
+    # Where not all is known, what is held is at the pool's price.
     total, unpriced = 0.0, 0.0
     for slot in range(FEBRUARY.slots):
         now = [each for each in made if FEBRUARY.edges_s[slot] < each.until_s]
@@ -170,7 +278,8 @@ def test_every_committed_gpu_hour_is_paid_once(drawn, commitments):
         left = known
         for each in now:
             price = each.lines[0].effective
-            of_it = min(known, committed) * each.gpus / committed
+            shared = 0.0 if np.isnan(values).any() else min(known, committed)
+            of_it = shared * each.gpus / committed
             spare = max(0.0, committed - known) * each.gpus / committed if told else 0.0
             if price is None:
                 unpriced += spare
@@ -243,6 +352,55 @@ def test_without_fields_it_is_the_pools_price_where_that_is_paid_held_or_not(boo
     (told,) = [each for each in pools.assumptions if each.topic == "commitment"]
     assert told.text == "16 GPUs until 2028-01-01, paid whether held or not, at 3 USD a GPU-hour"
     assert "as of 2027-01-01 (list)" in told.source
+
+
+def with_discounts(book, *discounts):
+    document = yaml.safe_load(book.read_text(encoding="utf-8"))
+    document["spec"]["discounts"] += [{"source": "deal", **each} for each in discounts]
+    book.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return book
+
+
+def test_a_teams_discount_on_reserved_prices_is_off_what_it_holds_of_a_commitment_too(book):
+    book = with_discounts(book, {"percent": 25, "pricing": "reserved", "team": "x"})
+    records = [held(4.0, team="x"), held(4.0, name="b", team="y")]
+    services = [each.accounted for each in records]
+    of_book, stated = {"pricing": "reserved", "termYears": 1}, {"perGpuHour": 2.0}
+    for fields, of_x, told in ((of_book, 1.5, "; its own discounts off for x"), (stated, 2.0, "")):
+        pools = priced_pools(fleet(fields), services, FEBRUARY, prices=book, currency="USD")
+        report = reported(records, pools.commitments, prices=pools.prices)
+        expect_whole(report)
+        # What nobody held has no team and no team's discount.
+        assert [row["price"] for row in report.table("ledger").rows] == [of_x, 2.0, 2.0]
+        assert costs(report)["a"] == HOURS * 4 * of_x
+        (assumption,) = [each.text for each in pools.assumptions if each.topic == "commitment"]
+        assert assumption.endswith(f"2 USD a GPU-hour{told}")
+        rows = [*csv.DictReader(io.StringIO(focus_report(report)))]
+        assert len({row["CommitmentDiscountId"] for row in rows}) == 1
+        assert float(rows[0]["EffectiveCost"]) == HOURS * 4 * of_x
+
+
+def test_discounts_that_were_off_no_price_are_told(book):
+    book = with_discounts(
+        book,
+        {"percent": 25, "pricing": "reserved", "team": "x"},
+        {"percent": 5, "pricing": "reserved", "from": "2027-02-01", "until": "2027-02-10"},
+        {"percent": 5, "pricing": "reserved", "from": "2027-02-10", "until": "2027-02-20"},  # goes on with the last
+        {"percent": 7.5, "team": "assistant", "gpu": POOL[1]},
+        {"percent": 50, "cloud": "gcp", "until": "2027-01-01"},  # before the period
+    )
+    accounted = held(4.0, team="x").accounted
+    pools = priced_pools(
+        fleet({"pricing": "reserved", "termYears": 1}), [accounted], FEBRUARY, prices=book, currency="USD"
+    )
+    (told,) = [each for each in pools.assumptions if each.topic == "discounts"]
+    assert told.text == (
+        f"7.5 % off gpu {POOL[1]}, team assistant (deal) was off no price of this account: are its names right?"
+    )
+    assert told.source == "ours"
+    # A price that the fleet file states has none of the book's.
+    stated = priced_pools(fleet({"perGpuHour": 1.0}), [accounted], FEBRUARY, prices=book, currency="USD")
+    assert len([each for each in stated.assumptions if each.topic == "discounts"]) == 4
 
 
 def test_a_price_without_an_exchange_rate_and_a_term_that_the_book_lacks_are_told(book):
