@@ -38,7 +38,6 @@ from controller.writes import perhaps_written, written
 LOG = logging.getLogger("replicast.controller")
 DECISIONS = logging.getLogger("replicast.decision")
 SYNC_S = 60.0
-_FAILED = "its decision failed: the log tells more"
 TELLING_S = 3.0
 """Of a tick, for status and events: where a thousand policies change at once, the next look is not to wait for them."""
 

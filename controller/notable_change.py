@@ -122,7 +122,7 @@ def _codes(codes: Set[str]) -> tuple[str, ...]:
 
 def _shares(slowdown: float | None, values: Iterable[tuple[float | None, float]]) -> tuple[float, ...]:
     known = [] if slowdown is None else [slowdown]
-    return (*known, *(value / limit for value, limit in values if not _endless(value)))  # type: ignore[operator]
+    return (*known, *(value / limit for value, limit in values if value is not None and not _endless(value)))
 
 
 def _endless(value: float | None) -> bool:

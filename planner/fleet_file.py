@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from models.errors import InvalidInput
 from models.prediction import Routing
 from planner.file_model import FileModel, first_problem
 from planner.files import parse_document, read_text
-from planner.service_fields import Price, Rate, Tokens, Variation
-
-
-def _in_seconds(value: Any) -> Any:
-    """A plain number is a number of seconds."""
-    return f"{value}s" if isinstance(value, int | float) and not isinstance(value, bool) else value
+from planner.service_fields import Duration, Price, Rate, Tokens, Variation
 
 
 def _with_zone(value: datetime) -> datetime:
@@ -27,7 +22,6 @@ def _with_zone(value: datetime) -> datetime:
     return value
 
 
-Duration = Annotated[str, Field(max_length=40), BeforeValidator(_in_seconds)]
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 Place = Annotated[str, Field(min_length=1, max_length=1000)]
 """A file, relative to the fleet's."""

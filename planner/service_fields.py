@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from models.errors import InvalidInput
 from models.prediction import Routing
@@ -25,6 +25,12 @@ Price = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
 """Of one GPU for an hour."""
 
 
+def _in_seconds(value: Any) -> Any:
+    """A plain number is a number of seconds."""
+    return f"{value}s" if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Duration = Annotated[str, Field(max_length=40), BeforeValidator(_in_seconds)]
 ProfileName = Annotated[str, Field(min_length=1, max_length=1000)]
 """A file (relative to the file that names it), or a shipped profile."""
 

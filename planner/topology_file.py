@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from models.errors import InvalidInput, NoFeasiblePlan
 from models.objective import Objective
@@ -21,7 +21,7 @@ from planner.objective import parse_objectives
 from planner.parallelism import Parallelism, on_layout
 from planner.profile import EngineProfile
 from planner.service import Service
-from planner.service_fields import Burstiness, Name, Price, ProfileName, Rate, RequestFields, profile_beside
+from planner.service_fields import Burstiness, Duration, Name, Price, ProfileName, Rate, RequestFields, profile_beside
 from planner.sizing import MAX_REPLICAS, require_known, require_meaning
 from planner.units import parse_bandwidth, parse_seconds
 
@@ -29,14 +29,6 @@ GpuType = Annotated[str, Field(min_length=1, max_length=100)]
 Replicas = Annotated[int, Field(ge=1, le=MAX_REPLICAS)]
 Parallel = Annotated[int, Field(ge=1, le=4096)]
 _MOST_OVERHEAD_S = 60.0
-
-
-def _in_seconds(value: Any) -> Any:
-    """A plain number is a number of seconds."""
-    return f"{value}s" if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-Duration = Annotated[str, Field(max_length=40), BeforeValidator(_in_seconds)]
 
 
 class _Link(FileModel):

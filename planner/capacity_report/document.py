@@ -69,7 +69,7 @@ class Table:
 
     def total(self, key: str) -> float | None:
         """The sum of a column, unknown ones left out; None where none is known."""
-        known = [float(row[key]) for row in self.rows if isinstance(row[key], int | float)]  # type: ignore[arg-type]
+        known = [float(cell) for row in self.rows if isinstance(cell := row[key], int | float)]
         return sum(known) if known else None
 
 
